@@ -1,0 +1,13 @@
+"""Deep hashing for image retrieval in Keras 3."""
+
+__version__ = "0.1.0"
+
+from keras_hash import codes
+from keras_hash import data
+from keras_hash import losses
+from keras_hash import models
+from keras_hash.evaluation import RetrievalReport
+from keras_hash.evaluation import evaluate
+from keras_hash.search import Index
+from keras_hash.zoo import list_models
+from keras_hash.zoo import load

@@ -1,0 +1,271 @@
+"""Backbones: raw 0..255 images to feature vectors, preprocessing inside.
+
+A backbone is `"small"`, `"cifar"`, the snake-case name of a `keras.applications`
+network, or any `keras.Model` from images to features.
+"""
+
+import inspect
+
+import keras
+import numpy as np
+from keras import layers
+from keras import ops
+
+# Per-channel statistics of the 50,000 CIFAR-10 training images, in pixel units.
+CIFAR_MEAN = (125.3, 123.0, 113.9)
+CIFAR_STD = (63.0, 62.1, 66.7)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class PatchWhitening(layers.Layer):
+    """A fixed convolution that decorrelates image patches.
+
+    The kernel holds the eigenvectors of the patch covariance divided by the
+    square roots of their eigenvalues, each with both signs so that nothing is
+    lost in the non-linearity behind it. Only the bias is trained. Call
+    `adapt` once before training; until then the kernel is a random
+    orthonormal basis.
+
+    Args:
+        patch: int, side of the square patches. Defaults to `2`.
+        epsilon: float, added to the eigenvalues. Defaults to `5e-4`.
+
+    Input shape: float `[n, h, w, c]`.
+    Output shape: float `[n, h - patch + 1, w - patch + 1, 2 * c * patch**2]`.
+
+    Reference: Page, "How to Train Your ResNet 8: Bag of Tricks" (2019);
+    Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024).
+    """
+
+    def __init__(self, patch=2, epsilon=5e-4, **kwargs):
+        super().__init__(**kwargs)
+        self.patch = patch
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        size = self.patch**2 * input_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.patch, self.patch, input_shape[-1], 2 * size),
+            initializer=keras.initializers.Orthogonal(seed=0),
+            trainable=False,
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(2 * size,), initializer="zeros"
+        )
+
+    def adapt(self, images):
+        """Sets the kernel from images.
+
+        Args:
+            images: float array `[n, h, w, c]`, as the layer will see them
+                (normalised); a few thousand are enough.
+        """
+        images = np.asarray(images, "float32")
+        windows = np.lib.stride_tricks.sliding_window_view(
+            images, (self.patch, self.patch), axis=(1, 2)
+        )
+        patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(
+            -1, self.patch**2 * images.shape[-1]
+        )
+        covariance = patches.T.astype("float64") @ patches / len(patches)
+        values, vectors = np.linalg.eigh(covariance)
+        basis = vectors / np.sqrt(values + self.epsilon)
+        kernel = np.concatenate([basis, -basis], axis=1)
+        self.kernel.assign(kernel.reshape(self.kernel.shape))
+
+    def call(self, inputs):
+        return ops.nn.conv(inputs, self.kernel) + self.bias
+
+    def compute_output_shape(self, input_shape):
+        n, h, w, c = input_shape
+        cut = self.patch - 1
+        return (n, h - cut, w - cut, 2 * c * self.patch**2)
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "patch": self.patch, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class PartialIdentity(keras.initializers.Initializer):
+    """Convolution kernels that first pass their input channels through.
+
+    The first `min(c_in, c_out)` output channels copy an input channel, the
+    others are He-uniform, so that a deep plain network starts close to linear.
+
+    Args:
+        seed: int, seed of the random part.
+
+    Reference: Jordan (2024), section 3.2 ("dirac" initialisation).
+    """
+
+    def __init__(self, seed=None):
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None):
+        height, width, inputs, outputs = shape
+        bound = 1 / np.sqrt(height * width * inputs)
+        kernel = keras.random.uniform(
+            shape, -bound, bound, dtype=dtype, seed=self.seed
+        )
+        kernel = np.array(keras.ops.convert_to_numpy(kernel))
+        same = min(inputs, outputs)
+        kernel[..., :same] = 0
+        kernel[height // 2, width // 2, range(same), range(same)] = 1
+        return ops.convert_to_tensor(kernel, dtype=dtype)
+
+    def get_config(self):
+        return {"seed": self.seed}
+
+
+def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
+    """The fast plain network for 32x32 photos.
+
+    Whitened 2x2 patches, then three blocks of two 3x3 convolutions with
+    pooling inside; the layout of Jordan (2024), with the two wide blocks
+    narrowed so that a trained encoder stays small.
+
+    Args:
+        input_shape: image shape `(h, w, 3)`, at least 16x16.
+        widths: channels of the three blocks.
+        seed: int, seed of the initial weights.
+
+    Returns:
+        A `keras.Model` from raw images to `[n, widths[-1]]` features.
+    """
+    inputs = keras.Input(input_shape, name="image")
+    x = layers.Rescaling(
+        scale=[1 / s for s in CIFAR_STD],
+        offset=[-m / s for m, s in zip(CIFAR_MEAN, CIFAR_STD)],
+        name="normalise",
+    )(inputs)
+    x = PatchWhitening(name="whiten")(x)
+    x = layers.Activation("silu")(x)
+    for block, width in enumerate(widths):
+        for conv in range(2):
+            x = layers.Conv2D(
+                width,
+                3,
+                padding="same",
+                use_bias=False,
+                kernel_initializer=PartialIdentity(seed + 2 * block + conv),
+                name=f"block{block + 1}_conv{conv + 1}",
+            )(x)
+            if conv == 0:
+                x = layers.MaxPooling2D(2)(x)
+            x = layers.BatchNormalization(
+                scale=False,
+                momentum=0.9,
+                epsilon=1e-5,
+                name=f"block{block + 1}_norm{conv + 1}",
+            )(x)
+            x = layers.Activation("silu")(x)
+    x = layers.GlobalMaxPooling2D(name="features")(x)
+    return keras.Model(inputs, x, name="cifar")
+
+
+def small(input_shape=(32, 32, 3), widths=(32, 64, 96), seed=0):
+    """A few layers, for digits, demos and tests.
+
+    Args:
+        input_shape: image shape `(h, w, 3)`, at least 8x8.
+        widths: channels of the strided convolutions.
+        seed: int, seed of the initial weights.
+
+    Returns:
+        A `keras.Model` from raw images to `[n, widths[-1]]` features.
+    """
+    inputs = keras.Input(input_shape, name="image")
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(inputs)
+    for index, width in enumerate(widths):
+        x = layers.Conv2D(
+            width,
+            3,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=keras.initializers.HeNormal(seed + index),
+            name=f"conv{index + 1}",
+        )(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"norm{index + 1}")(x)
+        x = layers.Activation("relu")(x)
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    return keras.Model(inputs, x, name="small")
+
+
+_OWN = {"cifar": cifar, "small": small}
+
+
+def _applications():
+    """`{"mobilenetv2": (module, function)}` for all of keras.applications."""
+    found = {}
+    for _, module in inspect.getmembers(keras.applications, inspect.ismodule):
+        if hasattr(module, "preprocess_input"):
+            for name, function in inspect.getmembers(module, callable):
+                if name[0].isupper():
+                    found[name.lower()] = (module, function)
+    return found
+
+
+def build(backbone, input_shape, weights=None):
+    """Builds a backbone by name.
+
+    Args:
+        backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
+            case (`"mobilenet_v2"`), or a `keras.Model` from raw images to
+            features, which is returned as it is.
+        input_shape: image shape `(h, w, 3)`.
+        weights: for `keras.applications`: `None`, `"imagenet"` (downloads), or
+            the path of a weights file of the network without its top.
+
+    Returns:
+        A `keras.Model` from float images `[n, h, w, 3]` in 0..255 to
+        `[n, features]`.
+
+    Raises:
+        ValueError: the name is unknown, or `weights` is given for a backbone
+            that has none.
+    """
+    if isinstance(backbone, keras.Model):
+        return backbone
+    if backbone in _OWN:
+        if weights is not None:
+            raise ValueError(
+                f"The {backbone!r} backbone has no published weights; load a "
+                "zoo entry to start from trained ones. "
+                f"Received: backbone_weights={weights!r}"
+            )
+        return _OWN[backbone](tuple(input_shape))
+    applications = _applications()
+    key = str(backbone).replace("_", "")
+    if key not in applications or str(backbone) != str(backbone).lower():
+        raise ValueError(
+            "`backbone` should be a keras.Model, 'small', 'cifar' or a "
+            "keras.applications name in snake case such as 'mobilenet_v2'. "
+            f"Received: backbone={backbone!r}"
+        )
+    module, function = applications[key]
+    inputs = keras.Input(tuple(input_shape), name="image")
+    network = function(
+        include_top=False,
+        weights=weights,
+        input_shape=tuple(input_shape),
+        pooling="avg",
+    )
+    return keras.Model(
+        inputs, network(module.preprocess_input(inputs)), name=str(backbone)
+    )
+
+
+def whiten(backbone, images):
+    """Adapts the patch whitening inside a backbone, where it has one.
+
+    Args:
+        backbone: a model from `build`.
+        images: raw images `[n, h, w, 3]`.
+    """
+    for layer in backbone.layers:
+        if isinstance(layer, PatchWhitening):
+            upstream = keras.Model(backbone.input, layer.input)
+            layer.adapt(ops.convert_to_numpy(upstream(images)))

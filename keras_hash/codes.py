@@ -1,0 +1,197 @@
+"""Binary codes: the one convention that everything else relies on.
+
+A code is `uint8 [n, ceil(bits / 8)]` in the bit order of `numpy.packbits` (the
+first bit is the most significant), padding bits are 0, and a bit is 1 where the
+real output is `>= 0`, which stands for +1; it is 0 otherwise, which stands for
+-1. Zero therefore always means +1, and no distance is ever half a bit.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+_BIT_VALUES = np.array([128, 64, 32, 16, 8, 4, 2, 1], "int32")
+_POPCOUNT = np.bitwise_count(np.arange(256, dtype="uint8")).astype("int32")
+
+
+def num_bytes(bits):
+    """The bytes that one code takes.
+
+    Args:
+        bits: int, code length, at least 1.
+
+    Returns:
+        int, `ceil(bits / 8)`.
+
+    Raises:
+        ValueError: `bits` is not a positive whole number.
+    """
+    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)):
+        raise ValueError(f"`bits` should be an int. Received: bits={bits!r}")
+    if bits < 1:
+        raise ValueError(f"`bits` should be at least 1. Received: bits={bits}")
+    return -(-int(bits) // 8)
+
+
+def check(codes, bits, name="codes"):
+    """Checks that an array holds packed codes of a given length.
+
+    Args:
+        codes: array to check.
+        bits: int, code length.
+        name: str, what the error calls the array.
+
+    Returns:
+        The codes as a C-contiguous numpy array `uint8 [n, ceil(bits / 8)]`.
+
+    Raises:
+        ValueError: wrong dtype, rank or width, or padding bits that are set.
+    """
+    width = num_bytes(bits)
+    codes = np.asarray(codes)
+    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != width:
+        raise ValueError(
+            f"`{name}` should be packed codes, uint8 [n, {width}] for {bits} "
+            "bits; `keras_hash.codes.pack` makes them from real outputs. "
+            f"Received: {name}.shape={codes.shape}, dtype={codes.dtype}"
+        )
+    spare = 8 * width - bits
+    if spare and (codes[:, -1] & ((1 << spare) - 1)).any():
+        raise ValueError(
+            f"`{name}` has bits set behind its first {bits}: it was packed "
+            "with another code length or another bit order. "
+            f"Received: {name} with bits={bits}"
+        )
+    return np.ascontiguousarray(codes)
+
+
+def sign(real):
+    """The sign of real codes, with `sign(0) = +1`.
+
+    Args:
+        real: float array or tensor of any shape.
+
+    Returns:
+        +1 or -1 in the shape and dtype of `real`.
+    """
+    if _is_tensor(real):
+        return ops.cast(ops.where(real >= 0, 1, -1), real.dtype)
+    real = np.asarray(real)
+    return np.where(real >= 0, 1, -1).astype(real.dtype)
+
+
+def pack(real):
+    """Packs real codes, +-1 codes or booleans into bytes.
+
+    Args:
+        real: array or tensor `[n, bits]`: floats or signed ints, where `>= 0`
+            becomes 1, or booleans, taken as the bits themselves.
+
+    Returns:
+        `uint8 [n, ceil(bits / 8)]`, an array or a tensor as given.
+
+    Raises:
+        ValueError: not two-dimensional, no bits, NaN (arrays only), or
+            unsigned integers, whose zeros would silently count as +1.
+    """
+    tensor = _is_tensor(real)
+    if not tensor:
+        real = np.asarray(real)
+    dtype = keras.backend.standardize_dtype(real.dtype)
+    if len(real.shape) != 2 or real.shape[1] == 0:
+        raise ValueError(
+            "`real` should be [n, bits] with at least one bit. "
+            f"Received: real.shape={tuple(real.shape)}"
+        )
+    if dtype.startswith("uint"):
+        raise ValueError(
+            "`real` holds unsigned integers, whose sign says nothing; pass "
+            "0/1 bits as booleans (`bits.astype(bool)`). "
+            f"Received: real.dtype={dtype}"
+        )
+    if not tensor:
+        if np.isnan(real).any():
+            rows = np.flatnonzero(np.isnan(real).any(axis=1))
+            raise ValueError(
+                "`real` should not hold NaN. "
+                f"Received: NaN in {len(rows)} rows, first in row {rows[0]}"
+            )
+        return np.packbits(real if dtype == "bool" else real >= 0, axis=1)
+    ones = ops.cast(real if dtype == "bool" else real >= 0, "int32")
+    bits = real.shape[1]
+    ones = ops.pad(ones, [[0, 0], [0, -bits % 8]])
+    ones = ops.reshape(ones, (-1, num_bytes(bits), 8))
+    return ops.cast(ops.sum(ones * _BIT_VALUES, axis=-1), "uint8")
+
+
+def unpack(codes, bits):
+    """Unpacks codes into +1 and -1.
+
+    Args:
+        codes: array or tensor `uint8 [n, ceil(bits / 8)]`.
+        bits: int, code length.
+
+    Returns:
+        `int8 [n, bits]`, an array or a tensor as given.
+
+    Raises:
+        ValueError: the codes do not fit `bits` (arrays only).
+    """
+    if not _is_tensor(codes):
+        codes = check(codes, bits)
+        ones = np.unpackbits(codes, axis=1, count=bits)
+        return ones.astype("int8") * 2 - 1
+    width = num_bytes(bits)
+    values = ops.expand_dims(ops.cast(codes, "int32"), -1)
+    ones = ops.bitwise_and(values // _BIT_VALUES, 1)
+    ones = ops.reshape(ones, (-1, 8 * width))[:, :bits]
+    return ops.cast(2 * ones - 1, "int8")
+
+
+def hamming(a, b):
+    """Hamming distances between all pairs of two sets of codes.
+
+    Args:
+        a: packed codes, array or tensor `uint8 [n, bytes]`.
+        b: packed codes, array or tensor `uint8 [m, bytes]`.
+
+    Returns:
+        `int32 [n, m]`, a tensor if either is one.
+
+    Raises:
+        ValueError: the codes have different widths or another dtype.
+    """
+    for name, value in (("a", a), ("b", b)):
+        dtype = keras.backend.standardize_dtype(
+            getattr(value, "dtype", np.asarray(value).dtype)
+        )
+        if dtype != "uint8" or len(value.shape) != 2:
+            raise ValueError(
+                f"`{name}` should be packed codes, uint8 [n, bytes]. "
+                f"Received: {name}.shape={tuple(value.shape)}, dtype={dtype}"
+            )
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            "`a` and `b` should have codes of one length. "
+            f"Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}"
+        )
+    if _is_tensor(a) or _is_tensor(b):
+        a = ops.cast(ops.convert_to_tensor(a), "int32")
+        b = ops.cast(ops.convert_to_tensor(b), "int32")
+        differing = ops.bitwise_xor(a[:, None, :], b[None, :, :])
+        return ops.sum(ops.take(_POPCOUNT, differing), axis=-1)
+    distances = np.zeros((len(a), len(b)), "int32")
+    for left, right in zip(_words(a).T, _words(b).T):
+        distances += np.bitwise_count(left[:, None] ^ right)
+    return distances
+
+
+def _words(codes):
+    """Packed codes as 64-bit words `uint64 [n, ceil(bytes / 8)]`."""
+    padded = np.zeros((len(codes), -(-codes.shape[1] // 8) * 8), "uint8")
+    padded[:, : codes.shape[1]] = codes
+    return padded.view("uint64")
+
+
+def _is_tensor(x):
+    return ops.is_tensor(x) or isinstance(x, keras.KerasTensor)

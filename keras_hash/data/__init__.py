@@ -1,0 +1,45 @@
+"""Benchmarks with fixed protocols, and `tf.data` inputs for training."""
+
+from keras_hash.data import cifar10
+from keras_hash.data import digits
+from keras_hash.data.benchmark import Benchmark
+from keras_hash.data.pipeline import FlipAndShift
+from keras_hash.data.pipeline import batches
+
+_LOADERS = {"cifar10": cifar10.load, "digits": digits.load}
+
+__all__ = ["Benchmark", "FlipAndShift", "batches", "load"]
+
+
+def load(name, protocol="official", validation=0.0, seed=0):
+    """Loads a benchmark with its fixed query, database and training sets.
+
+    Args:
+        name: `"cifar10"` (through TensorFlow Datasets) or `"digits"`
+            (scikit-learn's 1,797 real digits, needs no data).
+        protocol: str, which split; `"official"` for both.
+        validation: float in [0, 1), share of the training set, stratified by
+            class, that is cut off as `.validation`. The queries are never used
+            for it.
+        seed: int, seed of that cut.
+
+    Returns:
+        A `Benchmark`.
+
+    Raises:
+        ValueError: unknown name or protocol, or `validation` out of range.
+        FileNotFoundError: the images are neither here nor downloadable; the
+            message says where to put them.
+    """
+    if name not in _LOADERS:
+        raise ValueError(
+            f"`name` should be one of {sorted(_LOADERS)}. "
+            f"Received: name={name!r}"
+        )
+    if not 0 <= validation < 1:
+        raise ValueError(
+            "`validation` should be a share in [0, 1). "
+            f"Received: validation={validation}"
+        )
+    benchmark = _LOADERS[name](protocol)
+    return benchmark.hold_out(validation, seed) if validation else benchmark

@@ -1,0 +1,130 @@
+"""`Benchmark`: a pool of labelled images and the parts a protocol makes."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+PARTS = ("train", "validation", "query", "database")
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Images, labels and fixed index sets over them.
+
+    `train`, `validation`, `query` and `database` are unbatched
+    `tf.data.Dataset`s of `(image, label)`, raw and in fixed order; `arrays`
+    gives the same as numpy arrays, without TensorFlow.
+
+    Attributes:
+        name: str, dataset.
+        protocol: str, how it is split.
+        images: `uint8 [n, h, w, 3]`, the whole pool.
+        targets: int `[n]`, or multi-hot `uint8 [n, num_classes]`.
+        ids: str `[n]`, the publisher's name of each image.
+        parts: dict from part name to int indices into the pool.
+        labels: list of str, class names.
+        licence: str, licence or terms of the images.
+    """
+
+    name: str
+    protocol: str
+    images: np.ndarray
+    targets: np.ndarray
+    ids: np.ndarray
+    parts: dict
+    labels: list
+    licence: str
+
+    @property
+    def num_classes(self):
+        """int, number of classes or labels."""
+        return len(self.labels)
+
+    @property
+    def multi_label(self):
+        """bool, whether labels are multi-hot rows."""
+        return self.targets.ndim == 2
+
+    @property
+    def checksum(self):
+        """str, sha256 over the ids and labels of all parts, in order.
+
+        The validation cut does not change it: it belongs to a training run.
+        """
+        digest = hashlib.sha256()
+        train = np.sort(
+            np.concatenate([self.parts["train"], self.parts["validation"]])
+        )
+        for part in ("train", "query", "database"):
+            indices = train if part == "train" else self.parts[part]
+            digest.update(f"{part} {len(indices)}\n".encode())
+            digest.update("\n".join(self.ids[indices]).encode())
+            digest.update(self.targets[indices].astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def arrays(self, part):
+        """One part as arrays.
+
+        Args:
+            part: `"train"`, `"validation"`, `"query"` or `"database"`.
+
+        Returns:
+            A pair: images `uint8 [n, h, w, 3]` and labels.
+
+        Raises:
+            ValueError: there is no such part.
+        """
+        if part not in PARTS:
+            raise ValueError(
+                f"`part` should be one of {PARTS}. Received: part={part!r}"
+            )
+        indices = self.parts[part]
+        return self.images[indices], self.targets[indices]
+
+    def _dataset(self, part):
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensor_slices(self.arrays(part))
+
+    @property
+    def train(self):
+        """`tf.data.Dataset` of training `(image, label)`."""
+        return self._dataset("train")
+
+    @property
+    def validation(self):
+        """`tf.data.Dataset` cut from the training set; empty if none was."""
+        return self._dataset("validation")
+
+    @property
+    def query(self):
+        """`tf.data.Dataset` of query `(image, label)`."""
+        return self._dataset("query")
+
+    @property
+    def database(self):
+        """`tf.data.Dataset` of database `(image, label)`."""
+        return self._dataset("database")
+
+    def hold_out(self, share, seed=0):
+        """Cuts a validation set from the training set.
+
+        Args:
+            share: float in (0, 1), taken from every class of a single-label
+                set, from the whole of a multi-label one.
+            seed: int.
+
+        Returns:
+            A new `Benchmark`; the database keeps all of its images.
+        """
+        train = self.parts["train"]
+        random = np.random.RandomState(seed)
+        keep = np.ones(len(train), bool)
+        strata = self.targets[train] if not self.multi_label else 0 * train
+        for stratum in np.unique(strata):
+            members = np.flatnonzero(strata == stratum)
+            cut = random.permutation(members)[: round(share * len(members))]
+            keep[cut] = False
+        parts = {**self.parts, "train": train[keep], "validation": train[~keep]}
+        return dataclasses.replace(self, parts=parts)

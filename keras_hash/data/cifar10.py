@@ -1,0 +1,107 @@
+"""CIFAR-10 through TensorFlow Datasets."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from keras_hash.data import protocols
+from keras_hash.data.benchmark import Benchmark
+
+
+def load(protocol="official"):
+    """Loads CIFAR-10.
+
+    The prepared dataset is looked for in `TFDS_DATA_DIR`, in the folder `tfds`
+    of `KERAS_HASH_DATA` or of `../shared/data`, and in the default folder of
+    TensorFlow Datasets, which downloads it where it can. Folders that were
+    given are only read.
+
+    Args:
+        protocol: `"official"`: the 10,000 test images are the queries, the
+            50,000 training images are training set and database.
+
+    Returns:
+        A `Benchmark`, each split in the order of its ids.
+
+    Raises:
+        ValueError: another protocol.
+        FileNotFoundError: not prepared anywhere and not downloadable.
+    """
+    if protocol != "official":
+        raise ValueError(
+            "CIFAR-10 has the protocol 'official' only. "
+            f"Received: protocol={protocol!r}"
+        )
+    splits, labels = _read()
+    first = len(splits["train"]["label"])
+    count = first + len(splits["test"]["label"])
+    columns = {
+        key: np.concatenate([splits[s][key] for s in ("train", "test")])
+        for key in ("image", "label", "id")
+    }
+    train = np.arange(first)
+    return Benchmark(
+        name="cifar10",
+        protocol=protocol,
+        images=columns["image"],
+        targets=columns["label"].astype("int64"),
+        ids=columns["id"].astype(str),
+        parts=protocols.parts(train, np.arange(first, count), train),
+        labels=labels,
+        licence="no licence stated by the publisher (Krizhevsky 2009)",
+    )
+
+
+def is_prepared():
+    """Whether CIFAR-10 can be loaded without a download.
+
+    Returns:
+        bool.
+    """
+    return _prepared_folder() is not None
+
+
+def _prepared_folder():
+    places = [os.environ.get("TFDS_DATA_DIR")]
+    if os.environ.get("KERAS_HASH_DATA"):
+        places.append(pathlib.Path(os.environ["KERAS_HASH_DATA"]) / "tfds")
+    places.append(pathlib.Path("..") / "shared" / "data" / "tfds")
+    places.append(pathlib.Path.home() / "tensorflow_datasets")
+    for place in places:
+        if place and (pathlib.Path(place) / "cifar10").is_dir():
+            return str(place)
+    return None
+
+
+def _read():
+    """Both splits as columns sorted by id, and the class names."""
+    import tensorflow_datasets as tfds
+
+    folder = _prepared_folder()
+    try:
+        builder = tfds.builder("cifar10", data_dir=folder)
+        if folder is None:
+            builder.download_and_prepare()
+        # One shard at a time, so that the order does not depend on settings.
+        config = tfds.ReadConfig(interleave_cycle_length=1)
+        splits = {
+            split: tfds.as_numpy(
+                builder.as_dataset(
+                    split=split, batch_size=-1, read_config=config
+                )
+            )
+            for split in ("train", "test")
+        }
+    except Exception as error:
+        raise FileNotFoundError(
+            "CIFAR-10 is not prepared here and could not be downloaded. "
+            'Prepare it on a machine with a network by `python -c "import '
+            "tensorflow_datasets as t; t.load('cifar10')\"`, copy the folder "
+            "`tensorflow_datasets` and set TFDS_DATA_DIR to it. "
+            f"The reader said: {type(error).__name__}: {error}"
+        ) from error
+    for split, columns in splits.items():
+        order = np.argsort(columns["id"], kind="stable")
+        splits[split] = {key: value[order] for key, value in columns.items()}
+    return splits, list(builder.info.features["label"].names)

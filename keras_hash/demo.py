@@ -1,0 +1,172 @@
+"""The main job in a few minutes: load, train, measure, search, look."""
+
+import json
+import pathlib
+import time
+
+import numpy as np
+
+DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
+
+
+def random_hyperplanes(images, reference, bits, seed=0):
+    """Codes from random hyperplanes on raw pixels, a baseline without learning.
+
+    Args:
+        images: `uint8 [n, h, w, 3]`.
+        reference: images whose mean is subtracted.
+        bits: int, code length.
+        seed: int.
+
+    Returns:
+        Packed codes `uint8 [n, ceil(bits / 8)]`.
+    """
+    from keras_hash import codes
+
+    mean = reference.reshape(len(reference), -1).mean(axis=0)
+    flat = images.reshape(len(images), -1).astype("float32")
+    planes = np.random.RandomState(seed).randn(flat.shape[1], bits)
+    return codes.pack((flat - mean) @ planes.astype("float32"))
+
+
+def run(folder="runs/demo", epochs=15):
+    """Runs the demo and writes its pictures and tables.
+
+    Args:
+        folder: str or path, where to write `digits.png`, `cifar10.png`,
+            `metrics.json` and `metrics.md`.
+        epochs: int, epochs of the small training.
+
+    Returns:
+        dict from row name to its metrics.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    import keras_hash
+    from keras_hash import files
+    from keras_hash import zoo
+    from keras_hash.data import cifar10
+
+    start = time.perf_counter()
+    folder = pathlib.Path(folder)
+    console = Console()
+    rows = {}
+
+    def measure(name, benchmark, encode, bits):
+        parts = {
+            part: encode(benchmark.arrays(part)[0])
+            for part in ("query", "database")
+        }
+        rows[name] = keras_hash.evaluate(
+            parts["query"],
+            benchmark.arrays("query")[1],
+            parts["database"],
+            benchmark.arrays("database")[1],
+            bits=bits,
+        ).metrics
+        return parts
+
+    console.rule("1. Digits: encoders from the zoo and from scratch")
+    digits = keras_hash.data.load("digits")
+    encoder = keras_hash.load(DIGITS)
+    found = measure(f"digits: {DIGITS}", digits, encoder.encode, encoder.bits)
+    own = keras_hash.models.DSHC(
+        bits=30, num_classes=10, backbone="small", label_smoothing=0.1
+    )
+    own.compile("adam")
+    batches = keras_hash.data.batches(
+        digits.train,
+        64,
+        augment=keras_hash.data.FlipAndShift(flip=False, shift=3),
+        shuffle=True,
+    )
+    console.print(
+        f"Training a small DSHC on {len(digits.parts['train'])} digits for "
+        f"{epochs} epochs ..."
+    )
+    own.fit(batches, epochs=epochs, verbose=1)
+    measure("digits: DSHC trained just now", digits, own.encode, own.bits)
+    reference = digits.arrays("train")[0]
+    measure(
+        "digits: random hyperplanes on pixels",
+        digits,
+        lambda images: random_hyperplanes(images, reference, 30),
+        30,
+    )
+    chance = next(iter(rows.values()))["chance_map"]
+    rows["digits: chance"] = {"map": chance}
+    search(digits, found, encoder.bits, folder / "digits.png", DIGITS)
+
+    console.rule("2. CIFAR-10: the encoder of the zoo, measured again")
+    card = zoo.card(CIFAR)
+    encoder = keras_hash.load(CIFAR)
+    if cifar10.is_prepared():
+        cifar = keras_hash.data.load("cifar10")
+        console.print("Encoding 60,000 images ...")
+        found = measure(
+            f"cifar10: {CIFAR}", cifar, encoder.encode, encoder.bits
+        )
+        search(cifar, found, encoder.bits, folder / "cifar10.png", CIFAR)
+        rows["cifar10: the same, on its card"] = card["metrics"]
+        rows["cifar10: chance"] = {"map": card["metrics"]["chance_map"]}
+    else:
+        console.print(
+            "CIFAR-10 is not on this machine (set TFDS_DATA_DIR), so the "
+            "figures below are those of the card."
+        )
+        rows[f"cifar10: {CIFAR}, on its card"] = card["metrics"]
+
+    keys = ["map", "map@1000", "precision@100", "precision_radius@2"]
+    table = Table(title="Retrieval at 30 bits (ties: exact expectation)")
+    lines = [f"| encoder | {' | '.join(keys)} |", "|---|" + "---|" * len(keys)]
+    for column in ["encoder", *keys]:
+        table.add_column(
+            column, justify="left" if column == "encoder" else "right"
+        )
+    for name, metrics in rows.items():
+        values = [f"{metrics[k]:.4f}" if k in metrics else "" for k in keys]
+        table.add_row(name, *values)
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    files.write(folder / "metrics.md", "\n".join(lines) + "\n")
+    files.write(folder / "metrics.json", json.dumps(rows, indent=1) + "\n")
+    console.print(table)
+    console.print(
+        f"Pictures and tables are in {folder}. "
+        f"{time.perf_counter() - start:.0f} s in all."
+    )
+    return rows
+
+
+def search(benchmark, parts, bits, path, name, queries=8, k=10):
+    """Searches the first queries of different classes and draws the result.
+
+    Args:
+        benchmark: a `Benchmark`.
+        parts: dict with the codes of `query` and `database`.
+        bits: int, code length.
+        path: path of the PNG file to write.
+        name: str, the encoder's name, for the title.
+        queries: int, queries to draw.
+        k: int, neighbours of each.
+    """
+    import keras_hash
+    from keras_hash import figures
+
+    images, labels = benchmark.arrays("query")
+    database, database_labels = benchmark.arrays("database")
+    order = np.random.RandomState(0).permutation(len(labels))
+    _, first = np.unique(labels[order], return_index=True)
+    chosen = order[first][:queries]
+    index = keras_hash.Index(bits=bits)
+    index.add(parts["database"])
+    distances, ids = index.search(parts["query"][chosen], k=k)
+    figures.gallery(
+        images[chosen],
+        database[ids],
+        distances,
+        database_labels[ids] == labels[chosen][:, None],
+        path,
+        title=f"{name}: nearest of {len(database)} images, Hamming distance "
+        f"of {bits} bits",
+    )

@@ -1,0 +1,360 @@
+"""Encoders as SavedModels that TensorFlow Serving loads as they are.
+
+The graph holds the preprocessing, the network and the packing. Weights are
+stored compactly, once, and widened in the graph; the Keras model is built back
+from the same file (`keras_hash.load`).
+"""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_hash import files
+
+# A decoded image takes 12 bytes a pixel before it is resized: 384 MiB at most.
+MAX_PIXELS = 1 << 25
+_SHORTEST_HEADER = 26
+
+
+def compact(value, dtype):
+    """Stores a weight in fewer bytes.
+
+    Args:
+        value: array.
+        dtype: `"float16"`, or `"int8"`: one scale for each output channel
+            (last axis). Vectors stay float32, whole numbers are kept exactly.
+
+    Returns:
+        A pair: the stored array, and float32 scales `[channels]` or `None`.
+
+    Raises:
+        ValueError: another dtype, or a weight that is not finite.
+    """
+    if dtype not in ("float16", "int8"):
+        raise ValueError(
+            "`compact` should be 'float16' or 'int8'. "
+            f"Received: compact={dtype!r}"
+        )
+    if value.dtype.kind in "iu":
+        return value, None
+    value = value.astype("float32")
+    if not np.isfinite(value).all():
+        raise ValueError(
+            "A weight holds NaN or infinity; the model cannot be exported. "
+            f"Received: a weight of shape {value.shape}"
+        )
+    if value.ndim < 2:
+        return value, None
+    largest = np.abs(value).max()
+    if largest <= 127 and (value == np.round(value)).all():
+        return value.astype("int8"), None
+    if dtype == "float16":
+        fits = largest < np.finfo("float16").max
+        return value.astype("float16") if fits else value, None
+    scale = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0) / 127
+    scale = np.where(scale == 0, 1, scale).astype("float32")
+    return np.round(value / scale).clip(-127, 127).astype("int8"), scale
+
+
+def widen(stored, scale, dtype):
+    """The weight that a stored array stands for.
+
+    The same arithmetic as in the exported graph, so that both agree to the bit.
+
+    Args:
+        stored: array from `compact`.
+        scale: its scales or `None`.
+        dtype: str, dtype of the weight.
+
+    Returns:
+        An array of that dtype.
+    """
+    wide = stored.astype(dtype)
+    return wide if scale is None else wide * scale
+
+
+def encoder_module(model, compact_dtype="float16"):
+    """Builds the `tf.Module` that is saved for a model.
+
+    Its variables are `w["000"]`, `w["001"]` ... in the order of
+    `model.variables`, and `scale["003"]` ... where a weight is int8.
+
+    Args:
+        model: a `HashModel`, built.
+        compact_dtype: `"float16"` or `"int8"`, see `compact`.
+
+    Returns:
+        A pair: the module, and its signatures: a dict with `encode` (`image`,
+        float32 `[n, h, w, 3]`, raw pixels) and `encode_bytes` (`image_bytes`,
+        string `[n]`: JPEG, PNG, GIF or BMP), which is `serving_default` too.
+        Both give `code` (uint8 `[n, ceil(bits / 8)]`), `code_bits` (0/1 uint8
+        `[n, bits]`) and `code_bytes` (string `[n]`).
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "A SavedModel is written with Keras on TensorFlow; start Python "
+            "with KERAS_BACKEND=tensorflow. "
+            f"Received: backend={keras.backend.backend()!r}"
+        )
+    import tensorflow as tf
+
+    from keras_hash import codes as codes_lib
+
+    module = tf.Module()
+    module.w, module.scale = {}, {}
+    for index, variable in enumerate(model.variables):
+        stored, scale = compact(
+            keras.ops.convert_to_numpy(variable.value), compact_dtype
+        )
+        key = f"{index:03d}"
+        module.w[key] = tf.Variable(stored, trainable=False, name=f"w{key}")
+        if scale is not None:
+            module.scale[key] = tf.Variable(
+                scale, trainable=False, name=f"scale{key}"
+            )
+
+    def weights():
+        for index, variable in enumerate(model.variables):
+            key = f"{index:03d}"
+            value = tf.cast(module.w[key], variable.dtype)
+            if key in module.scale:
+                value = value * module.scale[key]
+            yield variable, value
+
+    height, width = model.image_shape[:2]
+    one_byte = tf.constant([bytes([i]) for i in range(256)])
+
+    def fit(images):
+        """Resizes a batch where its size differs."""
+        shape = tf.shape(images)
+        same = tf.reduce_all(shape[1:3] == [height, width])
+        images = tf.cond(
+            same,
+            lambda: images,
+            lambda: tf.image.resize(images, [height, width], antialias=True),
+        )
+        return tf.ensure_shape(images, [None, height, width, 3])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, height, width, 3))])
+    def forward(images):
+        with keras.StatelessScope(state_mapping=list(weights())):
+            real = model.images_to_codes(images)
+        codes = codes_lib.pack(real)
+        characters = tf.gather(one_byte, tf.cast(codes, tf.int32))
+        return {
+            "code": codes,
+            "code_bits": tf.cast(real >= 0, tf.uint8),
+            "code_bytes": tf.strings.reduce_join(characters, axis=-1),
+        }
+
+    def checked(images):
+        shape = tf.shape(images)
+        images = _require(
+            tf.reduce_all(shape > 0),
+            ["`image` is empty, its shape:", shape],
+            images,
+        )
+        finite = tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])
+        bad = tf.where(~finite)[:, 0]
+        return _require(
+            tf.size(bad) == 0,
+            ["`image` should be finite; NaN or infinity in images:", bad],
+            images,
+        )
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, None, None, 3), name="image")]
+    )
+    def encode(image):
+        return forward(fit(checked(image)))
+
+    def decode(indexed):
+        index, content = indexed
+        content = _guarded(index, content)
+        image = tf.io.decode_image(content, channels=3, expand_animations=False)
+        return fit(tf.cast(image, tf.float32)[None])[0]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
+    )
+    def encode_bytes(image_bytes):
+        count = tf.size(image_bytes)
+        image_bytes = _require(
+            count > 0,
+            ["`image_bytes` is empty: there is nothing to encode."],
+            image_bytes,
+        )
+        images = tf.map_fn(
+            decode,
+            (tf.range(count), image_bytes),
+            parallel_iterations=4,
+            fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32),
+        )
+        return forward(images)
+
+    module.encode, module.encode_bytes = encode, encode_bytes
+    signatures = {
+        "serving_default": encode_bytes,
+        "encode_bytes": encode_bytes,
+        "encode": encode,
+    }
+    return module, signatures
+
+
+def save_encoder(model, folder, compact_dtype="float16"):
+    """Writes a model as a SavedModel.
+
+    Args:
+        model: a `HashModel`, built.
+        folder: where to write; should not exist yet.
+        compact_dtype: `"float16"` or `"int8"`, see `compact`.
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+    """
+    import tensorflow as tf
+
+    module, signatures = encoder_module(model, compact_dtype)
+    # Encoding needs no gradient: the functions of custom ones are left out.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(folder), signatures, options)
+    path = pathlib.Path(folder) / "saved_model.pb"
+    files.write(path, slim(path.read_bytes()))
+
+
+def slim(content):
+    """Makes a serialised SavedModel graph smaller, with the same results.
+
+    Drops what only writers and debuggers read: the annotated output shapes
+    (the loaders infer them), the long scope names of nodes inside functions,
+    and the function that would save the variables again. A small encoder's
+    graph shrinks by more than a third.
+
+    Args:
+        content: bytes of a `saved_model.pb`.
+
+    Returns:
+        bytes.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString(content)
+    for meta in saved.meta_graphs:
+        graph = meta.graph_def
+        save_name = meta.saver_def.save_tensor_name.split(":")[0]
+        for node in [n for n in graph.node if n.name == save_name]:
+            # Nothing restores by this name; it only has to exist.
+            meta.saver_def.save_tensor_name = (
+                meta.saver_def.filename_tensor_name
+            )
+            unused = node.attr["f"].func.name
+            graph.node.remove(node)
+            for function in list(graph.library.function):
+                if function.signature.name == unused:
+                    graph.library.function.remove(function)
+        for node in graph.node:
+            node.attr.pop("_output_shapes", None)
+        for function in graph.library.function:
+            _shorten(function)
+            for argument in function.arg_attr.values():
+                argument.attr.pop("_output_shapes", None)
+    return saved.SerializeToString(deterministic=True)
+
+
+def _shorten(function):
+    """Numbers the nodes of a function in place of their scope names."""
+    taken = {argument.name for argument in function.signature.input_arg}
+    short = {}
+    for index, node in enumerate(function.node_def):
+        name = f"n{index}"
+        while name in taken:
+            name += "_"
+        short[node.name] = name
+
+    def renamed(reference):
+        control = "^" if reference.startswith("^") else ""
+        name, colon, output = reference.removeprefix("^").partition(":")
+        return control + short.get(name, name) + colon + output
+
+    for node in function.node_def:
+        node.name = short[node.name]
+        node.input[:] = [renamed(reference) for reference in node.input]
+        for unread in ("_output_shapes", "_class", "_gradient_op_type"):
+            node.attr.pop(unread, None)
+        node.ClearField("experimental_debug_info")
+    for returns in (function.ret, function.control_ret):
+        for key in list(returns):
+            returns[key] = renamed(returns[key])
+
+
+def _guarded(index, content):
+    """The content, once its header shows a known format and a bounded size.
+
+    What decodes has to take the returned tensor: it waits for the checks.
+    """
+    import tensorflow as tf
+
+    def starts(magic):
+        return tf.strings.substr(content, 0, len(magic)) == magic
+
+    is_jpeg = starts(b"\xff\xd8\xff")
+    is_png = starts(b"\x89PNG\r\n\x1a\n")
+    is_gif = starts(b"GIF8")
+    known = is_jpeg | is_png | is_gif | starts(b"BM")
+    whole = tf.strings.length(content) >= _SHORTEST_HEADER
+    content = _require(
+        known & whole,
+        ["Not a JPEG, PNG, GIF or BMP image: `image_bytes` element", index],
+        content,
+    )
+    # Where each format keeps height and width, as weights of header bytes:
+    # PNG big-endian at 20 and 16, GIF at 8 and 6, BMP at 22 and 18.
+    places = np.zeros((6, _SHORTEST_HEADER), "int64")
+    for row, (start, count) in enumerate(
+        [(20, 4), (16, 4), (8, 2), (6, 2), (22, 4), (18, 4)]
+    ):
+        powers = 256 ** np.arange(count)
+        places[row, start : start + count] = powers[::-1] if row < 2 else powers
+    header = tf.strings.substr(content, 0, _SHORTEST_HEADER)
+    header = tf.io.decode_raw(header, "uint8", fixed_length=_SHORTEST_HEADER)
+    sides = tf.reduce_sum(places * tf.cast(header, tf.int64), axis=1)
+    # The height of a BMP is negative when its rows run downwards.
+    bmp = tf.minimum(sides[4:], 2**32 - sides[4:])
+    sides = tf.where(is_png, sides[:2], tf.where(is_gif, sides[2:4], bmp))
+    sides = tf.cond(
+        is_jpeg,
+        lambda: tf.image.extract_jpeg_shape(content, tf.int64)[:2],
+        lambda: sides,
+    )
+    # Both first: the product of two sides below 2**25 cannot wrap.
+    small = tf.reduce_all(sides <= MAX_PIXELS)
+    return _require(
+        small & (sides[0] * sides[1] <= MAX_PIXELS),
+        [
+            f"Image above {MAX_PIXELS} pixels: `image_bytes` element",
+            index,
+            "height and width:",
+            sides,
+        ],
+        content,
+    )
+
+
+def _require(condition, message, value):
+    """The value, or an invalid-argument error unless the condition holds."""
+    import tensorflow as tf
+
+    # The bare operation: `tf.debugging.Assert` adds two functions to the
+    # saved graph for each check.
+    check = tf.raw_ops.Assert(
+        condition=condition,
+        data=[tf.convert_to_tensor(part) for part in message],
+        summarize=8,
+    )
+    # In a graph it is an operation to wait for; run eagerly it has raised.
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(value)

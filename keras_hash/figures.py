@@ -1,0 +1,74 @@
+"""Pictures of retrieval, with matplotlib."""
+
+import io
+
+import numpy as np
+
+from keras_hash import files
+
+RIGHT, WRONG = "#2a9d3a", "#d0342c"
+
+
+def gallery(queries, neighbours, distances, relevant, path, title=None):
+    """Draws queries with their nearest images, framed green or red.
+
+    Args:
+        queries: `uint8 [q, h, w, 3]`.
+        neighbours: `uint8 [q, k, h, w, 3]`, nearest first.
+        distances: int `[q, k]`, Hamming distances, written above each image.
+        relevant: bool `[q, k]`: a green frame where true, else a red one.
+        path: str or path of the PNG file to write.
+        title: optional str above the picture.
+
+    Raises:
+        ValueError: the numbers of queries or neighbours do not agree.
+    """
+    from matplotlib.figure import Figure
+
+    distances = np.asarray(distances)
+    shape = np.shape(neighbours)[:2]
+    if not (len(queries) == shape[0] and distances.shape == shape):
+        raise ValueError(
+            "Queries, neighbours and distances should agree. Received: "
+            f"{len(queries)} queries, neighbours {shape}, "
+            f"distances {distances.shape}"
+        )
+    rows, columns = shape
+    top = 0.9 if title else 0.4
+    height = rows * 1.0 + top
+    figure = Figure(figsize=((columns + 1.4) * 0.9, height), dpi=110)
+    axes = figure.subplots(
+        rows,
+        columns + 2,
+        squeeze=False,
+        gridspec_kw={
+            "width_ratios": [1, 0.25, *[1] * columns],
+            "left": 0.01,
+            "right": 0.99,
+            "bottom": 0.01,
+            "top": 1 - top / height,
+            "hspace": 0.35,
+            "wspace": 0.08,
+        },
+    )
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    for row in range(rows):
+        for axis in axes[row]:
+            axis.set_axis_off()
+        axes[row, 0].imshow(queries[row])
+        if row == 0:
+            axes[row, 0].set_title("query", fontsize=8, pad=3)
+        for column in range(columns):
+            axis = axes[row, column + 2]
+            axis.set_axis_on()
+            axis.imshow(neighbours[row][column])
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_title(str(distances[row, column]), fontsize=8, pad=3)
+            color = RIGHT if relevant[row][column] else WRONG
+            for side in axis.spines.values():
+                side.set(color=color, linewidth=2.5)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    files.write(path, content.getvalue())

@@ -1,0 +1,441 @@
+"""`HashModel`: what all methods share, from raw pixels to packed codes."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_hash import backbones
+from keras_hash import codes as codes_lib
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class CodeAccuracy(keras.metrics.Mean):
+    """Leave-one-out nearest-neighbour accuracy of the codes in a batch.
+
+    For each image, the share of relevant images (same class, or a shared
+    label) among those of the batch at the smallest Hamming distance, itself
+    excluded. It is a quick look at the codes while training, not a retrieval
+    metric: `keras_hash.evaluate` measures retrieval.
+    """
+
+    def __init__(self, name="code_accuracy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, labels, real_codes, sample_weight=None):
+        """Adds a batch.
+
+        Args:
+            labels: int `[n]` or multi-hot `[n, num_classes]`.
+            real_codes: float `[n, bits]`.
+            sample_weight: optional float `[n]`.
+        """
+        signs = codes_lib.sign(ops.cast(real_codes, "float32"))
+        itself = ops.eye(ops.shape(signs)[0])
+        nearness = signs @ ops.transpose(signs) - 1e6 * itself
+        nearest = ops.cast(
+            nearness >= ops.max(nearness, axis=1, keepdims=True), "float32"
+        )
+        nearest = nearest * (1 - itself)
+        if len(labels.shape) == 1:
+            relevant = labels[:, None] == labels[None, :]
+        else:
+            labels = ops.cast(labels, "float32")
+            relevant = labels @ ops.transpose(labels) > 0
+        hits = ops.sum(nearest * ops.cast(relevant, "float32"), axis=1)
+        share = hits / ops.maximum(ops.sum(nearest, axis=1), 1)
+        super().update_state(share, sample_weight)
+
+
+class HashModel(keras.Model):
+    """A backbone with a hash head: an ordinary Keras model that makes codes.
+
+    Subclasses set `self.head` (from features to what their loss takes) and
+    define `default_loss`, and `outputs_to_codes` where the outputs are not the
+    real codes themselves. They end their constructor with `self.finish()`.
+
+    Args:
+        bits: int, code length, at least 1.
+        num_classes: int, number of classes or labels.
+        backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
+            case, or a `keras.Model` from raw images to features.
+        input_shape: image shape `(h, w, 3)`. Images of another size are
+            resized inside the model, bilinear with antialias.
+        backbone_weights: `None`, `"imagenet"` or a path, for
+            `keras.applications`.
+        name: str, name of the model.
+
+    Raises:
+        ValueError: `bits`, `num_classes` or `input_shape` make no sense, or
+            the backbone is unknown.
+    """
+
+    def __init__(
+        self,
+        bits,
+        num_classes,
+        backbone="small",
+        input_shape=(32, 32, 3),
+        backbone_weights=None,
+        name=None,
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        codes_lib.num_bytes(bits)
+        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
+            raise ValueError(
+                "`num_classes` should be an int of at least 2. "
+                f"Received: num_classes={num_classes!r}"
+            )
+        if len(input_shape) != 3 or input_shape[-1] != 3:
+            raise ValueError(
+                "`input_shape` should be (height, width, 3). "
+                f"Received: input_shape={input_shape}"
+            )
+        self.bits = int(bits)
+        self.num_classes = int(num_classes)
+        self.image_shape = tuple(int(side) for side in input_shape)
+        self._backbone_name = backbone
+        self.backbone = backbones.build(
+            backbone, self.image_shape, backbone_weights
+        )
+        self.code_accuracy = CodeAccuracy()
+        self._method_loss = None
+        self._method_metric = False
+        self._graph = None
+        # XLA makes convolutions slower on CPU, and the codes of near-tied
+        # outputs would differ from those of the exported graph.
+        self.jit_compile = keras.backend.backend() == "jax"
+
+    def finish(self):
+        """Builds the model: the last call of a subclass' constructor."""
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape):
+        if not self.backbone.built:
+            self.backbone.build((None, *self.image_shape))
+        if not self.head.built:
+            self.head.build((None, self.backbone.output_shape[-1]))
+        self.built = True
+
+    def call(self, images, training=None):
+        """From raw images to what the method's loss takes.
+
+        Args:
+            images: float `[n, h, w, 3]`, raw pixels in 0..255.
+            training: bool.
+
+        Returns:
+            The outputs of the head, float32.
+        """
+        images = resize(images, self.image_shape[:2])
+        features = self.backbone(images, training=training)
+        return self.head(ops.cast(features, "float32"), training=training)
+
+    def outputs_to_codes(self, outputs):
+        """From the outputs of `call` to real codes centred at 0.
+
+        Args:
+            outputs: what `call` returned.
+
+        Returns:
+            float tensor `[n, bits]`; `>= 0` is the bit 1.
+        """
+        return outputs["code"] if isinstance(outputs, dict) else outputs
+
+    def default_loss(self):
+        """The method's own loss with the constants of this model."""
+        raise ValueError(
+            f"{type(self).__name__} has no loss of its own; pass one to "
+            "`compile(loss=...)`."
+        )
+
+    def adapt(self, images):
+        """Sets what is computed from data rather than trained.
+
+        The `"cifar"` backbone whitens image patches: call this once, before
+        `fit`, with a few thousand training images. It does nothing for other
+        backbones.
+
+        Args:
+            images: raw images `[n, h, w, 3]`.
+        """
+        backbones.whiten(self.backbone, self._check_images(images))
+
+    # Training
+
+    def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
+        """Configures training; the method's own loss is the default.
+
+        Args:
+            optimizer: as in `keras.Model.compile`.
+            loss: a loss to use in place of the method's own.
+            metrics: metrics on the outputs, in place of `code_accuracy`.
+            **kwargs: as in `keras.Model.compile`.
+        """
+        if kwargs.get("jit_compile", "auto") == "auto":
+            kwargs["jit_compile"] = self.jit_compile
+        self._method_loss = self.default_loss() if loss is None else None
+        self._method_metric = metrics is None
+        super().compile(
+            optimizer=optimizer,
+            loss=loss or self._method_loss,
+            metrics=metrics,
+            **kwargs,
+        )
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains as `keras.Model.fit`; label arrays are checked first.
+
+        Args:
+            x: images `[n, h, w, 3]`, or a dataset of batches, see
+                `keras_hash.data.batches`.
+            y: labels of an image array: int `[n]` or multi-hot
+                `[n, num_classes]`; anything a loss of your own takes.
+            **kwargs: as in `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: labels outside `0 .. num_classes - 1`, or images that
+                are not `[n, h, w, 3]`.
+        """
+        own = self._method_loss is not None
+        if own and isinstance(y, (np.ndarray, list, tuple)):
+            self._check_images(x, values=False)
+            self._check_labels(np.asarray(y))
+        return super().fit(x, y, **kwargs)
+
+    def _check_labels(self, labels):
+        wrong_width = labels.ndim == 2 and labels.shape[1] not in (
+            1,
+            self.num_classes,
+        )
+        if labels.ndim not in (1, 2) or wrong_width:
+            raise ValueError(
+                f"Labels should be ints [n] or multi-hot [n, "
+                f"{self.num_classes}]. Received: labels.shape={labels.shape}"
+            )
+        numbers = labels.ndim == 1 or labels.shape[1] == 1
+        top = self.num_classes - 1 if numbers else 1
+        if len(labels) and not (labels.min() >= 0 and labels.max() <= top):
+            raise ValueError(
+                f"Labels should lie in 0 .. {top} for num_classes="
+                f"{self.num_classes}. Received: values from {labels.min()} "
+                f"to {labels.max()}"
+            )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config and self._method_loss is not None:
+            config["loss"] = None
+        if config and self._method_metric:
+            config["metrics"] = None
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss of a batch; `y` is labels or `{"label", "index"}`."""
+        labels = _labels(y)
+        if self._method_loss is None:
+            return super().compute_loss(
+                x, labels, y_pred, sample_weight, training
+            )
+        loss = self._method_loss(labels, y_pred, sample_weight=sample_weight)
+        for extra in self.losses:
+            loss = loss + extra
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        labels = _labels(y)
+        if self._method_metric:
+            self.code_accuracy.update_state(
+                labels, self.outputs_to_codes(y_pred), sample_weight
+            )
+            return self.get_metrics_result()
+        return super().compute_metrics(x, labels, y_pred, sample_weight)
+
+    @property
+    def metrics(self):
+        found = super().metrics
+        if self._method_metric:
+            return found
+        return [m for m in found if m is not self.code_accuracy]
+
+    # Encoding
+
+    def encode(self, images, batch_size=256, verbose="auto"):
+        """Packed codes of images.
+
+        Args:
+            images: array `[n, h, w, 3]` (or one image `[h, w, 3]`) of raw
+                pixels in 0..255, integers or floats, of any size; or a
+                `tf.data.Dataset` of images or `(image, label)` pairs, batched
+                or not.
+            batch_size: int, for arrays and unbatched datasets.
+            verbose: `True`, `False`, or `"auto"`: a progress bar where the
+                work is longer than a few batches.
+
+        Returns:
+            `uint8 [n, ceil(bits / 8)]`.
+
+        Raises:
+            ValueError: wrong rank, channels or dtype, no images, or NaN.
+        """
+        return codes_lib.pack(self.real_codes(images, batch_size, verbose))
+
+    def real_codes(self, images, batch_size=256, verbose="auto"):
+        """Real codes of images, centred at 0; their sign is the code.
+
+        Args:
+            images: as for `encode`.
+            batch_size: as for `encode`.
+            verbose: as for `encode`.
+
+        Returns:
+            `float32 [n, bits]`.
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        batches, steps = self._image_batches(images, batch_size)
+        show = steps is None or steps > 8 if verbose == "auto" else verbose
+        bar = keras.utils.Progbar(steps, unit_name="batch") if show else None
+        real = []
+        forward = self._forward()
+        for batch in batches:
+            batch = self._check_images(batch).astype("float32")
+            batch = resize(batch, self.image_shape[:2])
+            real.append(ops.convert_to_numpy(forward(batch)))
+            if bar:
+                bar.update(len(real), finalize=False)
+        if not real:
+            raise ValueError(
+                "There are no images to encode: `images` is empty."
+            )
+        if bar:
+            bar.update(len(real), finalize=True)
+        return np.concatenate(real)
+
+    def images_to_codes(self, images):
+        """Real codes of one batch, inside a graph as well.
+
+        Args:
+            images: float32 tensor `[n, *image_shape]`, raw pixels.
+
+        Returns:
+            float32 tensor `[n, bits]`.
+        """
+        outputs = self(images, training=False)
+        return ops.cast(self.outputs_to_codes(outputs), "float32")
+
+    def _forward(self):
+        """`images_to_codes`, compiled where the backend compiles."""
+        if keras.backend.backend() != "tensorflow":
+            return lambda images: self.outputs_to_codes(
+                self.predict_on_batch(images)
+            )
+        if self._graph is None:
+            import tensorflow as tf
+
+            # A free batch size: one trace, and the graph that is exported.
+            spec = tf.TensorSpec((None, *self.image_shape), "float32")
+            self._graph = tf.function(self.images_to_codes, [spec])
+        return self._graph
+
+    def _image_batches(self, images, batch_size):
+        """Batches of images, and their number where it is known."""
+        if hasattr(images, "element_spec"):
+            from keras_hash.data import pipeline
+
+            dataset = pipeline.image_batches(images, batch_size)
+            steps = int(dataset.cardinality())
+            return dataset.as_numpy_iterator(), steps if steps >= 0 else None
+        images = self._check_images(images, values=False)
+        if len(images) == 0:
+            raise ValueError(
+                "There are no images to encode. "
+                f"Received: images.shape={images.shape}"
+            )
+        starts = range(0, len(images), batch_size)
+        return (images[i : i + batch_size] for i in starts), len(starts)
+
+    def _check_images(self, images, values=True):
+        """One clear error for what cannot be raw images; adds a batch axis."""
+        images = images if hasattr(images, "dtype") else np.asarray(images)
+        images = ops.convert_to_numpy(images)
+        if images.ndim == 3:
+            images = images[None]
+        if images.ndim != 4 or images.shape[-1] != 3:
+            raise ValueError(
+                "`images` should be raw pixels, [n, height, width, 3] or one "
+                "image [height, width, 3]; repeat the channel of grey images. "
+                f"Received: images.shape={images.shape}"
+            )
+        if images.dtype.kind not in "uif" and images.dtype.name != "bfloat16":
+            raise ValueError(
+                "`images` should be integers or floats in 0..255. "
+                f"Received: images.dtype={images.dtype}"
+            )
+        if values and images.dtype.kind not in "ui":
+            bad = ~np.isfinite(images).all(axis=(1, 2, 3))
+            if bad.any():
+                raise ValueError(
+                    "`images` should be finite. Received: NaN or infinity in "
+                    f"{bad.sum()} of {len(images)} images, first in image "
+                    f"{np.flatnonzero(bad)[0]} of the batch"
+                )
+        return images
+
+    # Saving
+
+    def get_config(self):
+        backbone = self._backbone_name
+        if not isinstance(backbone, str):
+            backbone = keras.saving.serialize_keras_object(backbone)
+        return {
+            "bits": self.bits,
+            "num_classes": self.num_classes,
+            "backbone": backbone,
+            "input_shape": list(self.image_shape),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if isinstance(config["backbone"], dict):
+            config["backbone"] = keras.saving.deserialize_keras_object(
+                config["backbone"], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+
+def resize(images, size):
+    """Resizes images of another size, bilinear with antialias.
+
+    Args:
+        images: array or tensor `[n, h, w, 3]`.
+        size: `(height, width)`.
+
+    Returns:
+        The images, as they are where the size already fits.
+    """
+    if tuple(images.shape[1:3]) == tuple(size):
+        return images
+    return ops.image.resize(
+        ops.cast(images, "float32"),
+        size,
+        interpolation="bilinear",
+        antialias=True,
+        data_format="channels_last",
+    )
+
+
+def _labels(y):
+    return y["label"] if isinstance(y, dict) else y

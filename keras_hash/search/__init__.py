@@ -1,0 +1,5 @@
+"""Searching packed codes."""
+
+from keras_hash.search.index import Index
+
+__all__ = ["Index"]

@@ -1,0 +1,339 @@
+"""The model zoo: finding, loading and writing entries.
+
+An entry is a folder: a SavedModel under its version number, and `card.json`
+beside it, which names that version, the sha256 of each file, how the model was
+trained and what it scores.
+"""
+
+import fnmatch
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+
+from keras_hash import files
+
+FORMAT = 1
+
+
+def folders():
+    """The folders that hold entries, first match wins.
+
+    Returns:
+        list of paths: `KERAS_HASH_ZOO` where it is set, the zoo of a checkout,
+        and the zoo that was installed with the package.
+    """
+    found = []
+    if os.environ.get("KERAS_HASH_ZOO"):
+        found.append(pathlib.Path(os.environ["KERAS_HASH_ZOO"]))
+    found.append(pathlib.Path(__file__).resolve().parent.parent / "zoo")
+    spec = importlib.util.find_spec("keras_hash_zoo")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        found.append(pathlib.Path(place))
+    return [folder for folder in found if folder.is_dir()]
+
+
+def list_models(pattern="*"):
+    """The names of the zoo's entries.
+
+    Args:
+        pattern: str, shell pattern such as `"dshc_*"`.
+
+    Returns:
+        Sorted list of str.
+    """
+    names = {
+        card.parent.name
+        for folder in folders()
+        for card in folder.glob("*/card.json")
+    }
+    return sorted(fnmatch.filter(names, pattern))
+
+
+def entry_folder(name):
+    """The folder of an entry.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Returns:
+        A path.
+
+    Raises:
+        ValueError: there is no such entry.
+    """
+    for folder in [*(f / str(name) for f in folders()), pathlib.Path(name)]:
+        if (folder / "card.json").is_file():
+            return folder
+    known = ", ".join(list_models()) or "none"
+    raise ValueError(
+        "`name` should be a zoo entry or the folder of one (with card.json). "
+        f"Entries here: {known}. Received: name={str(name)!r}"
+    )
+
+
+def card(name):
+    """The card of an entry.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Returns:
+        dict: `name`, `method`, `dataset`, `protocol`, `bits`, `metrics`,
+        `recipe`, `files` and so on.
+
+    Raises:
+        ValueError: there is no such entry, or its card is damaged or was
+            written by a newer version.
+    """
+    path = entry_folder(name) / "card.json"
+    try:
+        content = json.loads(path.read_text())
+        written = content["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"The card of {str(name)!r} is damaged; restore it from the "
+            f"release. The reader said: {error!r}"
+        ) from error
+    if written > FORMAT:
+        raise ValueError(
+            f"The entry {str(name)!r} was written by a newer keras_hash; "
+            f"update the package. Received: format={written}, "
+            f"known: {FORMAT}"
+        )
+    return content
+
+
+def verify_files(name):
+    """Checks the files of an entry against the sha256 on its card.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Raises:
+        ValueError: a file is missing or differs.
+    """
+    folder = entry_folder(name)
+    for file, wanted in card(name)["files"].items():
+        path = folder / file
+        found = files.sha256(path) if path.is_file() else "no such file"
+        if found != wanted:
+            raise ValueError(
+                f"The file {file} of zoo entry {str(name)!r} is damaged or "
+                "was changed; restore it from the release. "
+                f"Received: sha256={found}, expected: {wanted}"
+            )
+
+
+def load(name):
+    """Loads a trained encoder.
+
+    Args:
+        name: str, name in the zoo (see `list_models`), or the path of an
+            entry's folder.
+
+    Returns:
+        The `HashModel`, not compiled; it encodes bit for bit as the SavedModel
+        does, and can be compiled and trained further.
+
+    Raises:
+        ValueError: no such entry, a damaged file (its sha256 differs from the
+            card's), or weights that do not fit the model on the card.
+
+    Example:
+
+    >>> model = keras_hash.load("dshc_cifar10_30")
+    >>> codes = model.encode(images)
+    """
+    import keras
+    import tensorflow as tf
+
+    from keras_hash import export
+    from keras_hash import methods
+
+    content = card(name)
+    verify_files(name)
+    method = content["model"]["class"]
+    known = methods.registry()
+    if method not in known:
+        raise ValueError(
+            f"The entry {str(name)!r} was made by a method that this version "
+            f"does not have: {method!r}; known: {sorted(known)}"
+        )
+    policy = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        model = known[method][0].from_config(content["model"]["config"])
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+    saved = entry_folder(name) / str(content["version"])
+    reader = tf.train.load_checkpoint(str(saved / "variables" / "variables"))
+    keys = set(reader.get_variable_to_shape_map())
+    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+    stored_count = sum(key.startswith("w/") for key in keys)
+    if stored_count != len(model.variables):
+        raise ValueError(
+            f"The entry {str(name)!r} holds {stored_count} weights, its model "
+            f"{method!r} has {len(model.variables)}: it was written by "
+            "another version of keras_hash."
+        )
+    for index, variable in enumerate(model.variables):
+        key = f"{index:03d}{suffix}"
+        stored = reader.get_tensor(f"w/{key}")
+        if stored.shape != tuple(variable.shape):
+            raise ValueError(
+                f"Weight {index} of entry {str(name)!r} does not fit the "
+                f"model's {variable.path!r}. Received: shape={stored.shape}, "
+                f"expected: {tuple(variable.shape)}"
+            )
+        scale = (
+            reader.get_tensor(f"scale/{key}")
+            if f"scale/{key}" in keys
+            else None
+        )
+        variable.assign(export.widen(stored, scale, variable.dtype))
+    return model
+
+
+def encode_files(name, paths, batch_size=64):
+    """Packed codes of image files, by the graph that is served.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+        paths: sequence of paths of JPEG, PNG, GIF or BMP files.
+        batch_size: int, files read at a time.
+
+    Returns:
+        `uint8 [n, ceil(bits / 8)]`.
+
+    Raises:
+        ValueError: no such entry, or a file that cannot be decoded, by name.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    verify_files(name)
+    saved = tf.saved_model.load(
+        str(entry_folder(name) / str(card(name)["version"]))
+    )
+    encode = saved.signatures["encode_bytes"]
+    steps = -(-len(paths) // batch_size)
+    bar = keras.utils.Progbar(steps, unit_name="batch") if steps > 8 else None
+    codes = []
+    for low in range(0, len(paths), batch_size):
+        chunk = paths[low : low + batch_size]
+        contents = [pathlib.Path(path).read_bytes() for path in chunk]
+        try:
+            batch = encode(image_bytes=tf.constant(contents))["code"]
+        except tf.errors.InvalidArgumentError:
+            for path, content in zip(chunk, contents):
+                _try_one(encode, path, content)
+            raise
+        codes.append(batch.numpy())
+        if bar:
+            bar.add(1)
+    return np.concatenate(codes)
+
+
+def _try_one(encode, path, content):
+    """Names the file that the graph refuses, and why."""
+    import tensorflow as tf
+
+    try:
+        encode(image_bytes=tf.constant([content]))
+    except tf.errors.InvalidArgumentError as error:
+        reasons = [
+            line.strip()
+            for line in error.message.splitlines()
+            if line.strip() and not line.startswith(("Graph", "Detected", "<"))
+        ]
+        raise ValueError(
+            f"{path} is not an image that can be decoded: {reasons[0]}"
+        ) from error
+
+
+def write(model, folder, details, compact_dtype="float16"):
+    """Writes an entry: the SavedModel first, the card last.
+
+    A new version goes beside an older one, the card then names it in one step,
+    and only then is the older one removed: a kill leaves one whole entry.
+
+    Args:
+        model: a `HashModel`, built.
+        folder: path of the entry; its last part is the name.
+        details: dict, what the card says beside what is known here.
+        compact_dtype: `"float16"` or `"int8"`, how weights are stored.
+
+    Returns:
+        The card, a dict.
+    """
+    import keras
+    import tensorflow as tf
+
+    from keras_hash import __version__
+    from keras_hash import export
+
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    older = [p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()]
+    version = max([int(p.name) for p in older], default=0) + 1
+    staged = folder / f".{version}.new"
+    shutil.rmtree(staged, ignore_errors=True)
+    export.save_encoder(model, staged, compact_dtype)
+    # Written for debuggers and asset files: nothing reads them here.
+    for unused in ("assets", "fingerprint.pb"):
+        path = staged / unused
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    os.replace(staged, folder / str(version))
+    paths = sorted(p for p in (folder / str(version)).rglob("*") if p.is_file())
+    content = {
+        "format": FORMAT,
+        "name": folder.name,
+        "version": version,
+        "method": type(model).__name__,
+        "bits": model.bits,
+        "backbone": model.backbone.name,
+        "image_shape": list(model.image_shape),
+        "resize": "bilinear, antialias",
+        "parameters": model.count_params(),
+        "weights": compact_dtype,
+        "bytes": sum(p.stat().st_size for p in paths),
+        **details,
+        "versions": {
+            "keras_hash": __version__,
+            "keras": keras.version(),
+            "tensorflow": tf.__version__,
+        },
+        "model": {
+            "class": type(model).__name__.lower(),
+            "config": model.get_config(),
+        },
+        "files": {str(p.relative_to(folder)): files.sha256(p) for p in paths},
+    }
+    files.write(folder / "card.json", json.dumps(content, indent=1) + "\n")
+    for path in older:
+        shutil.rmtree(path)
+    return content
+
+
+def table():
+    """The zoo as a Markdown table, from the cards.
+
+    Returns:
+        str, one row an entry.
+    """
+    lines = [
+        "| name | method | data (protocol) | bits | mAP | chance | size |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in list_models():
+        c = card(name)
+        lines.append(
+            f"| `{name}` | {c['method']} | {c['dataset']} ({c['protocol']}) | "
+            f"{c['bits']} | {c['metrics']['map']:.4f} | "
+            f"{c['metrics']['chance_map']:.3f} | "
+            f"{c['bytes'] / 2**20:.2f} MiB |"
+        )
+    return "\n".join(lines)

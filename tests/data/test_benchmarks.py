@@ -1,0 +1,221 @@
+"""Benchmarks: counts, checksums, order, and the inputs made from them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_hash
+from keras_hash import data
+from keras_hash.data import cifar10
+
+needs_cifar = pytest.mark.skipif(
+    not cifar10.is_prepared(),
+    reason="CIFAR-10 is not prepared here; set TFDS_DATA_DIR",
+)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def cifar():
+    return data.load("cifar10")
+
+
+def test_digits(digits):
+    assert digits.checksum == (
+        "b8a0955a1390a8746639ed4120043676355126f6434b40521aabe9c792403d91"
+    )
+    assert digits.num_classes == 10 and not digits.multi_label
+    sizes = {part: len(digits.parts[part]) for part in digits.parts}
+    assert sizes == {
+        "train": 1437,
+        "validation": 0,
+        "query": 360,
+        "database": 1437,
+    }
+    assert digits.images.dtype == np.uint8
+    assert digits.images.shape == (1797, 32, 32, 3)
+    assert digits.images.min() == 0 and digits.images.max() == 255
+    assert not set(digits.parts["query"]) & set(digits.parts["database"])
+    _, labels = digits.arrays("query")
+    np.testing.assert_array_equal(np.bincount(labels), [36] * 10)
+
+
+def test_datasets_hold_the_arrays_in_order(digits):
+    for part in ("train", "validation", "query", "database"):
+        images, labels = digits.arrays(part)
+        pairs = list(getattr(digits, part).as_numpy_iterator())
+        assert len(pairs) == len(images)
+        if pairs:
+            np.testing.assert_array_equal([p[0] for p in pairs], images)
+            np.testing.assert_array_equal([p[1] for p in pairs], labels)
+
+
+@pytest.mark.real
+@needs_cifar
+def test_cifar10(cifar):
+    assert cifar.checksum == (
+        "37b72ae1e29e7a26bae77f9f4f088f6e7bfdeeae42bd296081b4c09c5731d7be"
+    )
+    assert cifar.labels[0] == "airplane" and cifar.labels[9] == "truck"
+    train, labels = cifar.arrays("train")
+    assert train.shape == (50_000, 32, 32, 3)
+    np.testing.assert_array_equal(np.bincount(labels), [5000] * 10)
+    assert len(cifar.parts["query"]) == 10_000
+    # The known means of the training images show that these are the real ones.
+    np.testing.assert_allclose(
+        train.mean(axis=(0, 1, 2)) / 255, [0.4914, 0.4822, 0.4465], atol=5e-5
+    )
+
+
+def test_validation_is_cut_from_the_training_set_alone(digits):
+    cut = data.load("digits", validation=0.2, seed=3)
+    train, held = cut.parts["train"], cut.parts["validation"]
+    assert not set(train) & set(held)
+    np.testing.assert_array_equal(
+        np.sort([*train, *held]), digits.parts["train"]
+    )
+    np.testing.assert_array_equal(cut.parts["query"], digits.parts["query"])
+    assert cut.checksum == digits.checksum
+    shares = np.bincount(cut.targets[held]) / np.bincount(
+        digits.arrays("train")[1]
+    )
+    np.testing.assert_allclose(shares, 0.2, atol=0.01)
+    again = data.load("digits", validation=0.2, seed=3)
+    np.testing.assert_array_equal(again.parts["validation"], held)
+
+
+def test_the_checksum_sees_a_change(digits):
+    targets = digits.targets.copy()
+    targets[digits.parts["query"][0]] += 1
+    import dataclasses
+
+    changed = dataclasses.replace(digits, targets=targets)
+    assert changed.checksum != digits.checksum
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"name": "cifar-10"}, "should be one of"),
+        ({"name": "digits", "protocol": "mine"}, "protocol='mine'"),
+        ({"name": "cifar10", "protocol": "mine"}, "protocol='mine'"),
+        ({"name": "digits", "validation": 1}, "validation=1"),
+    ],
+)
+def test_wrong_names(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(**arguments)
+
+
+def test_wrong_part(digits):
+    with pytest.raises(ValueError, match="part='test'"):
+        digits.arrays("test")
+
+
+def test_cifar10_elsewhere_says_what_to_do(monkeypatch, tmp_path):
+    import tensorflow_datasets as tfds
+
+    def refuse(*_, **__):
+        raise ConnectionError("no network")
+
+    for name in ("TFDS_DATA_DIR", "KERAS_HASH_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(tfds, "builder", refuse)
+    assert not cifar10.is_prepared()
+    with pytest.raises(FileNotFoundError, match="set TFDS_DATA_DIR to it"):
+        cifar10.load()
+
+
+def numbered(count=20):
+    """Images whose pixels are their index."""
+    images = np.arange(count, dtype="uint8")[:, None, None, None]
+    images = np.broadcast_to(images, (count, 4, 4, 3))
+    return tf.data.Dataset.from_tensor_slices((images, np.arange(count) % 3))
+
+
+def collect(batches):
+    return [
+        (int(i), int(image[0, 0, 0]), int(label))
+        for images, labels in batches.as_numpy_iterator()
+        for i, image, label in zip(labels["index"], images, labels["label"])
+    ]
+
+
+def test_batches_keep_image_label_and_index_together():
+    rows = collect(data.batches(numbered(), 6, shuffle=True, seed=1))
+    assert sorted(rows) == [(i, i, i % 3) for i in range(20)]
+    assert rows != sorted(rows)
+    assert collect(data.batches(numbered(), 6)) == sorted(rows)
+    assert len(data.batches(numbered(), 6, drop=True)) == 3
+    labels = next(iter(data.batches(numbered(), 6, index=False)))[1]
+    assert labels.shape == (6,)
+
+
+def test_epochs_differ_and_runs_repeat():
+    def epochs():
+        batches = data.batches(
+            numbered(), 5, augment=data.FlipAndShift(), shuffle=True, seed=7
+        )
+        return [collect(batches) for _ in range(2)]
+
+    first, second = epochs()
+    assert first != second
+    assert epochs() == [first, second]
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        numbered().batch(4),
+        numbered().map(lambda image, label: image),
+    ],
+)
+def test_batches_refuse(dataset):
+    with pytest.raises(ValueError, match="unbatched"):
+        data.batches(dataset, 4)
+
+
+def test_shuffling_needs_a_size():
+    with pytest.raises(ValueError, match="known size"):
+        data.batches(numbered().filter(lambda *_: True), 4, shuffle=True)
+
+
+def test_augmentation_only_flips_and_shifts(rng):
+    images = rng.randint(0, 256, (40, 8, 8, 3)).astype("uint8")
+    for flip in (False, True):
+        for shift in (0, 2):
+            augment = data.FlipAndShift(flip=flip, shift=shift)
+            got = augment(tf.constant(images), tf.constant([1, 2])).numpy()
+            assert got.dtype == np.uint8 and got.shape == images.shape
+            padded = np.pad(
+                images,
+                [(0, 0), (shift, shift), (shift, shift), (0, 0)],
+                mode="reflect",
+            )
+            seen = set()
+            for image, options in zip(got, padded):
+                found = [
+                    (mirrored, dy, dx)
+                    for dy in range(2 * shift + 1)
+                    for dx in range(2 * shift + 1)
+                    for mirrored in ((False, True) if flip else (False,))
+                    if np.array_equal(
+                        image,
+                        options[dy : dy + 8, dx : dx + 8][
+                            :, :: -1 if mirrored else 1
+                        ],
+                    )
+                ]
+                assert found
+                seen.update(found)
+            assert len(seen) > (10 if shift else int(flip))
+
+
+def test_public_names():
+    assert keras_hash.data.load is data.load

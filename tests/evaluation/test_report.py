@@ -1,0 +1,82 @@
+"""`evaluate` and its report."""
+
+import numpy as np
+import pytest
+
+import keras_hash
+from keras_hash import codes
+
+
+def by_sorting(query, query_labels, items, item_labels):
+    """mAP of one ranking without ties, the textbook way."""
+    values = []
+    for code, label in zip(query, query_labels):
+        distance = codes.hamming(code[None], items)[0]
+        assert len(set(distance)) == len(distance), "ties"
+        good = (item_labels == label)[np.argsort(distance)]
+        precision = np.cumsum(good) / np.arange(1, len(good) + 1)
+        values.append(np.sum(precision * good) / max(good.sum(), 1))
+    return np.mean(values)
+
+
+def test_equals_the_textbook_where_nothing_is_tied(rng):
+    bits = 40
+    items = np.ones((30, bits))
+    for row in range(30):
+        items[row, :row] = -1
+    items = codes.pack(items[rng.permutation(30)])
+    query = codes.pack(np.ones((1, bits)))
+    item_labels = rng.randint(3, size=30)
+    report = keras_hash.evaluate(query, [1], items, item_labels, bits=bits)
+    expected = by_sorting(query, [1], items, item_labels)
+    assert report.metrics["map"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_constant_codes_score_chance_in_any_database_order(rng):
+    labels = np.repeat(np.arange(10), 30)
+    code = codes.pack(np.ones((300, 12)))
+    report = keras_hash.evaluate(code, labels, code, labels, bits=12)
+    assert report.metrics["map"] == report.metrics["chance_map"]
+    order = rng.permutation(300)
+    shuffled = keras_hash.evaluate(
+        code, labels, code[order], labels[order], bits=12
+    )
+    assert shuffled.metrics == report.metrics
+
+
+def test_keys_json_and_print(rng):
+    code = codes.pack(rng.randn(20, 12))
+    labels = rng.randint(2, size=(20, 4))
+    report = keras_hash.evaluate(code, labels, code, labels, bits=12, k=(3, 7))
+    assert set(report.metrics) >= {
+        "map",
+        "map@3",
+        "map@7",
+        "precision@3",
+        "recall@7",
+        "precision_radius@2",
+        "empty_ball@2",
+        "chance_map",
+        "unique_codes",
+    }
+    again = keras_hash.RetrievalReport.from_json(report.to_json())
+    assert again == report
+    assert "12 bits, 20 queries" in str(report)
+    assert report.curves["recall"][-1] <= 1
+    assert keras_hash.evaluate(
+        code, labels, code, labels, bits=12, k=3
+    ).settings["k"] == [3]
+
+
+def test_a_query_that_shares_nothing_counts_zero():
+    code = codes.pack(np.array([[1.0, -1.0]]))
+    report = keras_hash.evaluate(code, [5], code, [1], bits=2)
+    assert report.metrics["map"] == 0
+    assert report.metrics["recall@100"] == 0
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, (10, 0)])
+def test_wrong_k(k):
+    code = codes.pack(np.ones((1, 4)))
+    with pytest.raises(ValueError, match="`k` should be"):
+        keras_hash.evaluate(code, [0], code, [0], bits=4, k=k)

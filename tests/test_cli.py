@@ -1,0 +1,126 @@
+"""The command line, as a person calls it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_hash
+from keras_hash import cli
+from keras_hash import figures
+
+
+def run(capsys, *arguments):
+    code = cli.main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_list_and_info(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0 and "dshc_digits_30" in out and "dshc_cifar10_30" in out
+    code, out, _ = run(capsys, "list", "*digits*", "--json")
+    assert [card["name"] for card in json.loads(out)] == ["dshc_digits_30"]
+    code, out, _ = run(capsys, "info", "dshc_digits_30")
+    assert code == 0 and "split_checksum" in out and "chance_map" in out
+    code, out, _ = run(capsys, "info", "dshc_digits_30", "--json")
+    assert json.loads(out)["bits"] == 30
+
+
+def test_evaluate(capsys):
+    code, out, _ = run(capsys, "evaluate", "dshc_digits_30", "-k", 10)
+    assert code == 0 and "map@10" in out and "mAP on the card" in out
+    code, out, _ = run(capsys, "evaluate", "dshc_digits_30", "--json")
+    metrics = keras_hash.RetrievalReport.from_json(out).metrics
+    assert metrics["map"] > 0.95
+
+
+def test_train_then_use_what_it_wrote(capsys, tmp_path):
+    folder = tmp_path / "mine"
+    code, out, err = run(
+        capsys, "train", "--data", "digits", "--bits", 30, "--epochs", 2,
+        "--out", folder,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "keras_hash.load(" in out
+    code, out, _ = run(capsys, "evaluate", folder)
+    assert code == 0 and "mAP on the card" in out
+
+
+def test_encode_files(capsys, tmp_path):
+    images, _ = keras_hash.data.load("digits").arrays("query")
+    for i in range(3):
+        Image.fromarray(images[i]).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("not an image")
+    out = tmp_path / "codes.npz"
+    code, _, err = run(
+        capsys, "encode", "dshc_digits_30", tmp_path, "--out", out
+    )
+    assert code == 0, err
+    expected = keras_hash.load("dshc_digits_30").encode(images[:3])
+    with np.load(out) as stored:
+        np.testing.assert_array_equal(stored["codes"], expected)
+        assert int(stored["bits"]) == 30 and len(stored["paths"]) == 3
+    code, out, _ = run(capsys, "encode", "dshc_digits_30", tmp_path / "1.png")
+    assert out.split()[0] == bytes(expected[1]).hex()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["info", "dshc_moon"], "Entries here"),
+        (["encode", "dshc_digits_30", "missing.png"], "No such file"),
+        (["evaluate", "dshc_digits_30", "--data", "moon"], "should be one of"),
+        (["evaluate", "dshc_digits_30", "-k", "0"], "`k` should be"),
+        (
+            ["train", "--data", "digits", "--bits", "32", "--out", "x"],
+            "multiple of `num_classes`",
+        ),
+        (
+            ["train", "--data", "digits", "--bits", "30", "--out", "x",
+             "--method", "moon"],
+            "`--method` should be one of",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line(capsys, arguments, message):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_a_broken_file_is_named(capsys, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    code, _, err = run(capsys, "encode", "dshc_digits_30", tmp_path)
+    assert code == 2 and "b.png is not an image" in err
+
+
+def test_empty_folder(capsys, tmp_path):
+    code, _, err = run(capsys, "encode", "dshc_digits_30", tmp_path)
+    assert code == 2 and "There are no images" in err
+
+
+def test_help_names_all_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for name in ("demo", "list", "info", "train", "evaluate", "encode"):
+        assert name in out
+
+
+def test_gallery_frames(tmp_path, rng):
+    images = rng.randint(0, 256, (2, 8, 8, 3)).astype("uint8")
+    neighbours = rng.randint(0, 256, (2, 3, 8, 8, 3)).astype("uint8")
+    relevant = np.array([[True, True, False], [True, False, False]])
+    path = tmp_path / "gallery.png"
+    figures.gallery(
+        images, neighbours, np.zeros((2, 3), int), relevant, path, title="t"
+    )
+    pixels = np.array(Image.open(path).convert("RGB")).reshape(-1, 3)
+    for color, expected in ((figures.RIGHT, 3), (figures.WRONG, 3)):
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (pixels == rgb).all(axis=1).sum() > 50 * expected
+    with pytest.raises(ValueError, match="should agree"):
+        figures.gallery(images, neighbours, np.zeros((2, 4)), relevant, path)

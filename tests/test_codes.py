@@ -1,0 +1,138 @@
+"""Codes: the bit convention, by loops over single bits."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from keras import ops
+
+from keras_hash import codes
+
+shapes = st.tuples(st.integers(1, 70), st.integers(1, 6), st.integers(0, 999))
+
+
+def random_real(shape):
+    bits, count, seed = shape
+    real = np.random.RandomState(seed).randn(count, bits).astype("float32")
+    real[0, 0] = 0.0
+    return real
+
+
+def loop_pack(real):
+    """The definition: first bit most significant, `>= 0` is 1, padding 0."""
+    count, bits = real.shape
+    packed = np.zeros((count, (bits + 7) // 8), "uint8")
+    for row in range(count):
+        for bit in range(bits):
+            if real[row, bit] >= 0:
+                packed[row, bit // 8] |= 1 << (7 - bit % 8)
+    return packed
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes)
+def test_pack_and_unpack(shape):
+    real = random_real(shape)
+    packed = codes.pack(real)
+    np.testing.assert_array_equal(packed, loop_pack(real))
+    assert packed.dtype == np.uint8
+    signs = codes.unpack(packed, shape[0])
+    assert signs.dtype == np.int8
+    np.testing.assert_array_equal(signs, codes.sign(real))
+    np.testing.assert_array_equal(codes.pack(signs), packed)
+    np.testing.assert_array_equal(codes.pack(signs > 0), packed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(shapes)
+def test_tensors_agree_with_arrays(shape):
+    real = random_real(shape)
+    packed = codes.pack(real)
+    tensor = codes.pack(ops.convert_to_tensor(real))
+    assert ops.is_tensor(tensor)
+    np.testing.assert_array_equal(ops.convert_to_numpy(tensor), packed)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(codes.unpack(tensor, shape[0])),
+        codes.unpack(packed, shape[0]),
+    )
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(codes.sign(ops.convert_to_tensor(real))),
+        codes.sign(real),
+    )
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(codes.hamming(tensor, packed)),
+        codes.hamming(packed, packed),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, st.integers(1, 6))
+def test_hamming_is_a_metric_that_counts_bits(shape, others):
+    bits, _, seed = shape
+    a = codes.sign(random_real(shape))
+    b = codes.sign(random_real((bits, others, seed + 1)))
+    packed_a, packed_b = codes.pack(a), codes.pack(b)
+    distances = codes.hamming(packed_a, packed_b)
+    for i in range(len(a)):
+        for j in range(len(b)):
+            assert distances[i, j] == sum(x != y for x, y in zip(a[i], b[j]))
+    np.testing.assert_array_equal(
+        distances, codes.hamming(packed_b, packed_a).T
+    )
+    assert not np.diag(codes.hamming(packed_a, packed_a)).any()
+    # The inner product of +-1 codes gives the same: no half bits.
+    np.testing.assert_array_equal(2 * distances, bits - a.astype(int) @ b.T)
+
+
+def test_zero_is_plus_one_even_when_negative_zero():
+    real = np.array([[0.0, -0.0, -1e-30, 1e-30]])
+    np.testing.assert_array_equal(
+        codes.unpack(codes.pack(real), 4), [[1, 1, -1, 1]]
+    )
+
+
+def test_symbolic_tensors_can_be_packed():
+    inputs = keras.Input((19,))
+    model = keras.Model(inputs, codes.pack(inputs))
+    real = random_real((19, 5, 0))
+    np.testing.assert_array_equal(model(real), codes.pack(real))
+
+
+@pytest.mark.parametrize(
+    "real, message",
+    [
+        (np.zeros(4), r"real.shape=\(4,\)"),
+        (np.zeros((4, 0)), "at least one bit"),
+        (np.zeros((2, 8), "uint8"), r"bits.astype\(bool\)"),
+        (np.array([[1.0, np.nan]]), "NaN in 1 rows, first in row 0"),
+    ],
+)
+def test_pack_refuses(real, message):
+    with pytest.raises(ValueError, match=message):
+        codes.pack(real)
+
+
+@pytest.mark.parametrize(
+    "packed, bits, message",
+    [
+        (np.zeros((2, 2), "uint8"), 20, r"uint8 \[n, 3\]"),
+        (np.zeros((2, 2), "int32"), 12, "int32"),
+        (np.zeros(2, "uint8"), 12, r"codes.shape=\(2,\)"),
+        (np.full((2, 2), 255, "uint8"), 12, "behind its first 12"),
+        (np.zeros((2, 2), "uint8"), 0, "at least 1"),
+        (np.zeros((2, 2), "uint8"), 1.5, "should be an int"),
+    ],
+)
+def test_unpack_refuses(packed, bits, message):
+    with pytest.raises(ValueError, match=message):
+        codes.unpack(packed, bits)
+
+
+def test_hamming_refuses():
+    a = np.zeros((2, 2), "uint8")
+    with pytest.raises(ValueError, match="of one length"):
+        codes.hamming(a, np.zeros((2, 3), "uint8"))
+    with pytest.raises(ValueError, match="`b` should be packed codes"):
+        codes.hamming(a, np.zeros((2, 2), "float32"))

@@ -1,0 +1,320 @@
+"""The SavedModel: the same bits as the Keras model, and what it refuses."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.protobuf import config_pb2
+
+import keras_hash
+from keras_hash import codes
+from keras_hash import export
+from keras_hash import zoo
+
+
+def write(folder, dtype="float16", **settings):
+    """An entry with random weights whose codes vary, and its model."""
+    keras.utils.set_random_seed(3)
+    settings = {"bits": 12, "num_classes": 4, **settings}
+    model = keras_hash.models.DSHC(**settings)
+    # Without this offset one sub-class wins for nearly all images.
+    probe = np.random.RandomState(1).randint(0, 256, (64, 2, 2, 3))
+    probe = probe.repeat(16, axis=1).repeat(16, axis=2).astype("float32")
+    model.head.bias.assign(-np.mean(model(probe), axis=0))
+    zoo.write(model, folder, {}, dtype)
+    return keras_hash.load(folder)
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo") / "entry"
+    return folder, write(folder)
+
+
+@pytest.fixture(scope="module")
+def served(entry):
+    return tf.saved_model.load(str(entry[0] / "1")).signatures
+
+
+@pytest.fixture(scope="module")
+def images():
+    coarse = np.random.RandomState(0).randint(0, 256, (64, 2, 2, 3), "uint8")
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+def encoded(images, kind):
+    contents = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, kind)
+        contents.append(buffer.getvalue())
+    return contents
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("backbone", ["small", "cifar"])
+def test_loaded_model_and_signatures_agree_to_the_bit(
+    tmp_path, images, dtype, backbone
+):
+    model = write(tmp_path / "entry", dtype, backbone=backbone)
+    served = tf.saved_model.load(str(tmp_path / "entry" / "1")).signatures
+    expected = model.encode(images)
+    assert len(np.unique(expected, axis=0)) > 3, "codes should vary"
+    for size in (1, 7, 64):
+        for low in range(0, 64, size):
+            batch = images[low : low + size].astype("float32")
+            answer = served["encode"](image=tf.constant(batch))
+            np.testing.assert_array_equal(
+                answer["code"], expected[low : low + size]
+            )
+    png = served["encode_bytes"](
+        image_bytes=tf.constant(encoded(images, "PNG"))
+    )
+    np.testing.assert_array_equal(png["code"], expected)
+    np.testing.assert_array_equal(
+        png["code_bits"].numpy() * 2 - 1.0, codes.unpack(expected, 12)
+    )
+    assert png["code_bytes"].numpy().tolist() == [bytes(c) for c in expected]
+
+
+def test_all_formats_and_sizes(entry, served, rng):
+    _, model = entry
+    image = rng.randint(0, 256, (50, 70, 3)).astype("uint8")
+    for kind in ("PNG", "BMP", "JPEG", "GIF"):
+        content = encoded([image], kind)
+        decoded = tf.io.decode_image(
+            content[0], channels=3, expand_animations=False
+        ).numpy()
+        if kind in ("PNG", "BMP"):
+            np.testing.assert_array_equal(decoded, image)
+        answer = served["serving_default"](image_bytes=tf.constant(content))
+        np.testing.assert_array_equal(answer["code"], model.encode(decoded))
+    grey = encoded([image[..., 0]], "PNG")
+    answer = served["serving_default"](image_bytes=tf.constant(grey))
+    expected = model.encode(np.repeat(image[..., :1], 3, axis=-1))
+    np.testing.assert_array_equal(answer["code"], expected)
+    # Images of several sizes in one batch.
+    mixed = encoded([image, image[:20]], "PNG")
+    answer = served["serving_default"](image_bytes=tf.constant(mixed))
+    np.testing.assert_array_equal(answer["code"][:1], model.encode(image))
+    np.testing.assert_array_equal(answer["code"][1:], model.encode(image[:20]))
+
+
+def test_signature_names_and_types(served):
+    assert set(served) == {"serving_default", "encode_bytes", "encode"}
+    for name, inputs in [
+        ("serving_default", {"image_bytes": (tf.string, [None])}),
+        ("encode_bytes", {"image_bytes": (tf.string, [None])}),
+        ("encode", {"image": (tf.float32, [None, None, None, 3])}),
+    ]:
+        specs = served[name].structured_input_signature[1]
+        found = {k: (v.dtype, v.shape.as_list()) for k, v in specs.items()}
+        assert found == inputs
+        outputs = {
+            k: (v.dtype, v.shape.as_list())
+            for k, v in served[name].structured_outputs.items()
+        }
+        assert outputs == {
+            "code": (tf.uint8, [None, 2]),
+            "code_bits": (tf.uint8, [None, 12]),
+            "code_bytes": (tf.string, [None]),
+        }
+
+
+def test_plain_tensorflow_is_enough(entry, images, tmp_path):
+    """A process where keras_hash and keras cannot be imported."""
+    folder, model = entry
+    np.save(tmp_path / "images.npy", images.astype("float32"))
+    script = f"""
+import sys
+sys.modules["keras_hash"] = sys.modules["keras"] = None
+import numpy as np, tensorflow as tf
+served = tf.saved_model.load({str(folder / "1")!r}).signatures
+images = np.load({str(tmp_path / "images.npy")!r})
+one = [served["encode"](image=tf.constant(images[i:i+1]))["code"] for i in range(64)]
+all = served["encode"](image=tf.constant(images))["code"]
+png = tf.stack([tf.io.encode_png(tf.cast(i, tf.uint8)) for i in images])
+out = [np.concatenate(one), all, served["serving_default"](image_bytes=png)["code"]]
+np.save({str(tmp_path / "codes.npy")!r}, np.stack(out))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+    expected = model.encode(images)
+    for answer in np.load(tmp_path / "codes.npy"):
+        np.testing.assert_array_equal(answer, expected)
+
+
+def test_the_loader_of_tensorflow_serving(entry, images):
+    """The C++ loader behind a TF1 session, as the server uses it."""
+    folder, model = entry
+    content = encoded(images, "PNG")
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        meta = tf.compat.v1.saved_model.load(
+            session, ["serve"], str(folder / "1")
+        )
+        signature = meta.signature_def["serving_default"]
+        assert signature.method_name == "tensorflow/serving/predict"
+        outputs = {k: v.name for k, v in signature.outputs.items()}
+        answer = session.run(
+            outputs, {signature.inputs["image_bytes"].name: content}
+        )
+    np.testing.assert_array_equal(answer["code"], model.encode(images))
+
+
+def png_header(width, height):
+    """A PNG that promises a huge image."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    checksum = struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + checksum
+
+
+def gif_header(width, height):
+    return b"GIF89a" + struct.pack("<HH", width, height) + bytes(20)
+
+
+def bmp_header(width, height):
+    return b"BM" + bytes(16) + struct.pack("<ii", width, height) + bytes(30)
+
+
+def jpeg_header(width, height):
+    image = encoded([np.zeros((8, 8, 3), "uint8")], "JPEG")[0]
+    sof = image.index(b"\xff\xc0")
+    return (
+        image[: sof + 5] + struct.pack(">HH", height, width) + image[sof + 9 :]
+    )
+
+
+@pytest.mark.parametrize(
+    "header", [png_header, gif_header, bmp_header, jpeg_header]
+)
+def test_huge_images_are_refused_by_their_header(served, images, header):
+    good = encoded(images[:1], "PNG")[0]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"above 33554432 pixels: `image_bytes` element\] \[1\]",
+    ):
+        served["encode_bytes"](
+            image_bytes=tf.constant([good, header(40_000, 1_000)])
+        )
+
+
+def test_sides_whose_product_would_wrap(served):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="above 33554432"):
+        served["encode_bytes"](
+            image_bytes=tf.constant([png_header(2**32 - 1, 2**32 - 1)])
+        )
+
+
+def test_a_bmp_whose_rows_run_downwards(entry, served, rng):
+    image = rng.randint(0, 256, (32, 32, 3)).astype("uint8")
+    content = encoded([image], "BMP")[0]
+    pixels = content[54:]
+    flipped = b"".join(pixels[i : i + 96] for i in range(31 * 96, -1, -96))
+    content = content[:22] + struct.pack("<i", -32) + content[26:54] + flipped
+    answer = served["encode_bytes"](image_bytes=tf.constant([content]))
+    np.testing.assert_array_equal(answer["code"], entry[1].encode(image))
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "Not a JPEG, PNG, GIF or BMP"),
+        (b"plain text that is long enough to be an image", "Not a JPEG"),
+        (b"\xff\xd8\xff", "Not a JPEG"),
+        (png_header(8, 8), "PNG"),
+        (b"\xff\xd8\xff" + bytes(60), "JPEG"),
+    ],
+)
+def test_corrupt_bytes(served, images, content, message):
+    good = encoded(images[:1], "PNG")[0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        served["encode_bytes"](image_bytes=tf.constant([good, content]))
+
+
+def test_a_cut_body_gives_the_decoders_message(served, images):
+    for kind in ("PNG", "JPEG"):
+        content = encoded(images[:1], kind)[0]
+        with pytest.raises(tf.errors.InvalidArgumentError, match=kind):
+            served["encode_bytes"](
+                image_bytes=tf.constant([content[: len(content) // 2]])
+            )
+
+
+def test_wrong_arrays(served, images):
+    encode = served["encode"]
+    bad = images.astype("float32")
+    bad[5, 1, 1, 0] = np.nan
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"NaN or infinity in images:\] \[5\]",
+    ):
+        encode(image=tf.constant(bad))
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="`image` is empty"
+    ):
+        encode(image=tf.zeros((0, 32, 32, 3)))
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="nothing to encode"
+    ):
+        served["encode_bytes"](image_bytes=tf.constant([], tf.string))
+    for shape in ((32, 32, 3), (1, 32, 32, 1)):
+        with pytest.raises((TypeError, ValueError, tf.errors.OpError)):
+            encode(image=tf.zeros(shape))
+
+
+def test_wrong_rank_in_the_server_is_an_invalid_argument(entry):
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        meta = tf.compat.v1.saved_model.load(
+            session, ["serve"], str(entry[0] / "1")
+        )
+        signature = meta.signature_def["encode"]
+        # The server feeds tensors without the checks of Python's `feed_dict`.
+        fed = signature.inputs["image"].name
+        out = signature.outputs["code"].name
+        options = config_pb2.CallableOptions(feed=[fed], fetch=[out])
+        call = session._make_callable_from_options(options)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            call(np.zeros((32, 32, 3), "float32"))
+
+
+def test_compact_and_widen(rng):
+    weight = rng.randn(3, 3, 4, 8).astype("float32")
+    weight[..., 2] = 0
+    for dtype, bound in (("float16", 2e-3), ("int8", 0.02)):
+        stored, scale = export.compact(weight, dtype)
+        assert stored.dtype == dtype
+        assert (scale is None) == (dtype == "float16")
+        wide = export.widen(stored, scale, "float32")
+        np.testing.assert_allclose(wide, weight, atol=bound)
+        assert not wide[..., 2].any()
+    stored, scale = export.compact(weight, "int8")
+    for channel in range(8):
+        step = np.abs(weight[..., channel]).max() / 127
+        error = export.widen(stored, scale, "float32") - weight
+        assert np.abs(error[..., channel]).max() <= step / 2 + 1e-7
+
+
+def test_what_compact_keeps_exactly(rng):
+    vector = rng.randn(9).astype("float32")
+    book = codes.sign(rng.randn(4, 9)).astype("float32")
+    large = np.full((2, 2), 1e6, "float32")
+    whole = np.arange(5, dtype="int32")
+    for value in (vector, book, large, whole):
+        stored, scale = export.compact(value, "float16")
+        np.testing.assert_array_equal(
+            export.widen(stored, scale, value.dtype.name), value
+        )
+    assert export.compact(book, "int8")[0].dtype == "int8"
+
+
+def test_compact_refuses():
+    with pytest.raises(ValueError, match="'float16' or 'int8'"):
+        export.compact(np.zeros((2, 2)), "int4")
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        export.compact(np.full((2, 2), np.inf), "int8")
