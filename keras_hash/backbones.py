@@ -1,7 +1,7 @@
 """Backbones: raw 0..255 images to feature vectors, preprocessing inside.
 
-A backbone is `"small"`, `"cifar"`, the snake-case name of a `keras.applications`
-network, or any `keras.Model` from images to features.
+A backbone is `"small"`, `"cifar"`, the snake-case name of a network of
+`keras.applications`, or any `keras.Model` from images to features.
 """
 
 import inspect

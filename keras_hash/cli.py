@@ -1,4 +1,4 @@
-"""The command line: `keras-hash demo | list | info | train | evaluate | encode`."""
+"""The command line, `keras-hash COMMAND`."""
 
 import argparse
 import json

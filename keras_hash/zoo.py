@@ -13,6 +13,7 @@ import pathlib
 import shutil
 
 from keras_hash import files
+from keras_hash import progress
 
 FORMAT = 1
 
@@ -210,7 +211,6 @@ def encode_files(name, paths, batch_size=64):
     Raises:
         ValueError: no such entry, or a file that cannot be decoded, by name.
     """
-    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -219,10 +219,9 @@ def encode_files(name, paths, batch_size=64):
         str(entry_folder(name) / str(card(name)["version"]))
     )
     encode = saved.signatures["encode_bytes"]
-    steps = -(-len(paths) // batch_size)
-    bar = keras.utils.Progbar(steps, unit_name="batch") if steps > 8 else None
     codes = []
-    for low in range(0, len(paths), batch_size):
+    starts = range(0, len(paths), batch_size)
+    for low in progress.track(starts, len(starts), "Encoding"):
         chunk = paths[low : low + batch_size]
         contents = [pathlib.Path(path).read_bytes() for path in chunk]
         try:
@@ -232,8 +231,6 @@ def encode_files(name, paths, batch_size=64):
                 _try_one(encode, path, content)
             raise
         codes.append(batch.numpy())
-        if bar:
-            bar.add(1)
     return np.concatenate(codes)
 
 

@@ -138,11 +138,13 @@ sys.modules["keras_hash"] = sys.modules["keras"] = None
 import numpy as np, tensorflow as tf
 served = tf.saved_model.load({str(folder / "1")!r}).signatures
 images = np.load({str(tmp_path / "images.npy")!r})
-one = [served["encode"](image=tf.constant(images[i:i+1]))["code"] for i in range(64)]
-all = served["encode"](image=tf.constant(images))["code"]
+def encode(x):
+    return served["encode"](image=tf.constant(x))["code"]
+one = np.concatenate([encode(images[i : i + 1]) for i in range(64)])
 png = tf.stack([tf.io.encode_png(tf.cast(i, tf.uint8)) for i in images])
-out = [np.concatenate(one), all, served["serving_default"](image_bytes=png)["code"]]
-np.save({str(tmp_path / "codes.npy")!r}, np.stack(out))
+files = served["serving_default"](image_bytes=png)["code"]
+codes = np.stack([one, encode(images), files])
+np.save({str(tmp_path / "codes.npy")!r}, codes)
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
     expected = model.encode(images)

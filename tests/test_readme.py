@@ -61,6 +61,16 @@ def test_every_public_name_has_a_docstring_with_its_parameters():
             )
             if not documented:
                 bare.append(f"{module.__name__}.{name}: {named}")
+            if isinstance(value, type):
+                bare += [
+                    f"{module.__name__}.{name}.{method}"
+                    for method, function in vars(value).items()
+                    if not method.startswith("_")
+                    and callable(function)
+                    and not any(hasattr(b, method) for b in value.__bases__)
+                    and method not in ("call", "build", "get_config")
+                    and not inspect.getdoc(function)
+                ]
     assert not bare
 
 

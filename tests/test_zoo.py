@@ -137,7 +137,11 @@ def test_card_is_complete(name):
         if p.is_file() and p.name != "card.json"
     }
     assert on_disk == set(card["files"])
-    for key in ["method", "dataset", "protocol", "split_checksum", "bits", "backbone", "recipe", "seed", "training_seconds", "machine", "parameters", "bytes", "metrics", "licence", "versions"]:
+    keys = "method dataset protocol split_checksum bits backbone recipe seed"
+    keys += (
+        " training_seconds machine parameters bytes metrics licence versions"
+    )
+    for key in keys.split():
         assert card[key], key
     assert (ROOT / card["recipe"]["file"]).is_file()
     assert card["metrics"]["map"] > 2 * card["metrics"]["chance_map"]

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_hash import backbones
 from keras_hash import codes as codes_lib
+from keras_hash import progress
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
@@ -204,6 +205,9 @@ class HashModel(keras.Model):
         if own and isinstance(y, (np.ndarray, list, tuple)):
             self._check_images(x, values=False)
             self._check_labels(np.asarray(y))
+        if hasattr(x, "element_spec"):
+            # Keras' default would only warn that it is ignored for datasets.
+            kwargs.setdefault("shuffle", False)
         return super().fit(x, y, **kwargs)
 
     def _check_labels(self, labels):
@@ -304,22 +308,16 @@ class HashModel(keras.Model):
             ValueError: as `encode`.
         """
         batches, steps = self._image_batches(images, batch_size)
-        show = steps is None or steps > 8 if verbose == "auto" else verbose
-        bar = keras.utils.Progbar(steps, unit_name="batch") if show else None
         real = []
         forward = self._forward()
-        for batch in batches:
+        for batch in progress.track(batches, steps, "Encoding", verbose):
             batch = self._check_images(batch).astype("float32")
             batch = resize(batch, self.image_shape[:2])
             real.append(ops.convert_to_numpy(forward(batch)))
-            if bar:
-                bar.update(len(real), finalize=False)
         if not real:
             raise ValueError(
                 "There are no images to encode: `images` is empty."
             )
-        if bar:
-            bar.update(len(real), finalize=True)
         return np.concatenate(real)
 
     def images_to_codes(self, images):

@@ -69,9 +69,10 @@ def test_other_sizes_are_resized(model, images):
 
 def test_progress_bar_on_request(model, images, capsys):
     model.encode(images, batch_size=2, verbose=True)
-    assert "6/6" in capsys.readouterr().out
+    assert "6/6" in capsys.readouterr().err
     model.encode(images, batch_size=2)
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""Progress bars for long work, on stderr so that output stays clean."""
+
+
+def track(steps, total, title, show="auto"):
+    """Shows a bar with the time left while steps are taken.
+
+    Args:
+        steps: iterable.
+        total: int, number of steps, or `None` if it is not known.
+        title: str, what is going on.
+        show: bool, or `"auto"`: for more than 8 steps or an unknown number.
+
+    Yields:
+        The steps.
+    """
+    if show == "auto":
+        show = total is None or total > 8
+    if not show:
+        yield from steps
+        return
+    from rich import console
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(
+        *columns, console=console.Console(stderr=True)
+    ) as bar:
+        yield from bar.track(steps, total=total, description=title)
