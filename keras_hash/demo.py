@@ -138,7 +138,7 @@ def run(folder="runs/demo", epochs=15):
     return rows
 
 
-def search(benchmark, parts, bits, path, name, queries=8, k=10):
+def search(benchmark, parts, bits, path, name, queries=10, k=10):
     """Searches the first queries of different classes and draws the result.
 
     Args:

@@ -34,7 +34,7 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
             f"distances {distances.shape}"
         )
     rows, columns = shape
-    top = 0.9 if title else 0.4
+    top = 0.65 if title else 0.3
     height = rows * 1.0 + top
     figure = Figure(figsize=((columns + 1.4) * 0.9, height), dpi=110)
     axes = figure.subplots(
@@ -52,7 +52,7 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
         },
     )
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        figure.suptitle(title, x=0.01, y=0.99, ha="left", fontsize=11)
     for row in range(rows):
         for axis in axes[row]:
             axis.set_axis_off()
