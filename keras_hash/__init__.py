@@ -6,6 +6,7 @@ from keras_hash import codes
 from keras_hash import data
 from keras_hash import losses
 from keras_hash import models
+from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import RetrievalReport
 from keras_hash.evaluation import evaluate
 from keras_hash.search import Index

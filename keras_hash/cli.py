@@ -51,7 +51,7 @@ def _parser():
         "demo", _demo, "Show the whole path in minutes.", "keras-hash demo"
     )
     demo.add_argument("--out", default="runs/demo", help="folder to write to")
-    demo.add_argument("--epochs", type=int, default=15)
+    demo.add_argument("--epochs", type=int, default=30)
 
     listing = add(
         "list", _list, "List the zoo's encoders.", "keras-hash list 'dshc_*'"

@@ -181,16 +181,50 @@ def hamming(a, b):
         differing = ops.bitwise_xor(a[:, None, :], b[None, :, :])
         return ops.sum(ops.take(_POPCOUNT, differing), axis=-1)
     distances = np.zeros((len(a), len(b)), "int32")
-    for left, right in zip(_words(a).T, _words(b).T):
+    for left, right in zip(words(a).T, words(b).T):
         distances += np.bitwise_count(left[:, None] ^ right)
     return distances
 
 
-def _words(codes):
-    """Packed codes as 64-bit words `uint64 [n, ceil(bytes / 8)]`."""
-    padded = np.zeros((len(codes), -(-codes.shape[1] // 8) * 8), "uint8")
-    padded[:, : codes.shape[1]] = codes
-    return padded.view("uint64")
+def words(codes):
+    """Packed codes as machine words, for XOR and popcount.
+
+    Args:
+        codes: `uint8 [n, bytes]`.
+
+    Returns:
+        `uint32 [n, 1]` for up to 4 bytes, else `uint64 [n, ceil(bytes / 8)]`,
+        filled up with zeros.
+    """
+    count, width = codes.shape
+    size = 4 if width <= 4 else 8
+    padded = np.zeros((count, -(-width // size) * size), "uint8")
+    padded[:, :width] = codes
+    return padded.view(f"uint{8 * size}")
+
+
+def group(rows):
+    """Groups equal rows of bytes.
+
+    Args:
+        rows: `uint8 [n, bytes]`.
+
+    Returns:
+        A triple: the index of the first row of each group, in the order of the
+        bytes; the group of each row; and the size of each group.
+    """
+    keys = np.ascontiguousarray(rows)
+    if keys.shape[1] <= 8:
+        # As one big-endian number a row: sorting numbers is much faster.
+        padded = np.zeros((len(keys), 8), "uint8")
+        padded[:, 8 - keys.shape[1] :] = keys
+        keys = padded.view(">u8").ravel().astype("uint64")
+    else:
+        keys = keys.view([("", f"V{keys.shape[1]}")]).ravel()
+    _, first, inverse, counts = np.unique(
+        keys, return_index=True, return_inverse=True, return_counts=True
+    )
+    return first, inverse.ravel(), counts
 
 
 def _is_tensor(x):

@@ -29,7 +29,7 @@ def random_hyperplanes(images, reference, bits, seed=0):
     return codes.pack((flat - mean) @ planes.astype("float32"))
 
 
-def run(folder="runs/demo", epochs=15):
+def run(folder="runs/demo", epochs=30):
     """Runs the demo and writes its pictures and tables.
 
     Args:
@@ -40,6 +40,7 @@ def run(folder="runs/demo", epochs=15):
     Returns:
         dict from row name to its metrics.
     """
+    import keras
     from rich.console import Console
     from rich.table import Table
 
@@ -71,10 +72,11 @@ def run(folder="runs/demo", epochs=15):
     digits = keras_hash.data.load("digits")
     encoder = keras_hash.load(DIGITS)
     found = measure(f"digits: {DIGITS}", digits, encoder.encode, encoder.bits)
+    keras.utils.set_random_seed(0)
     own = keras_hash.models.DSHC(
         bits=30, num_classes=10, backbone="small", label_smoothing=0.1
     )
-    own.compile("adam")
+    own.compile(keras.optimizers.Adam(2e-3))
     batches = keras_hash.data.batches(
         digits.train,
         64,

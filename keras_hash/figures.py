@@ -72,3 +72,33 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
     content = io.BytesIO()
     figure.savefig(content, format="png")
     files.write(path, content.getvalue())
+
+
+def radius_curves(curves, caption, path, bits):
+    """Draws precision and recall by Hamming radius, and the PR curve.
+
+    Args:
+        curves: dict with `radius`, `precision` and `recall`, lists.
+        caption: str under the picture: what was measured and how.
+        path: str or path of the PNG file to write.
+        bits: int, code length.
+    """
+    import textwrap
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.9), dpi=110, layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    for axis, name in ((left, "precision"), (middle, "recall")):
+        axis.plot(curves["radius"], curves[name], marker=".")
+        axis.set(xlabel=f"Hamming radius ({bits} bits)", ylabel=name)
+        axis.set(xlim=(0, bits), ylim=(0, 1.02))
+    right.plot(curves["recall"], curves["precision"], marker=".")
+    right.set(xlabel="recall", ylabel="precision")
+    right.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    for axis in (left, middle, right):
+        axis.grid(alpha=0.3)
+    figure.supxlabel(textwrap.fill(caption, 150), fontsize=8)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    files.write(path, content.getvalue())

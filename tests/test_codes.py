@@ -136,3 +136,18 @@ def test_hamming_refuses():
         codes.hamming(a, np.zeros((2, 3), "uint8"))
     with pytest.raises(ValueError, match="`b` should be packed codes"):
         codes.hamming(a, np.zeros((2, 2), "float32"))
+
+
+@pytest.mark.parametrize("width", [1, 4, 5, 8, 9, 20])
+def test_words_and_groups(width, rng):
+    rows = rng.randint(0, 256, (9, width)).astype("uint8")
+    rows = rows[rng.randint(9, size=40)]
+    words = codes.words(rows)
+    assert words.dtype == ("uint32" if width <= 4 else "uint64")
+    counted = np.bitwise_count(words).sum(axis=1)
+    np.testing.assert_array_equal(counted, np.bitwise_count(rows).sum(axis=1))
+    first, inverse, counts = codes.group(rows)
+    np.testing.assert_array_equal(rows[first][inverse], rows)
+    expected, expected_counts = np.unique(rows, axis=0, return_counts=True)
+    np.testing.assert_array_equal(rows[first], expected)
+    np.testing.assert_array_equal(counts, expected_counts)

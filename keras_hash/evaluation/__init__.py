@@ -1,6 +1,7 @@
 """Retrieval metrics, exact in expectation over ties."""
 
+from keras_hash.evaluation.evaluator import HammingEvaluator
+from keras_hash.evaluation.evaluator import evaluate
 from keras_hash.evaluation.report import RetrievalReport
-from keras_hash.evaluation.report import evaluate
 
-__all__ = ["RetrievalReport", "evaluate"]
+__all__ = ["HammingEvaluator", "RetrievalReport", "evaluate"]

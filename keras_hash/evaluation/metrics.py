@@ -1,47 +1,116 @@
 """Ranking metrics in closed form, as expected values over the order of ties.
 
-All functions take two arrays of one shape, `[queries, groups]`: `counts`, the
-database items in each group of equal distance, nearest group first, and
-`relevant`, how many of them are relevant. Any order inside a group is equally
-likely; results are exact expectations, with no sort and no random draw.
+All functions take arrays with one row a query and one column a group of equal
+rank, nearest group first: `counts`, the database items in each group;
+`relevant`, how many of them are relevant; and sums of graded relevance. Any
+order inside a group is equally likely and the result is the exact expectation:
+nothing is sorted or drawn at random. A ranking without ties is the case of
+groups of one item, so the same functions serve every tie mode.
+
+References: McSherry and Najork, "Computing Information Retrieval Performance
+Measures Efficiently in the Presence of Tied Scores", ECIR 2008; He et al.,
+"Hashing as Tie-Aware Learning to Rank", CVPR 2018.
 """
+
+import functools
 
 import numpy as np
 
+DENOMINATORS = ("min", "all", "topk")
 
-def average_precision(counts, relevant, k=None):
-    """Expected average precision of each query.
 
-    The sum of precision over the relevant positions up to `k`, divided by
-    `min(k, relevant items in the database)`. A query without a relevant item
-    has 0.
+def average_precision(counts, relevant, k=None, denominator="min"):
+    """Average precision of each query.
+
+    The sum of precision over the relevant positions up to `k`, divided by what
+    `denominator` says: `"min"`: `min(k, relevant items in the database)`;
+    `"all"`: all relevant items; `"topk"`: the relevant items among the first
+    `k`, as most hashing code does (not monotone: a later hit can lower it).
+    0 where the denominator is 0.
 
     Args:
         counts: int `[q, groups]`.
         relevant: int `[q, groups]`.
         k: int, cut-off, or `None` for the whole ranking.
+        denominator: str.
 
     Returns:
         `float64 [q]` in 0..1.
+    """
+    return weighted_average_precision(
+        counts, relevant, relevant, k, denominator
+    )
 
-    Reference: McSherry and Najork, "Computing Information Retrieval
-    Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008.
+
+def extreme_topk_average_precision(counts, relevant, k, best):
+    """Best or worst average precision with the denominator `"topk"`.
+
+    The hits inside the group that holds rank `k` change the denominator too,
+    so every number of them is tried.
+
+    Args:
+        counts: int `[q, groups]`.
+        relevant: int `[q, groups]`.
+        k: int, cut-off.
+        best: bool, whether relevant items come first in their group.
+
+    Returns:
+        `float64 [q]` in 0..1.
     """
     before, inside = _positions(counts, k)
     hits_before = np.cumsum(relevant, axis=1) - relevant
-    # With a group of n items, n+ relevant, behind N items, N+ relevant, the
-    # j-th position adds (n+/n) (N+ + 1 + (j-1) (n+ - 1)/(n - 1)) / (N + j);
-    # the sums of 1/(N + j) are differences of harmonic numbers.
-    harmonic = np.zeros(int(counts.sum(axis=1).max()) + 1)
-    np.cumsum(1 / np.arange(1, len(harmonic)), out=harmonic[1:])
-    span = harmonic[before + inside] - harmonic[before]
+    # Of the groups that lie before rank k as a whole.
+    start = before if best else before + counts - relevant
+    gained = _run(hits_before, start, relevant)
+    values = np.zeros(len(counts))
+    for row, group in enumerate(_last_group(inside)):
+        places, found = inside[row, group], hits_before[row, group]
+        x = _possible_hits(counts[row, group], relevant[row, group], places)
+        begin = before[row, group] + (0 * x if best else places - x)
+        ratio = gained[row, :group].sum() + _run(found, begin, x)
+        ratio = ratio / np.maximum(found + x, 1)
+        values[row] = ratio.max() if best else ratio.min()
+    return values
+
+
+def weighted_average_precision(
+    counts, relevant, relevance, k=None, denominator="min"
+):
+    """Expected weighted average precision: average cumulated gain at hits.
+
+    The sum, over the relevant positions up to `k`, of the mean relevance up to
+    there. With relevance 0 and 1 it is `average_precision`; with shared label
+    counts it can exceed 1.
+
+    Args:
+        counts: int `[q, groups]`.
+        relevant: int `[q, groups]`.
+        relevance: float `[q, groups]`, sums of relevance; items that are not
+            relevant have 0.
+        k: int, cut-off, or `None`.
+        denominator: as for `average_precision`.
+
+    Returns:
+        `float64 [q]`.
+    """
+    relevance = np.asarray(relevance, "float64")
+    before, inside = _positions(counts, k)
+    sums_before = np.cumsum(relevance, axis=1) - relevance
     share = relevant / np.maximum(counts, 1)
+    mean = relevance / np.maximum(relevant, 1)
     slope = (relevant - 1) / np.maximum(counts - 1, 1)
-    gained = (hits_before + 1) * span
-    gained = gained + slope * (inside - (before + 1) * span)
-    total = relevant.sum(axis=1)
-    best = total if k is None else np.minimum(total, k)
-    return np.sum(share * gained, axis=1) / np.maximum(best, 1)
+    # With a group of n items, n+ relevant, behind N items whose relevance sums
+    # to R, the j-th position adds (n+/n) (R + mean + (j-1) mean slope) / (N+j);
+    # the sums of 1/(N+j) are differences of harmonic numbers.
+    span = _harmonic(before + inside) - _harmonic(before)
+    gained = (sums_before + mean) * span
+    gained = share * (gained + mean * slope * (inside - (before + 1) * span))
+    if denominator == "topk" and k is not None:
+        return _expected_over_hits(
+            counts, relevant, sums_before, mean, before, inside, gained
+        )
+    total = _denominator(relevant, k, denominator)
+    return gained.sum(axis=1) / np.maximum(total, 1)
 
 
 def hits(counts, relevant, k):
@@ -56,7 +125,8 @@ def hits(counts, relevant, k):
         `float64 [q]`.
     """
     _, inside = _positions(counts, k)
-    return np.sum(relevant * (inside / np.maximum(counts, 1)), axis=1)
+    found = relevant * (inside / np.maximum(counts, 1))
+    return np.sum(found, axis=1)
 
 
 def precision(counts, relevant, k):
@@ -88,22 +158,53 @@ def recall(counts, relevant, k):
     return hits(counts, relevant, k) / total
 
 
-def radius_curves(counts, relevant):
-    """Precision and recall within each Hamming radius.
-
-    Ties do not matter here. An empty ball has precision 0.
+def radius_counts(counts, relevant):
+    """Items and relevant items within each Hamming radius; no ties matter.
 
     Args:
         counts: int `[q, bits + 1]`.
         relevant: int `[q, bits + 1]`.
 
     Returns:
-        A pair of `float64 [q, bits + 1]`: precision and recall.
+        A triple: items found `[q, bits + 1]`, relevant ones among them, and
+        all relevant items `[q, 1]`.
     """
-    found = np.cumsum(counts, axis=1)
-    correct = np.cumsum(relevant, axis=1)
-    total = np.maximum(relevant.sum(axis=1, keepdims=True), 1)
-    return correct / np.maximum(found, 1), correct / total
+    return (
+        np.cumsum(counts, axis=1),
+        np.cumsum(relevant, axis=1),
+        relevant.sum(axis=1, keepdims=True),
+    )
+
+
+def cumulated_gain(counts, gains, k):
+    """Expected average cumulated gain at `k` (ACG): mean gain of the first `k`.
+
+    Args:
+        counts: int `[q, groups]`.
+        gains: float `[q, groups]`, sums of gain.
+        k: int.
+
+    Returns:
+        `float64 [q]`.
+    """
+    _, inside = _positions(counts, k)
+    return np.sum(gains * (inside / np.maximum(counts, 1)), axis=1) / k
+
+
+def discounted_gain(counts, gains, k=None):
+    """Expected discounted cumulated gain: gains over `log2(1 + rank)`.
+
+    Args:
+        counts: int `[q, groups]`.
+        gains: float `[q, groups]`, sums of gain.
+        k: int, cut-off, or `None`.
+
+    Returns:
+        `float64 [q]`.
+    """
+    before, inside = _positions(counts, k)
+    span = _discounts(before + inside) - _discounts(before)
+    return np.sum(gains / np.maximum(counts, 1) * span, axis=1)
 
 
 def _positions(counts, k):
@@ -112,3 +213,87 @@ def _positions(counts, k):
     if k is None:
         return before, counts
     return before, np.clip(k - before, 0, counts)
+
+
+def _denominator(relevant, k, denominator):
+    total = relevant.sum(axis=1)
+    if k is None or denominator == "all":
+        return total
+    return np.minimum(total, k)
+
+
+def _run(hits_before, start, count):
+    """Precision summed over `count` hits in a row behind `start` items."""
+    # (P + 1) / (S + 1) + ... + (P + c) / (S + c) with P hits among S items.
+    span = _harmonic(start + count) - _harmonic(start)
+    return count - (start - hits_before) * span
+
+
+def _last_group(inside):
+    """Of each query: the last group that reaches into the first k ranks."""
+    filled = np.where(inside > 0, np.arange(inside.shape[1]), 0)
+    return filled.max(axis=1)
+
+
+def _possible_hits(n, n_relevant, places):
+    """The numbers of hits that `places` of a group can hold."""
+    low = max(0, places - (n - n_relevant))
+    return np.arange(low, min(places, n_relevant) + 1)
+
+
+def _expected_over_hits(
+    counts, relevant, sums_before, mean, before, inside, gained
+):
+    """Expectation of a ratio whose denominator is the hits in the top k.
+
+    Only the group that straddles rank `k` has a random number of hits, which
+    is hypergeometric.
+    """
+    from scipy.special import gammaln
+
+    values = np.zeros(len(counts))
+    for row, group in enumerate(_last_group(inside)):
+        n, n_relevant = int(counts[row, group]), int(relevant[row, group])
+        places, start = int(inside[row, group]), int(before[row, group])
+        earlier = gained[row, :group].sum()
+        hits_before = relevant[row, :group].sum()
+        x = _possible_hits(n, n_relevant, places)
+
+        def log_choose(a, b):
+            return gammaln(a + 1) - gammaln(b + 1) - gammaln(a - b + 1)
+
+        log_p = log_choose(n_relevant, x)
+        log_p = log_p + log_choose(n - n_relevant, places - x)
+        p = np.exp(log_p - log_p.max())
+        p /= p.sum()
+        span = _harmonic(start + places) - _harmonic(start)
+        m = mean[row, group]
+        inner = (sums_before[row, group] + m) * span
+        slope = (x - 1) / max(places - 1, 1)
+        inner = inner + m * slope * (places - (start + 1) * span)
+        inner = x / max(places, 1) * inner
+        total = hits_before + x
+        values[row] = np.sum(p * (earlier + inner) / np.maximum(total, 1))
+    return values
+
+
+@functools.lru_cache(maxsize=4)
+def _sums(kind, size):
+    """Running sums of 1/i or of 1/log2(1 + i), from 0 terms on."""
+    terms = np.arange(1, size + 1, dtype="float64")
+    terms = 1 / terms if kind == "harmonic" else 1 / np.log2(1 + terms)
+    return np.concatenate([[0.0], np.cumsum(terms)])
+
+
+def _lookup(kind, index):
+    # Sizes are rounded up to powers of two, so that few tables are made.
+    size = 1 << int(np.max(index, initial=1)).bit_length()
+    return _sums(kind, size)[index]
+
+
+def _harmonic(index):
+    return _lookup("harmonic", index)
+
+
+def _discounts(index):
+    return _lookup("discount", index)

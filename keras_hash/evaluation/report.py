@@ -1,33 +1,38 @@
-"""`evaluate` and the report it returns."""
+"""`RetrievalReport`: metrics with the conventions that give them meaning."""
 
 import dataclasses
 import json
 
-import numpy as np
-
-from keras_hash import codes as codes_lib
-from keras_hash.evaluation import metrics as metrics_lib
-from keras_hash.evaluation import statistic
+from keras_hash import files
 
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalReport:
-    """Retrieval metrics with the conventions that give them their meaning.
+    """What `evaluate` and `HammingEvaluator.result` return.
 
     Attributes:
-        metrics: flat dict of floats: `map` (whole ranking) and, at each cut-off
-            k, `map@k`, `precision@k`, `recall@k`; `precision_radius@2` and
-            `recall_radius@2`; `empty_ball@2`, the share of queries with no item
-            within radius 2; `chance_map`, the mAP of a random order, and
-            `unique_codes`, distinct codes in the database.
-        curves: dict of lists over the radius 0..bits: `radius`, `precision`
-            and `recall`, means over the queries.
-        settings: dict: `bits`, `queries`, `database`, `k`, `ties`,
-            `denominator`, `relevance`, `empty_ball`.
+        metrics: flat dict of floats. Of the ranking: `map` (whole) and, at each
+            cut-off k, `map@k`, `precision@k`, `recall@k`, `acg@k`, `ndcg@k`,
+            `wmap@k`, and for multi-label sets the same graded ones by Jaccard
+            coefficient and cosine (`jaccard_ndcg@k` ...). By radius:
+            `precision_radius@2`, `recall_radius@2`, and `empty_ball@2`, the
+            share of queries without an item that near. `chance_map`, the mAP of
+            a random order. Of the database codes: `unique_codes`,
+            `largest_bucket`, `code_entropy`, `bit_balance`, `bit_correlation`.
+        curves: dict of lists over the radius 0..bits: `radius`, `precision`,
+            `recall` and `empty`; precision over recall is the PR curve.
+        chance: dict like `metrics`, of a random order.
+        bounds: dict from `map...` and `ndcg...` to `[worst, best]` over all
+            orders of the ties.
+        settings: dict of all conventions: `bits`, `queries`, `database`, `k`,
+            `ties`, `denominators`, `no_relevant`, `empty`, `ideal_zero`,
+            `self_match`, `similarity`.
     """
 
     metrics: dict
     curves: dict
+    chance: dict
+    bounds: dict
     settings: dict
 
     def to_json(self):
@@ -47,8 +52,46 @@ class RetrievalReport:
 
         Returns:
             A `RetrievalReport`.
+
+        Raises:
+            ValueError: the text is not that of a report.
         """
-        return cls(**json.loads(text))
+        names = {field.name for field in dataclasses.fields(cls)}
+        content = json.loads(text)
+        if not isinstance(content, dict) or set(content) != names:
+            raise ValueError(
+                "`text` should be what `RetrievalReport.to_json` returned, "
+                f"with {sorted(names)}. Received: {text[:60]!r}"
+            )
+        return cls(**content)
+
+    def figure(self, path):
+        """Draws precision and recall by radius, and the PR curve.
+
+        Args:
+            path: str or path of the PNG file to write.
+
+        Raises:
+            ValueError: there are no curves (`similarity="and"` has no radius).
+        """
+        from keras_hash import figures
+
+        if not self.curves:
+            raise ValueError(
+                "There are no curves by radius for similarity="
+                f"{self.settings['similarity']!r}."
+            )
+        figures.radius_curves(
+            self.curves, self._conventions(), path, self.settings["bits"]
+        )
+
+    def save(self, path):
+        """Writes the report as a JSON file.
+
+        Args:
+            path: str or path.
+        """
+        files.write(path, self.to_json() + "\n")
 
     def __rich__(self):
         from rich.table import Table
@@ -58,11 +101,23 @@ class RetrievalReport:
             caption=self._conventions(),
             caption_justify="left",
         )
-        table.add_column("metric")
-        table.add_column("value", justify="right")
+        for column in (
+            "metric",
+            "value",
+            "by chance",
+            "worst .. best tie order",
+        ):
+            table.add_column(
+                column, justify="right" if column != "metric" else "left"
+            )
         for name, value in self.metrics.items():
-            whole = name == "unique_codes"
-            table.add_row(name, f"{value:.0f}" if whole else f"{value:.4f}")
+            bounds = self.bounds.get(name)
+            table.add_row(
+                name,
+                f"{value:.0f}" if name == "unique_codes" else f"{value:.4f}",
+                f"{self.chance[name]:.4f}" if name in self.chance else "",
+                f"{bounds[0]:.4f} .. {bounds[1]:.4f}" if bounds else "",
+            )
         return table
 
     def __str__(self):
@@ -73,96 +128,14 @@ class RetrievalReport:
 
     def _conventions(self):
         s = self.settings
-        return (
+        text = (
             f"{s['bits']} bits, {s['queries']} queries, {s['database']} "
-            f"database items; ties: {s['ties']}; AP denominator: "
-            f"{s['denominator']}; relevant: {s['relevance']}"
+            f"database items, {s['similarity']} ranking; ties: {s['ties']}; "
+            f"AP denominator: {', '.join(s['denominators'])}; queries without "
+            f"a relevant item: {s['no_relevant']}; empty ball: {s['empty']}"
         )
-
-
-def evaluate(
-    query_codes,
-    query_labels,
-    database_codes,
-    database_labels,
-    bits,
-    k=(100, 1000, 5000),
-):
-    """Measures retrieval by Hamming distance.
-
-    Every value is the exact expectation over the orders of items at equal
-    distance: it depends neither on the order of the database nor on a sort.
-    Relevant is what shares the class, or at least one label. A query without a
-    relevant item counts 0.
-
-    Args:
-        query_codes: packed codes `uint8 [q, ceil(bits / 8)]`.
-        query_labels: int `[q]` or multi-hot `[q, num_classes]`.
-        database_codes: packed codes `uint8 [m, ceil(bits / 8)]`.
-        database_labels: int `[m]` or multi-hot `[m, num_classes]`.
-        bits: int, code length.
-        k: int or sequence of ints, cut-offs.
-
-    Returns:
-        A `RetrievalReport`.
-
-    Raises:
-        ValueError: codes or labels that do not fit each other or `bits`, empty
-            sets, or a cut-off below 1.
-
-    Example:
-
-    >>> report = keras_hash.evaluate(q, q_labels, db, db_labels, bits=48)
-    >>> report.metrics["map"]
-    """
-    cuts = [k] if np.ndim(k) == 0 else list(k)
-    for cut in cuts:
-        if not isinstance(cut, (int, np.integer)) or cut < 1:
-            raise ValueError(
-                "`k` should be an int of at least 1 or a sequence of such. "
-                f"Received: k={k!r}"
-            )
-    table = statistic.count_table(
-        query_codes, query_labels, database_codes, database_labels, bits
-    )
-    counts = table.sum(axis=1)
-    relevant = table[:, 1:].sum(axis=1)
-    precision, recall = metrics_lib.radius_curves(counts, relevant)
-    near = min(2, bits)
-    values = {"map": metrics_lib.average_precision(counts, relevant)}
-    for cut in cuts:
-        values[f"map@{cut}"] = metrics_lib.average_precision(
-            counts, relevant, cut
-        )
-        values[f"precision@{cut}"] = metrics_lib.precision(
-            counts, relevant, cut
-        )
-        values[f"recall@{cut}"] = metrics_lib.recall(counts, relevant, cut)
-    values["precision_radius@2"] = precision[:, near]
-    values["recall_radius@2"] = recall[:, near]
-    values["empty_ball@2"] = counts[:, : near + 1].sum(axis=1) == 0
-    # A random order is one group of ties that holds the whole database.
-    values["chance_map"] = metrics_lib.average_precision(
-        counts.sum(axis=1, keepdims=True), relevant.sum(axis=1, keepdims=True)
-    )
-    metrics = {name: float(np.mean(value)) for name, value in values.items()}
-    distinct = np.unique(codes_lib.check(database_codes, bits), axis=0)
-    metrics["unique_codes"] = float(len(distinct))
-    return RetrievalReport(
-        metrics=metrics,
-        curves={
-            "radius": list(range(bits + 1)),
-            "precision": precision.mean(axis=0).tolist(),
-            "recall": recall.mean(axis=0).tolist(),
-        },
-        settings={
-            "bits": int(bits),
-            "queries": len(counts),
-            "database": int(counts[0].sum()),
-            "k": [int(cut) for cut in cuts],
-            "ties": "expected",
-            "denominator": "min(k, relevant)",
-            "relevance": "shares a label",
-            "empty_ball": "precision 0",
-        },
-    )
+        if s["self_match"] == "drop":
+            text += "; each query leaves itself out"
+        if "convention" in s:
+            text += f"; convention: {s['convention']}"
+        return text

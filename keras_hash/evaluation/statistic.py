@@ -1,167 +1,399 @@
 """The one table from which every ranking metric follows.
 
 For each query: how many database items lie at each Hamming distance, by the
-number of labels that they share with the query. No ranking is ever sorted.
+number of labels that they share with the query and by how many labels they
+have. No ranking is ever sorted, and the table adds up over database shards.
 """
+
+import dataclasses
+import functools
+import importlib.util
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
 
-# Distances of one chunk: 4 bytes each, about 8 MiB with the keys.
+SIMILARITIES = ("hamming", "and")
+# Pairs handled at once. A chunk takes about 16 bytes a pair: 16 MiB.
 _CHUNK = 1 << 20
 
 
-def count_table(
-    query_codes, query_labels, database_codes, database_labels, bits
-):
-    """Counts database items by shared labels and distance, for each query.
+@dataclasses.dataclass
+class Counts:
+    """The table, and the label counts that give its planes a meaning.
 
-    Equal (code, label) pairs are counted once with their multiplicity, in the
-    queries and in the database: trained encoders repeat codes, and the work
-    shrinks accordingly. Memory beside the inputs is one chunk of 2**20
-    distances and the table itself; no [queries, database] array is held.
-
-    Args:
-        query_codes: packed codes `uint8 [q, bytes]`.
-        query_labels: int `[q]` or multi-hot `[q, num_classes]`.
-        database_codes: packed codes `uint8 [m, bytes]`.
-        database_labels: int `[m]` or multi-hot `[m, num_classes]`.
+    Attributes:
+        planes: dict from `(shared, size)` to `int64 [q, bits + 1]`: the items
+            with `size` labels of which `shared` are the query's, by distance.
+        query_sizes: `int64 [q]`, number of labels of each query.
         bits: int, code length.
+    """
 
-    Returns:
-        `int64 [q, levels, bits + 1]`: entry `[i, r, d]` is the number of items
-        at distance `d` from query `i` that share `r` labels with it.
+    planes: dict
+    query_sizes: np.ndarray
+    bits: int
+
+    def add(self, other):
+        """Adds another table of the same queries to this one, in place.
+
+        Args:
+            other: a `Counts`.
+        """
+        for key, plane in other.planes.items():
+            if key in self.planes:
+                self.planes[key] = self.planes[key] + plane
+            else:
+                self.planes[key] = plane
+
+    def stacked(self):
+        """The planes as one array.
+
+        Returns:
+            A pair: the sorted keys `int64 [planes, 2]` and the counts
+            `int64 [q, planes, bits + 1]`.
+        """
+        keys = sorted(self.planes)
+        shape = (len(self.query_sizes), 0, self.bits + 1)
+        if not keys:
+            return np.zeros((0, 2), "int64"), np.zeros(shape, "int64")
+        return np.array(keys), np.stack([self.planes[k] for k in keys], axis=1)
+
+
+class Queries:
+    """Query codes and labels, equal ones grouped, ready to be counted against.
+
+    Args:
+        codes: packed codes `uint8 [q, bytes]`.
+        labels: int `[q]` or multi-hot `[q, num_classes]`.
+        bits: int, code length.
+        similarity: `"hamming"`, or `"and"`: the level of a pair is
+            `bits - popcount(a & b)`, for codes whose ones are predicted labels.
+        group: bool, whether to treat equal codes and labels once. It changes
+            the time, not the result.
 
     Raises:
-        ValueError: codes or labels that do not fit each other or `bits`.
+        ValueError: codes or labels that do not fit each other or `bits`, or an
+            unknown similarity.
     """
-    query_codes = codes_lib.check(query_codes, bits, "query_codes")
-    database_codes = codes_lib.check(database_codes, bits, "database_codes")
-    query_labels, database_labels = check_labels(
-        query_labels, database_labels, len(query_codes), len(database_codes)
-    )
-    queries, inverse, _ = _group(query_codes, query_labels)
-    items, _, weights = _group(database_codes, database_labels)
-    query_codes, query_labels = query_codes[queries], query_labels[queries]
-    database_codes = database_codes[items]
-    database_labels = database_labels[items]
-    levels = 2
-    if query_labels.ndim == 2:
-        widest = [x.sum(axis=1).max() for x in (query_labels, database_labels)]
-        levels = int(min(widest)) + 1
-    distances = bits + 1
-    table = np.zeros((len(queries), levels * distances), "int64")
-    rows = max(1, _CHUNK // len(items))
-    columns = min(len(items), _CHUNK)
-    for low in range(0, len(queries), rows):
-        chunk = slice(low, low + rows)
-        size = len(query_codes[chunk])
-        offsets = np.arange(size)[:, None] * (levels * distances)
-        for left in range(0, len(items), columns):
-            block = slice(left, left + columns)
-            keys = shared_labels(query_labels[chunk], database_labels[block])
-            keys = keys * distances + offsets
-            keys += codes_lib.hamming(query_codes[chunk], database_codes[block])
-            # Whole numbers below 2**53: float64 sums of them are exact.
-            counts = np.bincount(
-                keys.ravel(),
-                np.broadcast_to(weights[block], keys.shape).ravel(),
-                size * levels * distances,
+
+    def __init__(self, codes, labels, bits, similarity="hamming", group=True):
+        if similarity not in SIMILARITIES:
+            raise ValueError(
+                f"`similarity` should be one of {SIMILARITIES}. "
+                f"Received: similarity={similarity!r}"
             )
-            table[chunk] += counts.reshape(size, -1).astype("int64")
-    return table.reshape(-1, levels, distances)[inverse]
+        self.bits = int(bits)
+        self.similarity = similarity
+        self.group = group
+        codes = codes_lib.check(codes, bits, "query_codes")
+        labels = check_labels(labels, len(codes), "query")
+        self.multi_hot = labels.ndim == 2
+        self.num_classes = labels.shape[1] if self.multi_hot else None
+        self.sizes = label_sizes(labels)
+        first, self.inverse, _ = _group(codes, labels, group)
+        self._words = codes_lib.words(codes[first])
+        self._labels = _label_words(labels[first])
+
+    def count(self, codes, labels, kernel=None):
+        """Counts a shard of the database.
+
+        Memory beside the inputs: one chunk of 2**20 pairs (about 16 MiB) and
+        the planes, 8 bytes for each query, distance and plane.
+
+        Args:
+            codes: packed codes `uint8 [m, bytes]`.
+            labels: int `[m]` or multi-hot `[m, num_classes]`.
+            kernel: what counts a block; the fastest there is if `None`.
+
+        Returns:
+            A `Counts`.
+
+        Raises:
+            ValueError: codes or labels that do not fit those of the queries.
+        """
+        kernel = kernel or default_kernel()
+        codes = codes_lib.check(codes, self.bits, "database_codes")
+        labels = check_labels(labels, len(codes), "database")
+        width = labels.shape[1] if labels.ndim == 2 else None
+        if width != self.num_classes:
+            raise ValueError(
+                "Query and database labels should be of one kind. Received: "
+                f"{_kind(self.num_classes)} for the queries, {_kind(width)} "
+                "for the database"
+            )
+        first, _, weights = _group(codes, labels, self.group)
+        codes, labels = codes[first], labels[first]
+        sizes = label_sizes(labels)
+        # Blocks of equal size: inside one, a pair is described by its distance
+        # and its shared labels.
+        order = np.argsort(sizes, kind="stable")
+        starts = np.flatnonzero(np.diff(sizes[order], prepend=-1))
+        words = codes_lib.words(codes)[order]
+        weights = weights[order]
+        label_words = _label_words(labels)[order]
+        planes = {}
+        for low, high in zip(starts, [*starts[1:], len(order)]):
+            block = slice(low, high)
+            size = int(sizes[order[low]])
+            table = self._count_block(
+                words[block], label_words[block], size, weights[block], kernel
+            )
+            for shared in range(table.shape[1]):
+                if table[:, shared].any():
+                    planes[shared, size] = table[:, shared]
+        planes = {key: plane[self.inverse] for key, plane in planes.items()}
+        return Counts(planes, self.sizes, self.bits)
+
+    def _count_block(self, words, label_words, size, weights, kernel):
+        """`int64 [unique queries, levels, bits + 1]` of a block."""
+        levels, distances = size + 1, self.bits + 1
+        count = len(self._words)
+        table = np.zeros((count, levels * distances), "int64")
+        weights = weights.astype("int64")
+        if (weights == 1).all():
+            weights = None
+        columns = min(len(words), _CHUNK)
+        rows = max(1, _CHUNK // columns)
+        for top in range(0, count, rows):
+            for left in range(0, len(words), columns):
+                chunk = slice(left, left + columns)
+                table[top : top + rows] += kernel(
+                    self._words[top : top + rows],
+                    words[chunk],
+                    self._labels[top : top + rows],
+                    label_words[chunk],
+                    None if weights is None else weights[chunk],
+                    self.multi_hot,
+                    levels,
+                    self.bits,
+                    self.similarity,
+                )
+        return table.reshape(count, levels, distances)
 
 
-def shared_labels(a, b):
-    """The number of labels that each pair has in common.
+def numpy_kernel(
+    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
+):
+    """Counts the pairs of two sets of codes by shared labels and distance.
 
     Args:
-        a: int `[n]` or multi-hot float32 `[n, num_classes]`.
-        b: int `[m]` or multi-hot float32 `[m, num_classes]`.
+        a: code words, integers `[n, words]`.
+        b: code words, integers `[m, words]`.
+        a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
+        b_labels: `[m, label_words]`.
+        weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
+        multi_hot: bool, whether labels are bit sets.
+        levels: int, largest number of shared labels, plus one.
+        bits: int, code length.
+        similarity: `"hamming"` or `"and"`.
 
     Returns:
-        `int64 [n, m]`; 0 or 1 for class numbers.
+        `int64 [n, levels * (bits + 1)]`, shared labels major.
     """
-    if a.ndim == 1:
-        return (a[:, None] == b).astype("int64")
-    return (a @ b.T).astype("int64")
+    width = levels * (bits + 1)
+    combine = np.bitwise_xor if similarity == "hamming" else np.bitwise_and
+    keys = np.zeros((len(a), len(b)), "int64")
+    for word in range(a.shape[1]):
+        keys += np.bitwise_count(combine(a[:, word, None], b[:, word]))
+    if similarity == "and":
+        np.subtract(bits, keys, out=keys)
+    for word in range(a_labels.shape[1]):
+        left, right = a_labels[:, word, None], b_labels[:, word]
+        common = np.bitwise_count(left & right) if multi_hot else left == right
+        keys += common * np.int64(bits + 1)
+    keys += np.arange(len(a))[:, None] * width
+    if weights is not None:
+        # Whole numbers below 2**53: float64 sums of them are exact.
+        weights = np.broadcast_to(weights.astype("float64"), keys.shape).ravel()
+    counts = np.bincount(keys.ravel(), weights, len(a) * width)
+    return counts.astype("int64").reshape(len(a), width)
 
 
-def check_labels(query_labels, database_labels, queries, items):
-    """Checks that labels fit their codes and each other.
+def tensorflow_kernel(
+    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
+):
+    """`numpy_kernel` as one `tf.function`, on all cores.
 
     Args:
-        query_labels: int `[q]` or multi-hot `[q, num_classes]`.
-        database_labels: int `[m]` or multi-hot `[m, num_classes]`.
-        queries: int, number of query codes.
-        items: int, number of database codes.
+        a: code words, integers `[n, words]`.
+        b: code words, integers `[m, words]`.
+        a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
+        b_labels: `[m, label_words]`.
+        weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
+        multi_hot: bool, whether labels are bit sets.
+        levels: int, largest number of shared labels, plus one.
+        bits: int, code length.
+        similarity: `"hamming"` or `"and"`.
 
     Returns:
-        The labels: int64 `[n]`, or float32 `[n, num_classes]`, copied.
-
-    Raises:
-        ValueError: empty sets, other lengths, ranks that differ, multi-hot
-            values other than 0 and 1, or fractional class numbers.
+        `int64 [n, levels * (bits + 1)]`, shared labels major.
     """
-    checked = []
-    for name, labels, count in (
-        ("query", query_labels, queries),
-        ("database", database_labels, items),
+    import tensorflow as tf
+
+    # TensorFlow counts the ones of signed words only.
+    counts = _graph()(
+        *(x.view(f"int{8 * x.itemsize}") for x in (a, b, a_labels, b_labels)),
+        weights,
+        tf.constant(levels),
+        tf.constant(bits),
+        # Python numbers: the graph holds one step for each word.
+        (a.shape[1], a_labels.shape[1]),
+        multi_hot,
+        similarity == "and",
+    )
+    return counts.numpy()
+
+
+@functools.cache
+def _graph():
+    import tensorflow as tf
+
+    def ones(x, y, words, combine):
+        """Ones of `combine(x, y)` for all pairs, int32 `[n, m]`."""
+        total = 0
+        for word in range(words):
+            both = combine(x[:, word, None], y[None, :, word])
+            total += tf.cast(tf.raw_ops.PopulationCount(x=both), tf.int32)
+        return total
+
+    @tf.function(reduce_retracing=True)
+    def count(
+        a,
+        b,
+        a_labels,
+        b_labels,
+        weights,
+        levels,
+        bits,
+        words,
+        multi_hot,
+        by_and,
     ):
-        labels = np.asarray(labels)
-        if count == 0:
-            raise ValueError(
-                f"There is nothing to evaluate: the {name} set is empty. "
-                f"Received: {name}_codes with 0 rows"
-            )
-        if labels.ndim not in (1, 2) or len(labels) != count:
-            raise ValueError(
-                f"`{name}_labels` should be int [{count}] or multi-hot "
-                f"[{count}, num_classes], one row a code. "
-                f"Received: {name}_labels.shape={labels.shape}"
-            )
-        if labels.dtype.kind not in "biuf":
-            raise ValueError(
-                f"`{name}_labels` should hold numbers. "
-                f"Received: {name}_labels.dtype={labels.dtype}"
-            )
-        if labels.ndim == 2:
-            if not np.isin(labels, (0, 1)).all():
-                raise ValueError(
-                    f"`{name}_labels` of rank 2 should be multi-hot, 0 and 1 "
-                    "only. Received: values from "
-                    f"{labels.min()} to {labels.max()}"
-                )
-            labels = labels.astype("float32")
+        code_words, label_words = words
+        if by_and:
+            keys = bits - ones(a, b, code_words, tf.bitwise.bitwise_and)
         else:
-            if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-                raise ValueError(
-                    f"`{name}_labels` of rank 1 should be class numbers. "
-                    f"Received: {name}_labels.dtype={labels.dtype} with "
-                    "fractions"
-                )
-            labels = labels.astype("int64")
-        checked.append(labels)
-    query_labels, database_labels = checked
-    if query_labels.shape[1:] != database_labels.shape[1:]:
-        raise ValueError(
-            "Query and database labels should be of one kind. Received: "
-            f"query_labels.shape={query_labels.shape}, "
-            f"database_labels.shape={database_labels.shape}"
+            keys = ones(a, b, code_words, tf.bitwise.bitwise_xor)
+        if multi_hot:
+            shared = ones(
+                a_labels, b_labels, label_words, tf.bitwise.bitwise_and
+            )
+            keys += shared * (bits + 1)
+        else:
+            same = a_labels[:, :1] == b_labels[None, :, 0]
+            keys += tf.where(same, bits + 1, 0)
+        width = levels * (bits + 1)
+        if weights is not None:
+            weights = tf.broadcast_to(weights, tf.shape(keys))
+        return tf.math.bincount(
+            keys,
+            weights,
+            minlength=width,
+            maxlength=width,
+            axis=-1,
+            dtype=tf.int64,
         )
-    return query_labels, database_labels
+
+    return count
 
 
-def _group(codes, labels):
-    """Equal (code, label) rows: first index, inverse and count of each."""
+def default_kernel():
+    """The fastest kernel on this machine.
+
+    Returns:
+        `tensorflow_kernel` where TensorFlow is installed, else `numpy_kernel`;
+        both give the same integers.
+    """
+    found = importlib.util.find_spec("tensorflow")
+    return tensorflow_kernel if found else numpy_kernel
+
+
+def label_sizes(labels):
+    """The number of labels of each item.
+
+    Args:
+        labels: checked labels, int `[n]` or multi-hot `[n, num_classes]`.
+
+    Returns:
+        `int64 [n]`; ones for class numbers.
+    """
+    if labels.ndim == 1:
+        return np.ones(len(labels), "int64")
+    return labels.sum(axis=1, dtype="int64")
+
+
+def check_labels(labels, count, name):
+    """Checks labels and copies them.
+
+    Args:
+        labels: int `[n]` or multi-hot `[n, num_classes]`.
+        count: int, number of codes that they belong to.
+        name: str, `"query"` or `"database"`, for the error.
+
+    Returns:
+        `int64 [n]`, or bool `[n, num_classes]`.
+
+    Raises:
+        ValueError: an empty set, another length or rank, multi-hot values
+            other than 0 and 1, or class numbers that are no whole numbers.
+    """
+    labels = np.asarray(labels)
+    if count == 0:
+        raise ValueError(
+            f"There is nothing to evaluate: the {name} set is empty. "
+            f"Received: {name}_codes with 0 rows"
+        )
+    if labels.ndim not in (1, 2) or len(labels) != count:
+        raise ValueError(
+            f"`{name}_labels` should be int [{count}] or multi-hot "
+            f"[{count}, num_classes], one row a code. "
+            f"Received: {name}_labels.shape={labels.shape}"
+        )
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`{name}_labels` should hold numbers. "
+            f"Received: {name}_labels.dtype={labels.dtype}"
+        )
     if labels.ndim == 2:
-        packed = np.packbits(labels.astype(bool), axis=1)
+        if not ((labels == 0) | (labels == 1)).all():
+            raise ValueError(
+                f"`{name}_labels` of rank 2 should be multi-hot, 0 and 1 only. "
+                f"Received: values from {labels.min()} to {labels.max()}"
+            )
+        return labels.astype(bool)
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        raise ValueError(
+            f"`{name}_labels` of rank 1 should be class numbers. "
+            f"Received: {name}_labels.dtype={labels.dtype} with fractions"
+        )
+    return labels.astype("int64")
+
+
+def _kind(width):
+    return "class numbers" if width is None else f"{width} labels an item"
+
+
+def _label_words(labels):
+    """Class numbers `int64 [n, 1]`, or bit sets `uint64 [n, words]`."""
+    if labels.ndim == 1:
+        return labels[:, None]
+    return codes_lib.words(np.packbits(labels, axis=1))
+
+
+def _group(codes, labels, group):
+    """Equal (code, label) rows: first index, inverse and count of each."""
+    count = len(codes)
+    if not group:
+        return np.arange(count), np.arange(count), np.ones(count, "int64")
+    if labels.ndim == 2:
+        packed = np.packbits(labels, axis=1)
     else:
-        packed = labels.reshape(-1, 1).view("uint8")
-    rows = np.ascontiguousarray(np.concatenate([codes, packed], axis=1))
-    rows = rows.view([("", f"V{rows.shape[1]}")]).ravel()
-    _, first, inverse, counts = np.unique(
-        rows, return_index=True, return_inverse=True, return_counts=True
-    )
-    return first, inverse.ravel(), counts.astype("float64")
+        packed = _class_bytes(labels)
+    return codes_lib.group(np.concatenate([codes, packed], axis=1))
+
+
+def _class_bytes(labels):
+    """Class numbers as few bytes as their range needs, `uint8 [n, bytes]`."""
+    low, high = int(labels.min()), int(labels.max())
+    dtype = np.min_scalar_type(high - low)
+    return (labels - low).astype(dtype).reshape(-1, 1).view("uint8")

@@ -1,77 +1,10 @@
-"""Metrics against the mean over all permutations of the ties."""
-
-import itertools
+"""Closed forms at sizes that no permutation can reach."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
 
+from keras_hash.evaluation import groups
 from keras_hash.evaluation import metrics
-
-
-def rankings(counts, relevant):
-    """Every order of relevant (1) and other (0) items that ties allow."""
-    groups = [
-        list(itertools.permutations([1] * p + [0] * (n - p)))
-        for n, p in zip(counts, relevant)
-    ]
-    for choice in itertools.product(*groups):
-        yield [item for group in choice for item in group]
-
-
-def loop_average_precision(ranking, k):
-    k = len(ranking) if k is None else k
-    total = min(sum(ranking), k)
-    found, value = 0, 0.0
-    for position, item in enumerate(ranking[:k], start=1):
-        if item:
-            found += 1
-            value += found / position
-    return value / total if total else 0.0
-
-
-def loop_precision(ranking, k):
-    return sum(ranking[:k]) / k
-
-
-def loop_recall(ranking, k):
-    return sum(ranking[:k]) / sum(ranking) if sum(ranking) else 0.0
-
-
-tables = st.lists(
-    st.integers(0, 4).flatmap(
-        lambda n: st.tuples(st.just(n), st.integers(0, n))
-    ),
-    min_size=1,
-    max_size=5,
-).filter(lambda rows: 0 < sum(n for n, _ in rows) <= 8)
-
-
-@settings(max_examples=60, deadline=None)
-@given(tables, st.integers(1, 12))
-def test_expected_values_equal_the_mean_over_all_tie_orders(rows, k):
-    counts, relevant = np.array(rows).T[:, None]
-    orders = list(rankings(counts[0], relevant[0]))
-    cases = [
-        (metrics.average_precision, loop_average_precision, k),
-        (metrics.average_precision, loop_average_precision, None),
-        (metrics.precision, loop_precision, k),
-        (metrics.recall, loop_recall, k),
-    ]
-    for function, loop, cut in cases:
-        expected = np.mean([loop(order, cut) for order in orders])
-        got = function(counts, relevant, cut)[0]
-        assert got == pytest.approx(expected, abs=1e-9), function.__name__
-
-
-def test_radius_curves_count_the_ball():
-    counts = np.array([[0, 2, 1], [1, 0, 0]])
-    relevant = np.array([[0, 1, 1], [0, 0, 0]])
-    precision, recall = metrics.radius_curves(counts, relevant)
-    np.testing.assert_allclose(precision, [[0, 1 / 2, 2 / 3], [0, 0, 0]])
-    np.testing.assert_allclose(recall, [[0, 1 / 2, 1], [0, 0, 0]])
 
 
 def test_one_large_group_has_the_closed_form_of_a_random_order():
@@ -81,3 +14,58 @@ def test_one_large_group_has_the_closed_form_of_a_random_order():
     expected = (harmonic + slope * (size - harmonic)) / size
     got = metrics.average_precision(np.array([[size]]), np.array([[good]]))
     assert got[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("denominator", metrics.DENOMINATORS)
+def test_a_large_ranking_without_ties_equals_the_textbook(denominator, rng):
+    values = (rng.rand(1, 20_000) < 0.1).astype("float64")
+    view = groups.ranking(values)
+    k = 5000
+    good = values[0, :k]
+    gained = np.sum(np.cumsum(good) / np.arange(1, k + 1) * good)
+    total = {
+        "min": min(k, values.sum()),
+        "all": values.sum(),
+        "topk": good.sum(),
+    }[denominator]
+    got = metrics.average_precision(view.counts, view.relevant, k, denominator)
+    assert got[0] == pytest.approx(gained / total, rel=1e-9)
+
+
+def test_the_topk_denominator_equals_sampling_at_a_large_size(rng):
+    counts = np.array([[30, 400, 5000]])
+    relevant = np.array([[20, 100, 900]])
+    k = 1000
+    exact = metrics.average_precision(counts, relevant, k, "topk")[0]
+    draws = []
+    for _ in range(400):
+        order = np.concatenate(
+            [
+                rng.permutation(np.arange(n) < p)
+                for n, p in zip(counts[0], relevant[0])
+            ]
+        )[:k]
+        ranks = np.flatnonzero(order) + 1
+        draws.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    error = np.std(draws) / np.sqrt(len(draws))
+    assert abs(np.mean(draws) - exact) < 4 * error
+    worst, best = (
+        metrics.extreme_topk_average_precision(counts, relevant, k, best)[0]
+        for best in (False, True)
+    )
+    assert worst < min(draws) < max(draws) < best
+
+
+def test_topk_is_not_monotone_as_users_have_found():
+    for values, expected in (([1, 0, 1], 5 / 6), ([1, 0, 0], 1)):
+        view = groups.ranking(np.array([values], "float64"))
+        got = metrics.average_precision(view.counts, view.relevant, 3, "topk")
+        assert got[0] == pytest.approx(expected)
+
+
+def test_weighted_average_precision_can_exceed_one():
+    view = groups.ranking(np.array([[3.0, 2.0, 0.0]]))
+    got = metrics.weighted_average_precision(
+        view.counts, view.relevant, view.relevance
+    )
+    assert got[0] == pytest.approx((3 + 2.5) / 2)

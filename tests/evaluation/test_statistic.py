@@ -9,77 +9,89 @@ from hypothesis import strategies as st
 from keras_hash import codes
 from keras_hash.evaluation import statistic
 
+KERNELS = [statistic.numpy_kernel, statistic.tensorflow_kernel]
 
-def loop_table(query, query_labels, items, item_labels, bits):
+
+def loop_counts(query, query_labels, items, item_labels, bits):
     """The table by nested loops over unpacked +-1 codes."""
     a, b = codes.unpack(query, bits), codes.unpack(items, bits)
-    shared = {}
+    counts = {}
     for i in range(len(a)):
         for j in range(len(b)):
             if np.ndim(query_labels) == 1:
-                level = int(query_labels[i] == item_labels[j])
+                shared, size = int(query_labels[i] == item_labels[j]), 1
             else:
-                level = int(np.sum(query_labels[i] * item_labels[j]))
+                shared = int(np.sum(query_labels[i] * item_labels[j]))
+                size = int(np.sum(item_labels[j]))
             distance = sum(x != y for x, y in zip(a[i], b[j]))
-            key = (i, level, distance)
-            shared[key] = shared.get(key, 0) + 1
-    return shared
+            key = (i, shared, size, distance)
+            counts[key] = counts.get(key, 0) + 1
+    return counts
 
 
-def sparse(table):
+def sparse(counts):
     return {
-        tuple(map(int, where)): int(table[tuple(where)])
-        for where in np.argwhere(table)
+        (int(i), shared, size, int(d)): int(plane[i, d])
+        for (shared, size), plane in counts.planes.items()
+        for i, d in np.argwhere(plane)
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 70),
+    st.integers(1, 140),
     st.integers(1, 6),
     st.integers(1, 9),
     st.booleans(),
+    st.booleans(),
+    st.sampled_from(KERNELS),
     st.integers(0, 2**31 - 1),
 )
-def test_equals_nested_loops(bits, queries, size, multi, seed):
+def test_equals_nested_loops(bits, queries, size, multi, group, kernel, seed):
     random = np.random.RandomState(seed)
     # Few different rows, so that grouping has something to group.
     pool = codes.pack(random.randn(3, bits))
     query = pool[random.randint(3, size=queries)]
     items = pool[random.randint(3, size=size)]
     if multi:
-        query_labels = random.randint(2, size=(queries, 9))
-        item_labels = random.randint(2, size=(size, 9))
+        query_labels = random.randint(2, size=(queries, 70))
+        item_labels = random.randint(2, size=(size, 70))
     else:
         query_labels = random.randint(-1, 3, size=queries)
         item_labels = random.randint(-1, 3, size=size)
-    arguments = query, query_labels, items, item_labels, bits
-    before = [np.copy(a) for a in arguments[:4]]
-    table = statistic.count_table(*arguments)
-    assert sparse(table) == loop_table(*arguments)
-    for was, now in zip(before, arguments[:4]):
+    arrays = query, query_labels, items, item_labels
+    before = [np.copy(array) for array in arrays]
+    counter = statistic.Queries(query, query_labels, bits, group=group)
+    counts = counter.count(items, item_labels, kernel)
+    assert sparse(counts) == loop_counts(*arrays, bits)
+    for was, now in zip(before, arrays):
         np.testing.assert_array_equal(was, now)
 
 
-def test_chunks_do_not_change_the_table(monkeypatch, rng):
-    arguments = (
-        codes.pack(rng.randn(40, 20)),
-        rng.randint(5, size=40),
-        codes.pack(rng.randn(300, 20)),
-        rng.randint(5, size=300),
-        20,
-    )
-    whole = statistic.count_table(*arguments)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel):
+    items, labels = codes.pack(rng.randn(300, 20)), rng.randint(5, size=300)
+    counter = statistic.Queries(items[:40], labels[:40], 20)
+    whole = counter.count(items, labels, kernel)
     for chunk in (1, 64, 1000):
         monkeypatch.setattr(statistic, "_CHUNK", chunk)
-        np.testing.assert_array_equal(statistic.count_table(*arguments), whole)
+        part = counter.count(items, labels, kernel)
+        for key, plane in whole.planes.items():
+            np.testing.assert_array_equal(part.planes[key], plane)
 
 
-def test_more_than_127_shared_labels_do_not_overflow():
-    code = codes.pack(np.ones((1, 8)))
-    labels = np.ones((1, 300), "int8")
-    table = statistic.count_table(code, labels, code, labels, 8)
-    assert sparse(table) == {(0, 300, 0): 1}
+def test_far_apart_class_numbers_are_grouped_apart(rng):
+    labels = np.array([-(2**40), 0, 2**40, 0])
+    code = codes.pack(np.ones((4, 6)))
+    counts = statistic.Queries(code, labels, 6).count(code, labels)
+    same = counts.planes[1, 1][:, 0]
+    np.testing.assert_array_equal(same, [1, 2, 1, 2])
+
+
+def test_numpy_counts_where_tensorflow_is_absent(monkeypatch):
+    assert statistic.default_kernel() is statistic.tensorflow_kernel
+    monkeypatch.setattr(statistic.importlib.util, "find_spec", lambda _: None)
+    assert statistic.default_kernel() is statistic.numpy_kernel
 
 
 @pytest.mark.parametrize(
@@ -96,10 +108,11 @@ def test_more_than_127_shared_labels_do_not_overflow():
 def test_wrong_labels_give_one_clear_error(labels, message):
     code = codes.pack(np.ones((2, 8)))
     with pytest.raises(ValueError, match=message):
-        statistic.count_table(code, labels, code, np.zeros(2, int), 8)
+        counter = statistic.Queries(code, labels, 8)
+        counter.count(code, np.zeros(2, int))
 
 
 def test_empty_sets_give_a_clear_error():
     code = codes.pack(np.ones((2, 8)))
     with pytest.raises(ValueError, match="database set is empty"):
-        statistic.count_table(code, [0, 1], code[:0], np.zeros(0, int), 8)
+        statistic.Queries(code, [0, 1], 8).count(code[:0], np.zeros(0, int))
