@@ -210,8 +210,8 @@ def group(rows):
         rows: `uint8 [n, bytes]`.
 
     Returns:
-        A triple: the index of the first row of each group, in the order of the
-        bytes; the group of each row; and the size of each group.
+        A triple: the index of one row of each group, in the order of the bytes;
+        the group of each row; and the size of each group.
     """
     keys = np.ascontiguousarray(rows)
     if keys.shape[1] <= 8:
@@ -221,10 +221,14 @@ def group(rows):
         keys = padded.view(">u8").ravel().astype("uint64")
     else:
         keys = keys.view([("", f"V{keys.shape[1]}")]).ravel()
-    _, first, inverse, counts = np.unique(
-        keys, return_index=True, return_inverse=True, return_counts=True
-    )
-    return first, inverse.ravel(), counts
+    order = np.argsort(keys)
+    keys = keys[order]
+    starts = np.ones(len(keys), bool)
+    starts[1:] = keys[1:] != keys[:-1]
+    inverse = np.empty(len(keys), "int64")
+    inverse[order] = np.cumsum(starts) - 1
+    bounds = np.append(np.flatnonzero(starts), len(keys))
+    return order[starts], inverse, np.diff(bounds)
 
 
 def _is_tensor(x):

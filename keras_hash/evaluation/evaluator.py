@@ -12,8 +12,8 @@ from keras_hash.evaluation.report import RetrievalReport
 
 # Tie modes that a table of counts answers.
 TIES = ("expected", "best", "worst", "random")
-# Queries whose metrics are computed at once.
-_ROWS = 128
+# Cells of the table whose metrics are computed at once.
+_CELLS = 1 << 18
 
 
 class HammingEvaluator:
@@ -30,8 +30,8 @@ class HammingEvaluator:
         bits: int, code length.
         similarity: `"hamming"`, or `"and"`: items rank by the number of ones
             in common, for DSHC's multi-label codes.
-        group: bool, whether equal codes and labels are counted once. It changes
-            the time, not the result.
+        group: bool, whether equal items of the database are counted once. It
+            changes the time, not the result.
 
     Raises:
         ValueError: codes or labels that do not fit each other or `bits`.
@@ -221,26 +221,32 @@ class HammingEvaluator:
             "ideal_zero": ideal_zero,
         }
         random = np.random.RandomState(seed)
+        inverse, sizes = self._queries.inverse, self._queries.sizes
         chunks = {"metrics": [], "chance": [], "best": [], "worst": []}
-        for low in range(0, len(planes), _ROWS):
-            part = planes[low : low + _ROWS]
+        if ties == "random":
+            # Equal queries draw different orders.
+            planes, inverse = planes[inverse], np.arange(len(inverse))
+            sizes = sizes[self._queries.inverse]
+        rows = max(1, _CELLS // planes[0].size)
+        for low in range(0, len(planes), rows):
+            part = planes[low : low + rows]
             graded = values_lib.grades(
                 keys[:, 0],
-                self._queries.sizes[low : low + _ROWS, None],
+                sizes[low : low + rows, None],
                 keys[:, 1],
                 self._queries.multi_hot,
             )
             for name, found in self._chunk(part, graded, ties, options, random):
                 chunks[name].append(found)
         means = {
-            name: values_lib.mean_of_chunks(found)
+            name: values_lib.mean_of_chunks(found, inverse)
             for name, found in chunks.items()
         }
         values, curves = means["metrics"], {}
         if self.similarity == "hamming":
             near, curves = values_lib.ball_metrics(
-                planes.sum(axis=1),
-                planes[:, keys[:, 0] > 0].sum(axis=1),
+                planes.sum(axis=1)[inverse],
+                planes[:, keys[:, 0] > 0].sum(axis=1)[inverse],
                 no_relevant,
                 empty,
             )
@@ -257,7 +263,7 @@ class HammingEvaluator:
             },
             settings={
                 "bits": self.bits,
-                "queries": len(planes),
+                "queries": len(inverse),
                 "database": int(planes[0].sum()),
                 "similarity": self.similarity,
                 **options,
@@ -288,20 +294,19 @@ class HammingEvaluator:
         yield "chance", values_lib.ranking_metrics(flat, **options)
         for mode, topk_extreme in extreme.items():
             views = values_lib.table_views(part, {"": graded[""]}, mode)
-            found = values_lib.ranking_metrics(
-                views, **options, topk_extreme=topk_extreme
-            )
-            kept = ("map", "ndcg")
             yield (
                 mode,
-                {n: v for n, v in found.items() if n.startswith(kept)},
+                values_lib.ranking_metrics(
+                    views, **options, topk_extreme=topk_extreme, bounded=True
+                ),
             )
 
     def _without_self(self, keys, planes):
         """The planes without the entry of each query itself."""
         at = np.zeros(len(planes), "int64")
         if self.similarity == "and":
-            ones = codes_lib.unpack(self._query_codes, self.bits) > 0
+            own_codes = self._query_codes[self._queries.first]
+            ones = codes_lib.unpack(own_codes, self.bits) > 0
             at = self.bits - ones.sum(axis=1)
         place = {tuple(key): index for index, key in enumerate(keys.tolist())}
         # A query shares all of its labels with itself.
@@ -312,8 +317,8 @@ class HammingEvaluator:
             raise ValueError(
                 "`self_match='drop'` needs every query in the database, with "
                 "the same code and labels. Received: "
-                f"{missing.sum()} queries that are not in it, first query "
-                f"{np.flatnonzero(missing)[0]}"
+                "some that are not in it, such as query "
+                f"{self._queries.first[missing][0]}"
             )
         planes = planes.copy()
         planes[rows, own, at] -= 1

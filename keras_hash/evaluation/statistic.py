@@ -5,17 +5,22 @@ number of labels that they share with the query and by how many labels they
 have. No ranking is ever sorted, and the table adds up over database shards.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
-import importlib.util
+import os
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
 
 SIMILARITIES = ("hamming", "and")
-# Pairs handled at once. A chunk takes about 16 bytes a pair: 16 MiB.
+# Pairs that a thread handles at once, and items: their distances stay in the
+# cache. A chunk takes at most 32 bytes a pair, so 32 MiB a thread.
 _CHUNK = 1 << 20
+_COLUMNS = 1 << 16
+# Up to this many values, counting them in pairs is cheaper.
+_PAIR_SIZE = 80
 
 
 @dataclasses.dataclass
@@ -23,9 +28,10 @@ class Counts:
     """The table, and the label counts that give its planes a meaning.
 
     Attributes:
-        planes: dict from `(shared, size)` to `int64 [q, bits + 1]`: the items
-            with `size` labels of which `shared` are the query's, by distance.
-        query_sizes: `int64 [q]`, number of labels of each query.
+        planes: dict from `(shared, size)` to `int64 [u, bits + 1]`: for each
+            distinct query, the items with `size` labels of which `shared` are
+            the query's, by distance.
+        query_sizes: `int64 [u]`, number of labels of each distinct query.
         bits: int, code length.
     """
 
@@ -50,7 +56,7 @@ class Counts:
 
         Returns:
             A pair: the sorted keys `int64 [planes, 2]` and the counts
-            `int64 [q, planes, bits + 1]`.
+            `int64 [u, planes, bits + 1]`.
         """
         keys = sorted(self.planes)
         shape = (len(self.query_sizes), 0, self.bits + 1)
@@ -68,8 +74,13 @@ class Queries:
         bits: int, code length.
         similarity: `"hamming"`, or `"and"`: the level of a pair is
             `bits - popcount(a & b)`, for codes whose ones are predicted labels.
-        group: bool, whether to treat equal codes and labels once. It changes
-            the time, not the result.
+        group: bool, whether to count equal items of the database once. It
+            changes the time, not the result.
+
+    Attributes:
+        first: int `[u]`, a query of each group of equal codes and labels.
+        inverse: int `[q]`, the group of each query.
+        sizes: `int64 [u]`, labels of each group.
 
     Raises:
         ValueError: codes or labels that do not fit each other or `bits`, or an
@@ -89,8 +100,9 @@ class Queries:
         labels = check_labels(labels, len(codes), "query")
         self.multi_hot = labels.ndim == 2
         self.num_classes = labels.shape[1] if self.multi_hot else None
-        self.sizes = label_sizes(labels)
-        first, self.inverse, _ = _group(codes, labels, group)
+        self.first, self.inverse, _ = _group(codes, labels, True)
+        first = self.first
+        self.sizes = label_sizes(labels[first])
         self._words = codes_lib.words(codes[first])
         self._labels = _label_words(labels[first])
 
@@ -103,7 +115,8 @@ class Queries:
         Args:
             codes: packed codes `uint8 [m, bytes]`.
             labels: int `[m]` or multi-hot `[m, num_classes]`.
-            kernel: what counts a block; the fastest there is if `None`.
+            kernel: what counts a block: `numpy_kernel` (if `None`), which was
+                the faster one on every CPU tried, or `tensorflow_kernel`.
 
         Returns:
             A `Counts`.
@@ -111,7 +124,7 @@ class Queries:
         Raises:
             ValueError: codes or labels that do not fit those of the queries.
         """
-        kernel = kernel or default_kernel()
+        kernel = kernel or numpy_kernel
         codes = codes_lib.check(codes, self.bits, "database_codes")
         labels = check_labels(labels, len(codes), "database")
         width = labels.shape[1] if labels.ndim == 2 else None
@@ -125,8 +138,8 @@ class Queries:
         codes, labels = codes[first], labels[first]
         sizes = label_sizes(labels)
         # Blocks of equal size: inside one, a pair is described by its distance
-        # and its shared labels.
-        order = np.argsort(sizes, kind="stable")
+        # and its shared labels. Class numbers (all of size 1) in rising order.
+        order = np.argsort(sizes if self.multi_hot else labels, kind="stable")
         starts = np.flatnonzero(np.diff(sizes[order], prepend=-1))
         words = codes_lib.words(codes)[order]
         weights = weights[order]
@@ -141,7 +154,6 @@ class Queries:
             for shared in range(table.shape[1]):
                 if table[:, shared].any():
                     planes[shared, size] = table[:, shared]
-        planes = {key: plane[self.inverse] for key, plane in planes.items()}
         return Counts(planes, self.sizes, self.bits)
 
     def _count_block(self, words, label_words, size, weights, kernel):
@@ -149,12 +161,11 @@ class Queries:
         levels, distances = size + 1, self.bits + 1
         count = len(self._words)
         table = np.zeros((count, levels * distances), "int64")
-        weights = weights.astype("int64")
-        if (weights == 1).all():
-            weights = None
-        columns = min(len(words), _CHUNK)
+        weights = None if (weights == 1).all() else weights.astype("int64")
+        columns = min(len(words), _COLUMNS, _CHUNK)
         rows = max(1, _CHUNK // columns)
-        for top in range(0, count, rows):
+
+        def fill(top):
             for left in range(0, len(words), columns):
                 chunk = slice(left, left + columns)
                 table[top : top + rows] += kernel(
@@ -168,6 +179,10 @@ class Queries:
                     self.bits,
                     self.similarity,
                 )
+
+        # NumPy lets go of the interpreter in most of the work.
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(fill, range(0, count, rows)))
         return table.reshape(count, levels, distances)
 
 
@@ -180,7 +195,7 @@ def numpy_kernel(
         a: code words, integers `[n, words]`.
         b: code words, integers `[m, words]`.
         a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
-        b_labels: `[m, label_words]`.
+        b_labels: `[m, label_words]`; class numbers in rising order.
         weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
         multi_hot: bool, whether labels are bit sets.
         levels: int, largest number of shared labels, plus one.
@@ -190,17 +205,99 @@ def numpy_kernel(
     Returns:
         `int64 [n, levels * (bits + 1)]`, shared labels major.
     """
+    if weights is not None or len(b) < _COLUMNS // 8:
+        return _count_together(
+            a,
+            b,
+            a_labels,
+            b_labels,
+            weights,
+            multi_hot,
+            levels,
+            bits,
+            similarity,
+        )
+    distances = bits + 1
+    counts = np.empty((len(a), levels * distances), "int64")
+    found = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
+    if multi_hot:
+        keys = np.empty(found.shape, "int32")
+        np.copyto(keys, _ones(a_labels.T[:, :, None] & b_labels.T[:, None, :]))
+        keys *= distances
+        keys += found
+        for row in range(len(a)):
+            counts[row] = _count_values(keys[row], levels * distances)
+        return counts
+    # Items of one class stand together, so those that share the class of the
+    # query are a slice.
+    first = np.searchsorted(b_labels[:, 0], a_labels[:, 0], "left")
+    last = np.searchsorted(b_labels[:, 0], a_labels[:, 0], "right")
+    for row, total in enumerate(_count_rows(found, distances)):
+        own = found[row, first[row] : last[row]].astype("int32")
+        own = _count_values(own, distances)
+        counts[row, :distances] = total - own
+        counts[row, distances:] = own
+    return counts
+
+
+def _count_rows(found, size):
+    """Counts of the values below `size` in each row of `found`, one by one."""
+    if found.dtype != "uint8" or size > _PAIR_SIZE:
+        for row in found.astype("int32"):
+            yield _count_values(row, size)
+        return
+    # Two neighbours at a time, as one 16-bit number: half the work.
+    even = found.shape[1] // 2 * 2
+    pairs = np.ascontiguousarray(found[:, :even]).view("uint16").astype("int32")
+    for row, last in zip(pairs, found[:, even:]):
+        cells = _count_values(row, 256 * size).reshape(size, 256)[:, :size]
+        counts = cells.sum(axis=0) + cells.sum(axis=1)
+        counts[last] += 1
+        yield counts
+
+
+def _ones(words):
+    """Ones in each column of words `[words, ...]`, in few bytes."""
+    counts = np.bitwise_count(words)
+    if len(counts) == 1:
+        return counts[0]
+    wide = len(counts) * words.itemsize * 8 > 255
+    return counts.sum(axis=0, dtype="uint16" if wide else "uint8")
+
+
+def _levels(a, b, bits, similarity):
+    """Distances, or missing common ones, of words with words on axis 0."""
+    if similarity == "hamming":
+        return _ones(a ^ b)
+    ones = _ones(a & b)
+    return ones.dtype.type(bits) - ones if bits < 256 else bits - ones
+
+
+def _count_values(keys, size):
+    """`np.bincount(keys, minlength=size)` of int32 keys below `size`."""
+    try:
+        import faiss
+    except ImportError:
+        return np.bincount(keys, None, size)
+    # Three times as fast: it neither widens the keys nor looks for their range.
+    counts = np.zeros(size, "int32")
+    pointers = (faiss.swig_ptr(keys), faiss.swig_ptr(counts))
+    faiss.ivec_hist(len(keys), pointers[0], size, pointers[1])
+    return counts
+
+
+def _count_together(
+    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
+):
+    """`numpy_kernel` for few items: all queries in one histogram."""
     width = levels * (bits + 1)
-    combine = np.bitwise_xor if similarity == "hamming" else np.bitwise_and
-    keys = np.zeros((len(a), len(b)), "int64")
-    for word in range(a.shape[1]):
-        keys += np.bitwise_count(combine(a[:, word, None], b[:, word]))
-    if similarity == "and":
-        np.subtract(bits, keys, out=keys)
-    for word in range(a_labels.shape[1]):
-        left, right = a_labels[:, word, None], b_labels[:, word]
-        common = np.bitwise_count(left & right) if multi_hot else left == right
-        keys += common * np.int64(bits + 1)
+    keys = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
+    keys = keys.astype("int64")
+    if multi_hot:
+        shared = _ones(a_labels.T[:, :, None] & b_labels.T[:, None, :])
+    else:
+        shared = a_labels[:, :1] == b_labels[:, 0]
+    keys += shared * np.int64(bits + 1)
     keys += np.arange(len(a))[:, None] * width
     if weights is not None:
         # Whole numbers below 2**53: float64 sums of them are exact.
@@ -295,17 +392,6 @@ def _graph():
         )
 
     return count
-
-
-def default_kernel():
-    """The fastest kernel on this machine.
-
-    Returns:
-        `tensorflow_kernel` where TensorFlow is installed, else `numpy_kernel`;
-        both give the same integers.
-    """
-    found = importlib.util.find_spec("tensorflow")
-    return tensorflow_kernel if found else numpy_kernel
 
 
 def label_sizes(labels):

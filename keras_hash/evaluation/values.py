@@ -119,7 +119,13 @@ def random_views(planes, graded, random):
 
 
 def ranking_metrics(
-    views, k, denominators, no_relevant, ideal_zero, topk_extreme=None
+    views,
+    k,
+    denominators,
+    no_relevant,
+    ideal_zero,
+    topk_extreme=None,
+    bounded=False,
 ):
     """Every ranking metric of each query.
 
@@ -132,6 +138,7 @@ def ranking_metrics(
         topk_extreme: for the tie modes `"best"` and `"worst"`: a pair of the
             groups by distance and whether the best is wanted. With the
             denominator `"topk"` no single order is the extreme.
+        bounded: bool, whether to compute AP and NDCG alone.
 
     Returns:
         dict from name to `float64 [q]`; NaN where a query is skipped.
@@ -140,8 +147,11 @@ def ranking_metrics(
     counts, relevant = plain.counts, plain.relevant
     values = {"map": metrics.average_precision(counts, relevant)}
     for cut in k:
-        values[f"precision@{cut}"] = metrics.precision(counts, relevant, cut)
-        values[f"recall@{cut}"] = metrics.recall(counts, relevant, cut)
+        if not bounded:
+            values[f"precision@{cut}"] = metrics.precision(
+                counts, relevant, cut
+            )
+            values[f"recall@{cut}"] = metrics.recall(counts, relevant, cut)
         for denominator in denominators:
             # The suffix keeps numbers of different meaning apart.
             key = f"@{cut}" + (
@@ -156,12 +166,12 @@ def ranking_metrics(
             values["map" + key] = metrics.average_precision(
                 counts, relevant, cut, denominator
             )
-            for prefix, view in views.items():
+            for prefix, view in () if bounded else views.items():
                 name = f"{prefix}wmap{key}"
                 values[name] = metrics.weighted_average_precision(
                     view.counts, view.relevant, view.relevance, cut, denominator
                 )
-        for prefix, view in views.items():
+        for prefix, view in () if bounded else views.items():
             values[f"{prefix}acg@{cut}"] = metrics.cumulated_gain(
                 view.counts, view.relevance, cut
             )
@@ -253,16 +263,20 @@ def mean(values):
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def mean_of_chunks(chunks):
+def mean_of_chunks(chunks, inverse=None):
     """Means of metrics that were computed for chunks of queries.
 
     Args:
-        chunks: list of dicts from name to `float64 [q]`.
+        chunks: list of dicts from name to `float64 [u]`.
+        inverse: int `[q]`, which row each query has; one each if `None`.
 
     Returns:
         dict from name to float.
     """
-    return {
-        name: float(mean(np.concatenate([chunk[name] for chunk in chunks])))
+    joined = {
+        name: np.concatenate([chunk[name] for chunk in chunks])
         for name in chunks[0]
     }
+    if inverse is not None:
+        joined = {name: value[inverse] for name, value in joined.items()}
+    return {name: float(mean(value)) for name, value in joined.items()}

@@ -240,15 +240,18 @@ def test_shards_merging_grouping_chunks_and_kernels_change_nothing(
     for worker in workers:
         merged.merge(keras_hash.HammingEvaluator.from_state(worker.state()))
     same = [merged.result()]
-    chunk, kernel = statistic._CHUNK, statistic.default_kernel
+    saved = statistic._CHUNK, statistic._COLUMNS, statistic.numpy_kernel
     try:
-        statistic._CHUNK = int(random.randint(1, 40))
+        for columns in (1, 8, 1 << 16):
+            statistic._CHUNK = int(random.randint(1, 40))
+            statistic._COLUMNS = columns
+            same.append(fresh(group=False).update(items, item_labels).result())
+            same.append(fresh().update(items, item_labels).result())
+        statistic.numpy_kernel = statistic.tensorflow_kernel
         same.append(fresh(group=False).update(items, item_labels).result())
-        statistic.default_kernel = lambda: statistic.numpy_kernel
         same.append(fresh().update(items, item_labels).result())
-        same.append(fresh(group=False).update(items, item_labels).result())
     finally:
-        statistic._CHUNK, statistic.default_kernel = chunk, kernel
+        statistic._CHUNK, statistic._COLUMNS, statistic.numpy_kernel = saved
     for report in same:
         for part in ("metrics", "chance"):
             found, expected = getattr(report, part), getattr(whole, part)
@@ -599,6 +602,6 @@ def test_the_table_names_its_conventions(capsys):
 def test_rows_are_evaluated_in_chunks(monkeypatch):
     case = random_case(12, 9, 40, 3, seed=0)
     whole = keras_hash.evaluate(*case, bits=12)
-    monkeypatch.setattr(evaluator_lib, "_ROWS", 2)
+    monkeypatch.setattr(evaluator_lib, "_CELLS", 2)
     parts = keras_hash.evaluate(*case, bits=12)
     assert parts.metrics == pytest.approx(whole.metrics, abs=1e-12)

@@ -29,11 +29,11 @@ def loop_counts(query, query_labels, items, item_labels, bits):
     return counts
 
 
-def sparse(counts):
+def sparse(counts, counter):
     return {
-        (int(i), shared, size, int(d)): int(plane[i, d])
+        (int(i), shared, size, int(d)): int(plane[counter.inverse][i, d])
         for (shared, size), plane in counts.planes.items()
-        for i, d in np.argwhere(plane)
+        for i, d in np.argwhere(plane[counter.inverse])
     }
 
 
@@ -63,7 +63,7 @@ def test_equals_nested_loops(bits, queries, size, multi, group, kernel, seed):
     before = [np.copy(array) for array in arrays]
     counter = statistic.Queries(query, query_labels, bits, group=group)
     counts = counter.count(items, item_labels, kernel)
-    assert sparse(counts) == loop_counts(*arrays, bits)
+    assert sparse(counts, counter) == loop_counts(*arrays, bits)
     for was, now in zip(before, arrays):
         np.testing.assert_array_equal(was, now)
 
@@ -73,8 +73,10 @@ def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel):
     items, labels = codes.pack(rng.randn(300, 20)), rng.randint(5, size=300)
     counter = statistic.Queries(items[:40], labels[:40], 20)
     whole = counter.count(items, labels, kernel)
-    for chunk in (1, 64, 1000):
+    for chunk, columns in ((1, 9), (64, 16), (1000, 40)):
         monkeypatch.setattr(statistic, "_CHUNK", chunk)
+        # Below 8 items a chunk is counted together, above it row by row.
+        monkeypatch.setattr(statistic, "_COLUMNS", columns)
         part = counter.count(items, labels, kernel)
         for key, plane in whole.planes.items():
             np.testing.assert_array_equal(part.planes[key], plane)
@@ -83,15 +85,10 @@ def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel):
 def test_far_apart_class_numbers_are_grouped_apart(rng):
     labels = np.array([-(2**40), 0, 2**40, 0])
     code = codes.pack(np.ones((4, 6)))
-    counts = statistic.Queries(code, labels, 6).count(code, labels)
-    same = counts.planes[1, 1][:, 0]
+    counter = statistic.Queries(code, labels, 6)
+    counts = counter.count(code, labels)
+    same = counts.planes[1, 1][counter.inverse, 0]
     np.testing.assert_array_equal(same, [1, 2, 1, 2])
-
-
-def test_numpy_counts_where_tensorflow_is_absent(monkeypatch):
-    assert statistic.default_kernel() is statistic.tensorflow_kernel
-    monkeypatch.setattr(statistic.importlib.util, "find_spec", lambda _: None)
-    assert statistic.default_kernel() is statistic.numpy_kernel
 
 
 @pytest.mark.parametrize(
