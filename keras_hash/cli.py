@@ -94,6 +94,9 @@ def _parser():
     evaluate.add_argument("--data", help="the card's dataset by default")
     evaluate.add_argument("--protocol", default="official")
     evaluate.add_argument("-k", type=int, nargs="+", default=[100, 1000, 5000])
+    evaluate.add_argument(
+        "--convention", help="replay another code base, such as dpsh"
+    )
     evaluate.add_argument("--json", action="store_true", help="for scripts")
 
     encode = add(
@@ -168,6 +171,7 @@ def _train(chosen):
     import keras_hash
     from keras_hash import methods
     from keras_hash import zoo
+    from keras_hash.evaluation import measure
 
     known = methods.registry()
     if chosen.method not in known:
@@ -194,7 +198,7 @@ def _train(chosen):
         folder / ".checkpoint", double_checkpoint=True
     )
     model.fit(batches, epochs=chosen.epochs, callbacks=[backup])
-    report = _measure(model, benchmark, (100, 1000, 5000))
+    report, _ = measure(model, benchmark)
     zoo.write(
         model,
         folder,
@@ -220,17 +224,21 @@ def _train(chosen):
 def _evaluate(chosen):
     import keras_hash
     from keras_hash import zoo
+    from keras_hash.evaluation import measure
 
     card = zoo.card(chosen.model)
     benchmark = keras_hash.data.load(
         chosen.data or card["dataset"], chosen.protocol
     )
-    report = _measure(keras_hash.load(chosen.model), benchmark, chosen.k)
+    model = keras_hash.load(chosen.model)
+    report, _ = measure(
+        model, benchmark, k=chosen.k, convention=chosen.convention
+    )
     if chosen.json:
         print(report.to_json())
         return
     _show(report)
-    if benchmark.checksum == card["split_checksum"]:
+    if benchmark.checksum == card["split_checksum"] and not chosen.convention:
         print(f"mAP on the card: {card['metrics']['map']:.6f}")
 
 
@@ -270,21 +278,6 @@ def _encode(chosen):
     )
     files.write(chosen.out, content.getvalue())
     print(f"Wrote {len(codes)} codes to {chosen.out}.")
-
-
-def _measure(model, benchmark, k):
-    import keras_hash
-
-    query, query_labels = benchmark.arrays("query")
-    database, database_labels = benchmark.arrays("database")
-    return keras_hash.evaluate(
-        model.encode(query),
-        query_labels,
-        model.encode(database),
-        database_labels,
-        bits=model.bits,
-        k=k,
-    )
 
 
 def _show(report):

@@ -9,24 +9,35 @@ import numpy as np
 DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
 
 
-def random_hyperplanes(images, reference, bits, seed=0):
-    """Codes from random hyperplanes on raw pixels, a baseline without learning.
+class RandomHyperplanes:
+    """Codes from random hyperplanes on raw pixels: a baseline that learns not.
 
     Args:
-        images: `uint8 [n, h, w, 3]`.
-        reference: images whose mean is subtracted.
+        reference: `uint8 [n, h, w, 3]`, images whose mean is subtracted.
         bits: int, code length.
         seed: int.
-
-    Returns:
-        Packed codes `uint8 [n, ceil(bits / 8)]`.
     """
-    from keras_hash import codes
 
-    mean = reference.reshape(len(reference), -1).mean(axis=0)
-    flat = images.reshape(len(images), -1).astype("float32")
-    planes = np.random.RandomState(seed).randn(flat.shape[1], bits)
-    return codes.pack((flat - mean) @ planes.astype("float32"))
+    def __init__(self, reference, bits, seed=0):
+        self.bits = bits
+        flat = reference.reshape(len(reference), -1)
+        self._mean = flat.mean(axis=0)
+        random = np.random.RandomState(seed)
+        self._planes = random.randn(flat.shape[1], bits).astype("float32")
+
+    def encode(self, images):
+        """Packed codes of images.
+
+        Args:
+            images: `uint8 [n, h, w, 3]`.
+
+        Returns:
+            `uint8 [n, ceil(bits / 8)]`.
+        """
+        from keras_hash import codes
+
+        flat = images.reshape(len(images), -1) - self._mean
+        return codes.pack(flat.astype("float32") @ self._planes)
 
 
 def run(folder="runs/demo", epochs=30):
@@ -45,6 +56,7 @@ def run(folder="runs/demo", epochs=30):
     from rich.table import Table
 
     import keras_hash
+    from keras_hash import evaluation
     from keras_hash import files
     from keras_hash import zoo
     from keras_hash.data import cifar10
@@ -54,24 +66,15 @@ def run(folder="runs/demo", epochs=30):
     console = Console()
     rows = {}
 
-    def measure(name, benchmark, encode, bits):
-        parts = {
-            part: encode(benchmark.arrays(part)[0])
-            for part in ("query", "database")
-        }
-        rows[name] = keras_hash.evaluate(
-            parts["query"],
-            benchmark.arrays("query")[1],
-            parts["database"],
-            benchmark.arrays("database")[1],
-            bits=bits,
-        ).metrics
-        return parts
+    def measure(name, benchmark, encoder):
+        report, codes = evaluation.measure(encoder, benchmark)
+        rows[name] = report.metrics
+        return codes
 
     console.rule("1. Digits: encoders from the zoo and from scratch")
     digits = keras_hash.data.load("digits")
     encoder = keras_hash.load(DIGITS)
-    found = measure(f"digits: {DIGITS}", digits, encoder.encode, encoder.bits)
+    found = measure(f"digits: {DIGITS}", digits, encoder)
     keras.utils.set_random_seed(0)
     own = keras_hash.models.DSHC(
         bits=30, num_classes=10, backbone="small", label_smoothing=0.1
@@ -88,14 +91,9 @@ def run(folder="runs/demo", epochs=30):
         f"{epochs} epochs ..."
     )
     own.fit(batches, epochs=epochs, verbose=1)
-    measure("digits: DSHC trained just now", digits, own.encode, own.bits)
-    reference = digits.arrays("train")[0]
-    measure(
-        "digits: random hyperplanes on pixels",
-        digits,
-        lambda images: random_hyperplanes(images, reference, 30),
-        30,
-    )
+    measure("digits: DSHC trained just now", digits, own)
+    planes = RandomHyperplanes(digits.arrays("train")[0], bits=30)
+    measure("digits: random hyperplanes on pixels", digits, planes)
     chance = next(iter(rows.values()))["chance_map"]
     rows["digits: chance"] = {"map": chance}
     search(digits, found, encoder.bits, folder / "digits.png", DIGITS)
@@ -106,9 +104,7 @@ def run(folder="runs/demo", epochs=30):
     if cifar10.is_prepared():
         cifar = keras_hash.data.load("cifar10")
         console.print("Encoding 60,000 images ...")
-        found = measure(
-            f"cifar10: {CIFAR}", cifar, encoder.encode, encoder.bits
-        )
+        found = measure(f"cifar10: {CIFAR}", cifar, encoder)
         search(cifar, found, encoder.bits, folder / "cifar10.png", CIFAR)
         rows["cifar10: the same, on its card"] = card["metrics"]
         rows["cifar10: chance"] = {"map": card["metrics"]["chance_map"]}

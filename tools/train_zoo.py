@@ -23,6 +23,7 @@ import numpy as np
 
 import keras_hash
 from keras_hash import zoo
+from keras_hash.evaluation import measure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -97,26 +98,6 @@ def train(recipe, benchmark, folder, epochs, verbose):
     model = recipe.model(benchmark.num_classes)
     model.load_weights(final)
     return model, clock.seconds
-
-
-def measure(model, benchmark, query="query", database="database"):
-    """Encodes both sets and evaluates.
-
-    Returns:
-        The report, and a dict of codes by part.
-    """
-    parts = {
-        part: model.encode(benchmark.arrays(part)[0])
-        for part in (query, database)
-    }
-    report = keras_hash.evaluate(
-        parts[query],
-        benchmark.arrays(query)[1],
-        parts[database],
-        benchmark.arrays(database)[1],
-        bits=model.bits,
-    )
-    return report, parts
 
 
 def compaction_cost(model, full, small):

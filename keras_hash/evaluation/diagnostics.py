@@ -4,6 +4,9 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 
+# Codes that are unpacked at once.
+_ROWS = 1 << 14
+
 
 class CodeCensus:
     """The distinct codes of a database that comes in shards, and how many each.
@@ -31,7 +34,9 @@ class CodeCensus:
             counts = np.ones(len(codes), "int64")
         self._codes.append(np.asarray(codes))
         self._counts.append(np.asarray(counts))
-        self.distinct()
+        # Merged when as much is new as is known, so that the work stays linear.
+        if sum(map(len, self._codes[1:])) >= len(self._codes[0]):
+            self.distinct()
 
     def distinct(self):
         """The distinct codes in order, and their counts.
@@ -61,9 +66,15 @@ class CodeCensus:
         codes, counts = self.distinct()
         total = counts.sum()
         share = counts / total
-        signs = codes_lib.unpack(codes, self.bits).astype("float64")
-        mean = share @ signs
-        covariance = (signs * share[:, None]).T @ signs - np.outer(mean, mean)
+        mean = np.zeros(self.bits)
+        second = np.zeros((self.bits, self.bits))
+        for low in range(0, len(codes), _ROWS):
+            rows = slice(low, low + _ROWS)
+            signs = codes_lib.unpack(codes[rows], self.bits).astype("float64")
+            weighted = signs * share[rows, None]
+            mean += weighted.sum(axis=0)
+            second += weighted.T @ signs
+        covariance = second - np.outer(mean, mean)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
         scale = np.outer(spread, spread)
         correlation = np.abs(covariance) / np.where(

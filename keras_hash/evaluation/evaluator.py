@@ -14,6 +14,8 @@ from keras_hash.evaluation.report import RetrievalReport
 TIES = ("expected", "best", "worst", "random")
 # Cells of the table whose metrics are computed at once.
 _CELLS = 1 << 18
+# Items that are counted at once: more would only take more memory.
+_SHARD = 1 << 18
 
 
 class HammingEvaluator:
@@ -75,8 +77,11 @@ class HammingEvaluator:
         Raises:
             ValueError: codes or labels that do not fit the queries'.
         """
-        self._counts.add(self._queries.count(codes, labels))
-        self._census.update(codes)
+        codes, labels = np.asarray(codes), np.asarray(labels)
+        for low in range(0, max(len(codes), 1), _SHARD):
+            shard = slice(low, low + _SHARD)
+            self._counts.add(self._queries.count(codes[shard], labels[shard]))
+            self._census.update(codes[shard])
         return self
 
     def merge(self, other):
@@ -116,12 +121,11 @@ class HammingEvaluator:
         Returns:
             dict from str to numpy array, as `numpy.savez` takes it.
         """
-        keys, planes = self._counts.stacked()
         codes, code_counts = self._census.distinct()
         return {
             **self._identity(),
-            "keys": keys,
-            "planes": planes,
+            "keys": self._counts.keys(),
+            "planes": self._counts.stacked(),
             "codes": codes,
             "code_counts": code_counts,
         }
@@ -207,13 +211,11 @@ class HammingEvaluator:
                 "order of the database, which `keras_hash.evaluate` has and "
                 f"a table of counts has not. Received: ties={ties!r}"
             )
-        keys, planes = self._counts.stacked()
+        keys = self._counts.keys()
         if len(keys) == 0:
             raise ValueError(
                 "There is no database yet: call `update` before `result`."
             )
-        if self_match == "drop":
-            planes = self._without_self(keys, planes)
         options = {
             "k": cuts,
             "denominators": denominators,
@@ -223,21 +225,29 @@ class HammingEvaluator:
         random = np.random.RandomState(seed)
         inverse, sizes = self._queries.inverse, self._queries.sizes
         chunks = {"metrics": [], "chance": [], "best": [], "worst": []}
+        chosen = np.arange(len(sizes))
         if ties == "random":
             # Equal queries draw different orders.
-            planes, inverse = planes[inverse], np.arange(len(inverse))
-            sizes = sizes[self._queries.inverse]
-        rows = max(1, _CELLS // planes[0].size)
-        for low in range(0, len(planes), rows):
-            part = planes[low : low + rows]
+            chosen, inverse = inverse, np.arange(len(inverse))
+        rows = max(1, _CELLS // (len(keys) * (self.bits + 1)))
+        balls = []
+        for low in range(0, len(chosen), rows):
+            these = chosen[low : low + rows]
+            part = self._counts.stacked(these)
+            if self_match == "drop":
+                self._leave_itself_out(part, these, keys)
             graded = values_lib.grades(
                 keys[:, 0],
-                sizes[low : low + rows, None],
+                sizes[these, None],
                 keys[:, 1],
                 self._queries.multi_hot,
             )
-            for name, found in self._chunk(part, graded, ties, options, random):
-                chunks[name].append(found)
+            found = self._chunk(part, keys, graded, ties, options, random)
+            for name, values in found:
+                chunks[name].append(values)
+            balls.append(part[:, keys[:, 0] > 0].sum(axis=1))
+            balls[-1] = np.stack([part.sum(axis=1), balls[-1]])
+        counts, relevant = np.concatenate(balls, axis=1)[:, inverse]
         means = {
             name: values_lib.mean_of_chunks(found, inverse)
             for name, found in chunks.items()
@@ -245,10 +255,7 @@ class HammingEvaluator:
         values, curves = means["metrics"], {}
         if self.similarity == "hamming":
             near, curves = values_lib.ball_metrics(
-                planes.sum(axis=1)[inverse],
-                planes[:, keys[:, 0] > 0].sum(axis=1)[inverse],
-                no_relevant,
-                empty,
+                counts, relevant, no_relevant, empty
             )
             values |= near
         values["chance_map"] = means["chance"]["map"]
@@ -264,7 +271,7 @@ class HammingEvaluator:
             settings={
                 "bits": self.bits,
                 "queries": len(inverse),
-                "database": int(planes[0].sum()),
+                "database": int(counts[0].sum()),
                 "similarity": self.similarity,
                 **options,
                 "empty": empty,
@@ -275,7 +282,7 @@ class HammingEvaluator:
         )
 
     @staticmethod
-    def _chunk(part, graded, ties, options, random):
+    def _chunk(part, keys, graded, ties, options, random):
         """Metrics, chance level and bounds of some queries, one by one."""
         by_distance = groups_lib.expected(part, graded[""])
         if ties == "random":
@@ -292,8 +299,13 @@ class HammingEvaluator:
         # A random order of everything is one group of ties.
         flat = values_lib.table_views(part.sum(axis=2, keepdims=True), graded)
         yield "chance", values_lib.ranking_metrics(flat, **options)
+        # The bounds are those of shared counts: planes that differ in the size
+        # of the item's label set alone count as one.
+        shared, starts = np.unique(keys[:, 0], return_index=True)
+        part = np.add.reduceat(part, starts, axis=1)
+        graded = {"": np.tile(shared.astype("float64"), (len(part), 1))}
         for mode, topk_extreme in extreme.items():
-            views = values_lib.table_views(part, {"": graded[""]}, mode)
+            views = values_lib.table_views(part, graded, mode)
             yield (
                 mode,
                 values_lib.ranking_metrics(
@@ -301,28 +313,27 @@ class HammingEvaluator:
                 ),
             )
 
-    def _without_self(self, keys, planes):
-        """The planes without the entry of each query itself."""
-        at = np.zeros(len(planes), "int64")
+    def _leave_itself_out(self, part, rows, keys):
+        """Takes each distinct query's own entry out of its counts, in place."""
+        at = np.zeros(len(rows), "int64")
         if self.similarity == "and":
-            own_codes = self._query_codes[self._queries.first]
+            own_codes = self._query_codes[self._queries.first[rows]]
             ones = codes_lib.unpack(own_codes, self.bits) > 0
             at = self.bits - ones.sum(axis=1)
         place = {tuple(key): index for index, key in enumerate(keys.tolist())}
         # A query shares all of its labels with itself.
-        own = np.array([place.get((s, s), -1) for s in self._queries.sizes])
-        rows = np.arange(len(planes))
-        missing = (own < 0) | (planes[rows, own, at] < 1)
+        sizes = self._queries.sizes[rows].tolist()
+        own = np.array([place.get((size, size), -1) for size in sizes])
+        every = np.arange(len(rows))
+        missing = (own < 0) | (part[every, own, at] < 1)
         if missing.any():
             raise ValueError(
                 "`self_match='drop'` needs every query in the database, with "
-                "the same code and labels. Received: "
-                "some that are not in it, such as query "
-                f"{self._queries.first[missing][0]}"
+                "the same code and labels. Received: queries of which some "
+                "are not in it, such as query "
+                f"{self._queries.first[rows[missing]][0]}"
             )
-        planes = planes.copy()
-        planes[rows, own, at] -= 1
-        return planes
+        part[every, own, at] -= 1
 
 
 def evaluate(
@@ -417,3 +428,31 @@ def evaluate(
     if convention is not None:
         report.settings.update(convention=convention, **replayed)
     return report
+
+
+def measure(model, benchmark, query="query", database="database", **options):
+    """Encodes two parts of a benchmark and evaluates.
+
+    Args:
+        model: a `HashModel`, or anything with `bits` and `encode(images)`.
+        benchmark: a `keras_hash.data.Benchmark`.
+        query: str, part whose images are the queries.
+        database: str, part that is searched.
+        **options: as for `evaluate`.
+
+    Returns:
+        A pair: the `RetrievalReport`, and a dict from part to packed codes.
+    """
+    codes, labels = {}, {}
+    for part in (query, database):
+        images, labels[part] = benchmark.arrays(part)
+        codes[part] = model.encode(images)
+    report = evaluate(
+        codes[query],
+        labels[query],
+        codes[database],
+        labels[database],
+        bits=model.bits,
+        **options,
+    )
+    return report, codes

@@ -51,18 +51,29 @@ class Counts:
             else:
                 self.planes[key] = plane
 
-    def stacked(self):
-        """The planes as one array.
+    def keys(self):
+        """The keys of the planes, sorted: shared labels first.
 
         Returns:
-            A pair: the sorted keys `int64 [planes, 2]` and the counts
-            `int64 [u, planes, bits + 1]`.
+            `int64 [planes, 2]`.
         """
-        keys = sorted(self.planes)
-        shape = (len(self.query_sizes), 0, self.bits + 1)
-        if not keys:
-            return np.zeros((0, 2), "int64"), np.zeros(shape, "int64")
-        return np.array(keys), np.stack([self.planes[k] for k in keys], axis=1)
+        return np.array(sorted(self.planes), "int64").reshape(-1, 2)
+
+    def stacked(self, rows=slice(None)):
+        """Some queries' rows of all planes, in the order of `keys`.
+
+        Args:
+            rows: slice or int array of distinct queries; all by default.
+
+        Returns:
+            `int64 [rows, planes, bits + 1]`.
+        """
+        planes = [self.planes[key][rows] for key in sorted(self.planes)]
+        if planes:
+            return np.stack(planes, axis=1)
+        return np.zeros(
+            (len(self.query_sizes[rows]), 0, self.bits + 1), "int64"
+        )
 
 
 class Queries:
@@ -135,6 +146,9 @@ class Queries:
                 "for the database"
             )
         first, _, weights = _group(codes, labels, self.group)
+        if len(first) > len(codes) / 4:
+            # Counting each item once is faster than weighing so many.
+            first, _, weights = _group(codes, labels, False)
         codes, labels = codes[first], labels[first]
         sizes = label_sizes(labels)
         # Blocks of equal size: inside one, a pair is described by its distance
@@ -153,7 +167,8 @@ class Queries:
             )
             for shared in range(table.shape[1]):
                 if table[:, shared].any():
-                    planes[shared, size] = table[:, shared]
+                    # A copy, so that the empty levels are let go.
+                    planes[shared, size] = table[:, shared].copy()
         return Counts(planes, self.sizes, self.bits)
 
     def _count_block(self, words, label_words, size, weights, kernel):
@@ -205,7 +220,7 @@ def numpy_kernel(
     Returns:
         `int64 [n, levels * (bits + 1)]`, shared labels major.
     """
-    if weights is not None or len(b) < _COLUMNS // 8:
+    if weights is not None or len(b) < _COLUMNS // 64:
         return _count_together(
             a,
             b,
@@ -221,12 +236,13 @@ def numpy_kernel(
     counts = np.empty((len(a), levels * distances), "int64")
     found = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
     if multi_hot:
-        keys = np.empty(found.shape, "int32")
-        np.copyto(keys, _ones(a_labels.T[:, :, None] & b_labels.T[:, None, :]))
-        keys *= distances
+        width = levels * distances
+        shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
+        narrow = "uint16" if width < 1 << 16 else "int32"
+        keys = np.multiply(shared, distances, dtype=narrow)
         keys += found
-        for row in range(len(a)):
-            counts[row] = _count_values(keys[row], levels * distances)
+        for row, values in enumerate(keys):
+            counts[row] = _count_values(values.astype("int32"), width)
         return counts
     # Items of one class stand together, so those that share the class of the
     # query are a slice.
@@ -256,21 +272,22 @@ def _count_rows(found, size):
         yield counts
 
 
-def _ones(words):
-    """Ones in each column of words `[words, ...]`, in few bytes."""
-    counts = np.bitwise_count(words)
-    if len(counts) == 1:
-        return counts[0]
-    wide = len(counts) * words.itemsize * 8 > 255
-    return counts.sum(axis=0, dtype="uint16" if wide else "uint8")
+def _ones(a, b, combine=np.bitwise_and):
+    """Ones of `combine(a, b)`, summed over the words of the first axis."""
+    total = np.bitwise_count(combine(a[0], b[0]))
+    if len(a) * a.itemsize * 8 > 255:
+        total = total.astype("uint16")
+    for left, right in zip(a[1:], b[1:]):
+        total += np.bitwise_count(combine(left, right))
+    return total
 
 
 def _levels(a, b, bits, similarity):
-    """Distances, or missing common ones, of words with words on axis 0."""
+    """Distances, or the ones that are not common, words on the first axis."""
     if similarity == "hamming":
-        return _ones(a ^ b)
-    ones = _ones(a & b)
-    return ones.dtype.type(bits) - ones if bits < 256 else bits - ones
+        return _ones(a, b, np.bitwise_xor)
+    common = _ones(a, b)
+    return common.dtype.type(bits) - common
 
 
 def _count_values(keys, size):
@@ -294,7 +311,7 @@ def _count_together(
     keys = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
     keys = keys.astype("int64")
     if multi_hot:
-        shared = _ones(a_labels.T[:, :, None] & b_labels.T[:, None, :])
+        shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
     else:
         shared = a_labels[:, :1] == b_labels[:, 0]
     keys += shared * np.int64(bits + 1)
