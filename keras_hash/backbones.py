@@ -17,6 +17,35 @@ CIFAR_STD = (63.0, 62.1, 66.7)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
+class PixelScale(layers.Layer):
+    """`images * scale + offset`, the same for every pixel of a channel.
+
+    As `keras.layers.Rescaling`, which needs TensorFlow on every backend.
+
+    Args:
+        scale: float, or a list with one for each channel.
+        offset: float, or a list with one for each channel.
+    """
+
+    def __init__(self, scale, offset, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.offset = offset
+
+    def call(self, inputs):
+        scale = ops.convert_to_tensor(self.scale, dtype=self.compute_dtype)
+        offset = ops.convert_to_tensor(self.offset, dtype=self.compute_dtype)
+        return ops.cast(inputs, self.compute_dtype) * scale + offset
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "scale": self.scale, "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
 class PatchWhitening(layers.Layer):
     """A fixed convolution that decorrelates image patches.
 
@@ -135,7 +164,7 @@ def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
         A `keras.Model` from raw images to `[n, widths[-1]]` features.
     """
     inputs = keras.Input(input_shape, name="image")
-    x = layers.Rescaling(
+    x = PixelScale(
         scale=[1 / s for s in CIFAR_STD],
         offset=[-m / s for m, s in zip(CIFAR_MEAN, CIFAR_STD)],
         name="normalise",
@@ -177,7 +206,7 @@ def small(input_shape=(32, 32, 3), widths=(32, 64, 96), seed=0):
         A `keras.Model` from raw images to `[n, widths[-1]]` features.
     """
     inputs = keras.Input(input_shape, name="image")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(inputs)
+    x = PixelScale(1 / 127.5, -1.0, name="normalise")(inputs)
     for index, width in enumerate(widths):
         x = layers.Conv2D(
             width,

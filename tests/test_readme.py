@@ -1,4 +1,4 @@
-"""The README's snippets run, and its promises about names hold."""
+"""The snippets of README and docs run, and its promises about names hold."""
 
 import ast
 import importlib
@@ -14,9 +14,14 @@ from PIL import Image
 import keras_hash
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SNIPPETS = re.findall(
-    r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
-)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SNIPPETS = [
+    snippet
+    for page in PAGES
+    for snippet in re.findall(
+        r"```python\n(.*?)```", page.read_text(), re.DOTALL
+    )
+]
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))

@@ -143,6 +143,19 @@ class HashModel(keras.Model):
         """
         return outputs["code"] if isinstance(outputs, dict) else outputs
 
+    def codes_in_training(self, outputs):
+        """`outputs_to_codes` without a look at the weights.
+
+        Metrics are computed where the JAX backend has no access to them.
+
+        Args:
+            outputs: what `call` returned.
+
+        Returns:
+            float tensor `[n, bits]`.
+        """
+        return self.outputs_to_codes(outputs)
+
     def default_loss(self):
         """The method's own loss with the constants of this model."""
         raise ValueError(
@@ -259,7 +272,7 @@ class HashModel(keras.Model):
         labels = _labels(y)
         if self._method_metric:
             self.code_accuracy.update_state(
-                labels, self.outputs_to_codes(y_pred), sample_weight
+                labels, self.codes_in_training(y_pred), sample_weight
             )
             return self.get_metrics_result()
         return super().compute_metrics(x, labels, y_pred, sample_weight)

@@ -191,6 +191,7 @@ class DSHC(HashModel):
             len(codes), dtype="float32", name="subclasses"
         )
         self.codebook = codebooks.CodeBook(codes, classes, name="codebook")
+        self._table = codes.astype("float32")
         self.finish()
 
     def default_loss(self):
@@ -198,8 +199,14 @@ class DSHC(HashModel):
 
     def outputs_to_codes(self, outputs):
         """The codes of the most probable sub-classes, `[n, bits]`."""
+        return self._most_probable(outputs, self.codebook.codes)
+
+    def codes_in_training(self, outputs):
+        return self._most_probable(outputs, self._table)
+
+    def _most_probable(self, outputs, book):
         _, best = ops.top_k(ops.convert_to_tensor(outputs), self.top_k)
-        codes = ops.take(self.codebook.codes, best, axis=0)
+        codes = ops.take(book, best, axis=0)
         mean = ops.mean(codes, axis=1)
         return ops.where(mean == 0, codes[:, 0], mean)
 
