@@ -158,24 +158,6 @@ def recall(counts, relevant, k):
     return hits(counts, relevant, k) / total
 
 
-def radius_counts(counts, relevant):
-    """Items and relevant items within each Hamming radius; no ties matter.
-
-    Args:
-        counts: int `[q, bits + 1]`.
-        relevant: int `[q, bits + 1]`.
-
-    Returns:
-        A triple: items found `[q, bits + 1]`, relevant ones among them, and
-        all relevant items `[q, 1]`.
-    """
-    return (
-        np.cumsum(counts, axis=1),
-        np.cumsum(relevant, axis=1),
-        relevant.sum(axis=1, keepdims=True),
-    )
-
-
 def cumulated_gain(counts, gains, k):
     """Expected average cumulated gain at `k` (ACG): mean gain of the first `k`.
 

@@ -7,20 +7,18 @@ have. No ranking is ever sorted, and the table adds up over database shards.
 
 import concurrent.futures
 import dataclasses
-import functools
 import os
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash.evaluation import kernels
 
 SIMILARITIES = ("hamming", "and")
 # Pairs that a thread handles at once, and items: their distances stay in the
 # cache. A chunk takes at most 32 bytes a pair, so 32 MiB a thread.
 _CHUNK = 1 << 20
 _COLUMNS = 1 << 16
-# Up to this many values, counting them in pairs is cheaper.
-_PAIR_SIZE = 80
 
 
 @dataclasses.dataclass
@@ -126,8 +124,8 @@ class Queries:
         Args:
             codes: packed codes `uint8 [m, bytes]`.
             labels: int `[m]` or multi-hot `[m, num_classes]`.
-            kernel: what counts a block: `numpy_kernel` (if `None`), which was
-                the faster one on every CPU tried, or `tensorflow_kernel`.
+            kernel: what counts a block: `kernels.numpy_kernel` (if `None`),
+                the faster one on CPU, or `kernels.tensorflow_kernel`.
 
         Returns:
             A `Counts`.
@@ -135,7 +133,7 @@ class Queries:
         Raises:
             ValueError: codes or labels that do not fit those of the queries.
         """
-        kernel = kernel or numpy_kernel
+        kernel = kernel or kernels.numpy_kernel
         codes = codes_lib.check(codes, self.bits, "database_codes")
         labels = check_labels(labels, len(codes), "database")
         width = labels.shape[1] if labels.ndim == 2 else None
@@ -199,216 +197,6 @@ class Queries:
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, range(0, count, rows)))
         return table.reshape(count, levels, distances)
-
-
-def numpy_kernel(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """Counts the pairs of two sets of codes by shared labels and distance.
-
-    Args:
-        a: code words, integers `[n, words]`.
-        b: code words, integers `[m, words]`.
-        a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
-        b_labels: `[m, label_words]`; class numbers in rising order.
-        weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
-        multi_hot: bool, whether labels are bit sets.
-        levels: int, largest number of shared labels, plus one.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-
-    Returns:
-        `int64 [n, levels * (bits + 1)]`, shared labels major.
-    """
-    if weights is not None or len(b) < _COLUMNS // 64:
-        return _count_together(
-            a,
-            b,
-            a_labels,
-            b_labels,
-            weights,
-            multi_hot,
-            levels,
-            bits,
-            similarity,
-        )
-    distances = bits + 1
-    counts = np.empty((len(a), levels * distances), "int64")
-    found = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
-    if multi_hot:
-        width = levels * distances
-        shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
-        narrow = "uint16" if width < 1 << 16 else "int32"
-        keys = np.multiply(shared, distances, dtype=narrow)
-        keys += found
-        for row, values in enumerate(keys):
-            counts[row] = _count_values(values.astype("int32"), width)
-        return counts
-    # Items of one class stand together, so those that share the class of the
-    # query are a slice.
-    first = np.searchsorted(b_labels[:, 0], a_labels[:, 0], "left")
-    last = np.searchsorted(b_labels[:, 0], a_labels[:, 0], "right")
-    for row, total in enumerate(_count_rows(found, distances)):
-        own = found[row, first[row] : last[row]].astype("int32")
-        own = _count_values(own, distances)
-        counts[row, :distances] = total - own
-        counts[row, distances:] = own
-    return counts
-
-
-def _count_rows(found, size):
-    """Counts of the values below `size` in each row of `found`, one by one."""
-    if found.dtype != "uint8" or size > _PAIR_SIZE:
-        for row in found.astype("int32"):
-            yield _count_values(row, size)
-        return
-    # Two neighbours at a time, as one 16-bit number: half the work.
-    even = found.shape[1] // 2 * 2
-    pairs = np.ascontiguousarray(found[:, :even]).view("uint16").astype("int32")
-    for row, last in zip(pairs, found[:, even:]):
-        cells = _count_values(row, 256 * size).reshape(size, 256)[:, :size]
-        counts = cells.sum(axis=0) + cells.sum(axis=1)
-        counts[last] += 1
-        yield counts
-
-
-def _ones(a, b, combine=np.bitwise_and):
-    """Ones of `combine(a, b)`, summed over the words of the first axis."""
-    total = np.bitwise_count(combine(a[0], b[0]))
-    if len(a) * a.itemsize * 8 > 255:
-        total = total.astype("uint16")
-    for left, right in zip(a[1:], b[1:]):
-        total += np.bitwise_count(combine(left, right))
-    return total
-
-
-def _levels(a, b, bits, similarity):
-    """Distances, or the ones that are not common, words on the first axis."""
-    if similarity == "hamming":
-        return _ones(a, b, np.bitwise_xor)
-    common = _ones(a, b)
-    return common.dtype.type(bits) - common
-
-
-def _count_values(keys, size):
-    """`np.bincount(keys, minlength=size)` of int32 keys below `size`."""
-    try:
-        import faiss
-    except ImportError:
-        return np.bincount(keys, None, size)
-    # Three times as fast: it neither widens the keys nor looks for their range.
-    counts = np.zeros(size, "int32")
-    pointers = (faiss.swig_ptr(keys), faiss.swig_ptr(counts))
-    faiss.ivec_hist(len(keys), pointers[0], size, pointers[1])
-    return counts
-
-
-def _count_together(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """`numpy_kernel` for few items: all queries in one histogram."""
-    width = levels * (bits + 1)
-    keys = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
-    keys = keys.astype("int64")
-    if multi_hot:
-        shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
-    else:
-        shared = a_labels[:, :1] == b_labels[:, 0]
-    keys += shared * np.int64(bits + 1)
-    keys += np.arange(len(a))[:, None] * width
-    if weights is not None:
-        # Whole numbers below 2**53: float64 sums of them are exact.
-        weights = np.broadcast_to(weights.astype("float64"), keys.shape).ravel()
-    counts = np.bincount(keys.ravel(), weights, len(a) * width)
-    return counts.astype("int64").reshape(len(a), width)
-
-
-def tensorflow_kernel(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """`numpy_kernel` as one `tf.function`, on all cores.
-
-    Args:
-        a: code words, integers `[n, words]`.
-        b: code words, integers `[m, words]`.
-        a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
-        b_labels: `[m, label_words]`.
-        weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
-        multi_hot: bool, whether labels are bit sets.
-        levels: int, largest number of shared labels, plus one.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-
-    Returns:
-        `int64 [n, levels * (bits + 1)]`, shared labels major.
-    """
-    import tensorflow as tf
-
-    # TensorFlow counts the ones of signed words only.
-    counts = _graph()(
-        *(x.view(f"int{8 * x.itemsize}") for x in (a, b, a_labels, b_labels)),
-        weights,
-        tf.constant(levels),
-        tf.constant(bits),
-        # Python numbers: the graph holds one step for each word.
-        (a.shape[1], a_labels.shape[1]),
-        multi_hot,
-        similarity == "and",
-    )
-    return counts.numpy()
-
-
-@functools.cache
-def _graph():
-    import tensorflow as tf
-
-    def ones(x, y, words, combine):
-        """Ones of `combine(x, y)` for all pairs, int32 `[n, m]`."""
-        total = 0
-        for word in range(words):
-            both = combine(x[:, word, None], y[None, :, word])
-            total += tf.cast(tf.raw_ops.PopulationCount(x=both), tf.int32)
-        return total
-
-    @tf.function(reduce_retracing=True)
-    def count(
-        a,
-        b,
-        a_labels,
-        b_labels,
-        weights,
-        levels,
-        bits,
-        words,
-        multi_hot,
-        by_and,
-    ):
-        code_words, label_words = words
-        if by_and:
-            keys = bits - ones(a, b, code_words, tf.bitwise.bitwise_and)
-        else:
-            keys = ones(a, b, code_words, tf.bitwise.bitwise_xor)
-        if multi_hot:
-            shared = ones(
-                a_labels, b_labels, label_words, tf.bitwise.bitwise_and
-            )
-            keys += shared * (bits + 1)
-        else:
-            same = a_labels[:, :1] == b_labels[None, :, 0]
-            keys += tf.where(same, bits + 1, 0)
-        width = levels * (bits + 1)
-        if weights is not None:
-            weights = tf.broadcast_to(weights, tf.shape(keys))
-        return tf.math.bincount(
-            keys,
-            weights,
-            minlength=width,
-            maxlength=width,
-            axis=-1,
-            dtype=tf.int64,
-        )
-
-    return count
 
 
 def label_sizes(labels):

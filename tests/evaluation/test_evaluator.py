@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import keras_hash
 from keras_hash import codes
 from keras_hash.evaluation import evaluator as evaluator_lib
+from keras_hash.evaluation import kernels
 from keras_hash.evaluation import replay
 from keras_hash.evaluation import statistic
 
@@ -240,18 +242,18 @@ def test_shards_merging_grouping_chunks_and_kernels_change_nothing(
     for worker in workers:
         merged.merge(keras_hash.HammingEvaluator.from_state(worker.state()))
     same = [merged.result()]
-    saved = statistic._CHUNK, statistic._COLUMNS, statistic.numpy_kernel
+    saved = statistic._CHUNK, kernels._FEW, kernels.numpy_kernel
     try:
-        for columns in (1, 8, 1 << 16):
+        for few in (0, 8, 1 << 16):
             statistic._CHUNK = int(random.randint(1, 40))
-            statistic._COLUMNS = columns
+            kernels._FEW = few
             same.append(fresh(group=False).update(items, item_labels).result())
             same.append(fresh().update(items, item_labels).result())
-        statistic.numpy_kernel = statistic.tensorflow_kernel
+        kernels.numpy_kernel = kernels.tensorflow_kernel
         same.append(fresh(group=False).update(items, item_labels).result())
         same.append(fresh().update(items, item_labels).result())
     finally:
-        statistic._CHUNK, statistic._COLUMNS, statistic.numpy_kernel = saved
+        statistic._CHUNK, kernels._FEW, kernels.numpy_kernel = saved
     for report in same:
         for part in ("metrics", "chance"):
             found, expected = getattr(report, part), getattr(whole, part)
@@ -605,3 +607,12 @@ def test_rows_are_evaluated_in_chunks(monkeypatch):
     monkeypatch.setattr(evaluator_lib, "_CELLS", 2)
     parts = keras_hash.evaluate(*case, bits=12)
     assert parts.metrics == pytest.approx(whole.metrics, abs=1e-12)
+
+
+def test_without_faiss_the_counts_are_the_same(monkeypatch):
+    case = random_case(20, 9, 60, 3, seed=0)
+    expected = keras_hash.evaluate(*case, bits=20)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.setattr(kernels, "_FEW", 0)
+    found = keras_hash.evaluate(*case, bits=20)
+    assert found.metrics == pytest.approx(expected.metrics, abs=1e-12)

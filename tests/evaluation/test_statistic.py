@@ -7,9 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from keras_hash import codes
+from keras_hash.evaluation import kernels
 from keras_hash.evaluation import statistic
 
-KERNELS = [statistic.numpy_kernel, statistic.tensorflow_kernel]
+KERNELS = [kernels.numpy_kernel, kernels.tensorflow_kernel]
 
 
 def loop_counts(query, query_labels, items, item_labels, bits):
@@ -62,7 +63,13 @@ def test_equals_nested_loops(bits, queries, size, multi, group, kernel, seed):
     arrays = query, query_labels, items, item_labels
     before = [np.copy(array) for array in arrays]
     counter = statistic.Queries(query, query_labels, bits, group=group)
-    counts = counter.count(items, item_labels, kernel)
+    few = kernels._FEW
+    # Row by row, too, which these sizes would not be.
+    kernels._FEW = few * (seed % 2)
+    try:
+        counts = counter.count(items, item_labels, kernel)
+    finally:
+        kernels._FEW = few
     assert sparse(counts, counter) == loop_counts(*arrays, bits)
     for was, now in zip(before, arrays):
         np.testing.assert_array_equal(was, now)
@@ -73,10 +80,10 @@ def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel):
     items, labels = codes.pack(rng.randn(300, 20)), rng.randint(5, size=300)
     counter = statistic.Queries(items[:40], labels[:40], 20)
     whole = counter.count(items, labels, kernel)
-    for chunk, columns in ((1, 9), (64, 16), (1000, 40)):
+    for chunk, columns, few in ((1, 9, 0), (64, 16, 99), (1000, 40, 0)):
         monkeypatch.setattr(statistic, "_CHUNK", chunk)
-        # Below 8 items a chunk is counted together, above it row by row.
         monkeypatch.setattr(statistic, "_COLUMNS", columns)
+        monkeypatch.setattr(kernels, "_FEW", few)
         part = counter.count(items, labels, kernel)
         for key, plane in whole.planes.items():
             np.testing.assert_array_equal(part.planes[key], plane)
