@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+import keras_hash
 from keras_hash import codebooks
 from keras_hash import codes
 
@@ -74,3 +75,54 @@ def test_the_error_names_a_length_that_works():
         codebooks.cpbc(32, 10)
     with pytest.raises(ValueError, match="at least 2"):
         codebooks.cpbc(3, 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kbc_at_ten_bits(seed):
+    centres = codebooks.kbc(10, 10, seed)
+    assert centres.shape == (10, 10) and set(np.unique(centres)) == {-1, 1}
+    distances = [
+        sum(a != b for a, b in zip(centres[i], centres[j]))
+        for i in range(10)
+        for j in range(i)
+    ]
+    assert min(distances) == 5
+    table, classes = codebooks.dshc_table(10, 10, "kbc", seed)
+    # Rule A by loops: near the own centre, far from every other one.
+    every = [
+        [1 if n >> (9 - bit) & 1 else -1 for bit in range(10)]
+        for n in range(1024)
+    ]
+    expected = {}
+    for code in every:
+        away = [sum(a != b for a, b in zip(code, c)) for c in centres]
+        own = int(np.argmin(away))
+        if away[own] <= 1 and min(away[:own] + away[own + 1 :]) >= 3:
+            expected[tuple(code)] = own
+    found = {tuple(map(int, code)): int(c) for code, c in zip(table, classes)}
+    assert found == expected
+    assert len(found) == 110
+
+
+def test_a_perfect_classifier_over_kbc_scores_one():
+    table, classes = codebooks.dshc_table(10, 10, "kbc", 0)
+    packed = codes.pack(table)
+    report = keras_hash.evaluate(packed, classes, packed, classes, bits=10)
+    assert report.metrics["map"] == pytest.approx(1)
+
+
+def test_kbc_repeats_and_seeds_differ():
+    first = codebooks.kbc.__wrapped__(8, 5, 1)
+    np.testing.assert_array_equal(first, codebooks.kbc.__wrapped__(8, 5, 1))
+    assert (first != codebooks.kbc.__wrapped__(8, 5, 2)).any()
+
+
+@pytest.mark.parametrize("bits, classes", [(17, 4), (0, 4), (10, 1), (4, 12)])
+def test_kbc_refuses(bits, classes):
+    with pytest.raises(ValueError, match="KBC"):
+        codebooks.kbc(bits, classes)
+
+
+def test_unknown_construction():
+    with pytest.raises(ValueError, match="'cpbc' or 'kbc'"):
+        codebooks.dshc_table(30, 10, "random")

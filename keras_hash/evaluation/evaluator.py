@@ -453,6 +453,7 @@ def measure(model, benchmark, query="query", database="database", **options):
         codes[database],
         labels[database],
         bits=model.bits,
+        similarity=getattr(model, "similarity", "hamming"),
         **options,
     )
     return report, codes

@@ -70,6 +70,9 @@ class HashModel(keras.Model):
             the backbone is unknown.
     """
 
+    # How the codes are compared: `"hamming"` or `"and"`.
+    similarity = "hamming"
+
     def __init__(
         self,
         bits,

@@ -6,7 +6,12 @@ import pytest
 from keras import ops
 
 import keras_hash
+from keras_hash import codebooks
+from keras_hash import codes as codes_lib
 from keras_hash.methods.dshc import dshc
+from keras_hash.methods.dshc import dshc_marginal
+from keras_hash.methods.dshc import dshc_multi_label
+from keras_hash.methods.dshc import subclass_targets
 
 BITS, CLASSES = 6, 2
 
@@ -37,7 +42,8 @@ def random_case(rng, count=5):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_equals_nested_loops(rng, smoothing):
     labels, logits = random_case(rng)
-    got = dshc(labels, ops.convert_to_tensor(logits), CLASSES, BITS, smoothing)
+    targets = subclass_targets(BITS, CLASSES)
+    got = dshc(labels, ops.convert_to_tensor(logits), targets, smoothing)
     expected = loop_loss(labels, logits, BITS, CLASSES, smoothing)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
     loss = keras_hash.losses.DSHC(BITS, CLASSES, smoothing)
@@ -100,10 +106,11 @@ def test_gradient_is_right_where_the_library_operation_is_wrong(rng):
 def test_minimum_spreads_over_the_subclasses_of_the_true_class():
     logits = np.full((1, CLASSES * (BITS + 1)), -30.0, "float32")
     logits[0, : BITS + 1] = 0
-    at_minimum = float(dshc(np.array([0]), logits, CLASSES, BITS)[0])
+    targets = subclass_targets(BITS, CLASSES)
+    at_minimum = float(dshc(np.array([0]), logits, targets)[0])
     uneven = logits.copy()
     uneven[0, 0] = 1
-    assert float(dshc(np.array([0]), uneven, CLASSES, BITS)[0]) > at_minimum
+    assert float(dshc(np.array([0]), uneven, targets)[0]) > at_minimum
 
 
 def test_top_k_codes_by_loops(rng):
@@ -152,7 +159,99 @@ def test_wrong_settings():
 
 
 def test_loss_round_trip():
-    loss = keras_hash.losses.DSHC(30, 10, label_smoothing=0.1)
-    config = keras.saving.serialize_keras_object(loss)
-    again = keras.saving.deserialize_keras_object(config)
-    assert again.get_config() == loss.get_config()
+    for loss in (
+        keras_hash.losses.DSHC(30, 10, label_smoothing=0.1),
+        keras_hash.losses.DSHC(10, 10, codebook="kbc", seed=3, marginal=True),
+        keras_hash.losses.DSHCMultiLabel(),
+    ):
+        config = keras.saving.serialize_keras_object(loss)
+        again = keras.saving.deserialize_keras_object(config)
+        assert again.get_config() == loss.get_config()
+
+
+def test_kbc_targets_weigh_each_class_the_same(rng):
+    targets = subclass_targets(10, 10, "kbc", seed=1)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    logits = rng.randn(4, targets.shape[1]).astype("float32")
+    labels = rng.randint(10, size=4)
+    _, classes = codebooks.dshc_table(10, 10, "kbc", seed=1)
+    expected = []
+    for label, row in zip(labels, logits.astype("float64")):
+        own = [k for k in range(len(row)) if classes[k] == label]
+        log_total = np.log(np.sum(np.exp(row)))
+        expected.append(-sum((row[k] - log_total) / len(own) for k in own))
+    loss = keras_hash.losses.DSHC(10, 10, codebook="kbc", seed=1)
+    np.testing.assert_allclose(
+        loss(labels, logits), np.mean(expected), rtol=1e-5
+    )
+
+
+def test_marginal_by_loops_and_large_logits(rng):
+    labels, logits = random_case(rng)
+    members = subclass_targets(BITS, CLASSES)
+    expected = []
+    for label, row in zip(labels, logits.astype("float64")):
+        own = slice(label * (BITS + 1), (label + 1) * (BITS + 1))
+        expected.append(-np.log(np.sum(np.exp(row[own])) / np.sum(np.exp(row))))
+    got = dshc_marginal(labels, ops.convert_to_tensor(logits), members)
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+    loss = keras_hash.losses.DSHC(BITS, CLASSES, marginal=True)
+    np.testing.assert_allclose(
+        loss(labels, logits), np.mean(expected), rtol=1e-4
+    )
+    huge = dshc_marginal(labels, 1e4 * logits, members)
+    assert np.isfinite(np.array(huge)).all()
+    with pytest.raises(ValueError, match="0 with `marginal`"):
+        keras_hash.losses.DSHC(BITS, CLASSES, 0.1, marginal=True)
+
+
+def test_multi_label_by_loops(rng):
+    labels = rng.randint(2, size=(5, 7))
+    labels[0] = 0
+    logits = rng.randn(5, 7).astype("float32")
+    expected = []
+    for y, x in zip(labels, logits.astype("float64")):
+        p = 1 / (1 + np.exp(-x))
+        terms = [np.log(p[c]) if y[c] else np.log(1 - p[c]) for c in range(7)]
+        expected.append(-np.mean(terms))
+    np.testing.assert_allclose(
+        dshc_multi_label(labels, logits), expected, rtol=1e-5
+    )
+    loss = keras_hash.losses.DSHCMultiLabel()
+    np.testing.assert_allclose(
+        loss(labels, logits), np.mean(expected), rtol=1e-5
+    )
+    huge = dshc_multi_label(labels, 1e4 * logits)
+    assert np.isfinite(np.array(huge)).all()
+    with pytest.raises(ValueError, match=r"labels.shape=\(5,\)"):
+        loss(labels[:, 0], logits)
+
+
+def test_multi_label_codes_are_the_predicted_labels(rng, tmp_path):
+    images = rng.randint(0, 256, (12, 32, 32, 3)).astype("uint8")
+    labels = rng.randint(2, size=(12, 5))
+    model = keras_hash.models.DSHCMultiLabel(num_classes=5)
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(images, labels, epochs=2, verbose=0)
+    logits = np.array(model(images.astype("float32"), training=False))
+    codes = model.encode(images)
+    np.testing.assert_array_equal(codes_lib.unpack(codes, 5) > 0, logits >= 0)
+    assert model.bits == 5 and model.similarity == "and"
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.encode(images), codes)
+    with pytest.raises(ValueError, match="one bit a label"):
+        keras_hash.models.DSHCMultiLabel(num_classes=5, bits=8)
+
+
+def test_kbc_model_saves_its_code_book(tmp_path, rng):
+    model = keras_hash.models.DSHC(10, 10, codebook="kbc", seed=4)
+    book, classes = codebooks.dshc_table(10, 10, "kbc", 4)
+    np.testing.assert_array_equal(np.array(model.codebook.codes), book)
+    assert model.class_sizes.sum() == len(book) and model.class_sizes.min() >= 1
+    images = rng.randint(0, 256, (12, 32, 32, 3)).astype("uint8")
+    model.compile("sgd")
+    model.fit(images, np.arange(12) % 10, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.encode(images), model.encode(images))
