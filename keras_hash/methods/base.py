@@ -204,8 +204,9 @@ class HashModel(keras.Model):
         """Trains as `keras.Model.fit`; label arrays are checked first.
 
         Args:
-            x: images `[n, h, w, 3]`, or a dataset of batches, see
-                `keras_hash.data.batches`.
+            x: images `[n, h, w, 3]`, or a dataset of `(image, label)`: of
+                batches (see `keras_hash.data.batches`), or unbatched, which is
+                cut into batches of `batch_size` in its order.
             y: labels of an image array: int `[n]` or multi-hot
                 `[n, num_classes]`; anything a loss of your own takes.
             **kwargs: as in `keras.Model.fit`.
@@ -224,6 +225,9 @@ class HashModel(keras.Model):
         if hasattr(x, "element_spec"):
             # Keras' default would only warn that it is ignored for datasets.
             kwargs.setdefault("shuffle", False)
+            image = keras.tree.flatten(x.element_spec)[0]
+            if len(image.shape) == 3:
+                x = x.batch(kwargs.pop("batch_size", None) or 32)
         return super().fit(x, y, **kwargs)
 
     def _check_labels(self, labels):

@@ -154,6 +154,12 @@ def test_fit_takes_datasets_with_index_and_sample_weights(rng):
         with_index,
         rtol=1e-4,
     )
+    steps = []
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: steps.append(batch)
+    )
+    model.fit(dataset, batch_size=16, verbose=0, callbacks=[count])
+    assert len(steps) == 4
     zeros = model.evaluate(
         images, labels, sample_weight=np.zeros(64), verbose=0
     )
