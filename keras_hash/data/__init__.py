@@ -17,7 +17,8 @@ def load(name, protocol="official", validation=0.0, seed=0):
     Args:
         name: `"cifar10"` (through TensorFlow Datasets) or `"digits"`
             (scikit-learn's 1,797 real digits, needs no data).
-        protocol: str, which split; `"official"` for both.
+        protocol: str, which split: `"official"` for both; see
+            `cifar10.PROTOCOLS` for others.
         validation: float in [0, 1), share of the training set, stratified by
             class, that is cut off as `.validation`. The queries are never used
             for it.

@@ -7,6 +7,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import data
 from keras_hash.data import cifar10
+from keras_hash.data import protocols
 
 needs_cifar = pytest.mark.skipif(
     not cifar10.is_prepared(),
@@ -69,6 +70,53 @@ def test_cifar10(cifar):
     np.testing.assert_allclose(
         train.mean(axis=(0, 1, 2)) / 255, [0.4914, 0.4822, 0.4465], atol=5e-5
     )
+
+
+@pytest.mark.real
+@needs_cifar
+@pytest.mark.parametrize(
+    "protocol, train, query, database, checksum",
+    [
+        ("dshc", 5000, 1000, 5000, "4c8ad5ed4677a6e6"),
+        ("cifar10-1", 500, 100, 5900, "2c747fa9045faf1a"),
+        ("cifar10", 500, 100, 5400, "8859a807ce30632e"),
+    ],
+)
+def test_drawn_protocols_of_cifar10(protocol, train, query, database, checksum):
+    benchmark = data.load("cifar10", protocol)
+    assert benchmark.checksum.startswith(checksum)
+    counts = {
+        part: np.bincount(benchmark.targets[indices], minlength=10)
+        for part, indices in benchmark.parts.items()
+        if len(indices)
+    }
+    for part, count in (
+        ("train", train),
+        ("query", query),
+        ("database", database),
+    ):
+        np.testing.assert_array_equal(counts[part], [count] * 10)
+    parts = {name: set(i) for name, i in benchmark.parts.items()}
+    assert not parts["query"] & (parts["train"] | parts["database"])
+    inside = parts["train"] <= parts["database"]
+    assert inside == (protocol != "cifar10")
+
+
+def test_draws_by_loops():
+    targets = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    parts = protocols.draw_per_class(
+        targets, query=1, train=2, train_in_database=False, seed=0
+    )
+    random = np.random.RandomState(0)
+    query, train = [], []
+    for c in (0, 1):
+        order = list(random.permutation([i for i in range(8) if i % 2 == c]))
+        query.append(order[0])
+        train += order[1:3]
+    assert sorted(query) == list(parts["query"])
+    assert sorted(train) == list(parts["train"])
+    rest = set(range(8)) - set(query) - set(train)
+    assert sorted(rest) == list(parts["database"])
 
 
 def test_validation_is_cut_from_the_training_set_alone(digits):
