@@ -8,8 +8,9 @@ import numpy as np
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
-# Each but the official one draws from all 60,000 images with seed 0. The papers'
-# own draws were random and mostly never published: counts are theirs, lists ours.
+# Each but the official one draws from all 60,000 images with seed 0. The
+# papers' own draws were random and mostly never published: the counts are
+# theirs, the lists ours.
 PROTOCOLS = {
     # The test images are the queries, the training images all else.
     "official": None,
