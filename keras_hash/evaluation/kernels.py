@@ -121,19 +121,25 @@ def _count_together(
 ):
     """`numpy_kernel` for few items: all queries in one histogram."""
     width = levels * (bits + 1)
-    keys = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
-    keys = keys.astype("int64")
+    planes, base = 1, np.zeros(len(b), "int32")
+    if weights is not None:
+        # An item counts once for every binary digit of its weight, in the
+        # histogram of that digit: cheaper than adding weights one by one.
+        planes = int(weights.max()).bit_length()
+        item, digit = np.nonzero((weights[:, None] >> np.arange(planes)) & 1)
+        b, b_labels = b[item], b_labels[item]
+        base = (digit * width).astype("int32")
+    rows = np.arange(len(a), dtype="int32")[:, None] * (planes * width)
+    keys = rows + base
+    keys += _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
     if multi_hot:
         shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
     else:
         shared = a_labels[:, :1] == b_labels[:, 0]
-    keys += shared * np.int64(bits + 1)
-    keys += np.arange(len(a))[:, None] * width
-    if weights is not None:
-        # Whole numbers below 2**53: float64 sums of them are exact.
-        weights = np.broadcast_to(weights.astype("float64"), keys.shape).ravel()
-    counts = np.bincount(keys.ravel(), weights, len(a) * width)
-    return counts.astype("int64").reshape(len(a), width)
+    keys += np.multiply(shared, bits + 1, dtype="int32")
+    counts = _count_values(keys.ravel(), len(a) * planes * width)
+    counts = counts.reshape(len(a), planes, width).astype("int64")
+    return (counts << np.arange(planes)[:, None]).sum(axis=1)
 
 
 def tensorflow_kernel(

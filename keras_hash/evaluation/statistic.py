@@ -176,7 +176,8 @@ class Queries:
         table = np.zeros((count, levels * distances), "int64")
         weights = None if (weights == 1).all() else weights.astype("int64")
         columns = min(len(words), _COLUMNS, _CHUNK)
-        rows = max(1, _CHUNK // columns)
+        # Neither the pairs nor the cells of a chunk pass the bound.
+        rows = max(1, _CHUNK // max(columns, levels * distances))
 
         def fill(top):
             for left in range(0, len(words), columns):
