@@ -47,7 +47,7 @@ def numpy_kernel(
         )
     distances = bits + 1
     counts = np.empty((len(a), levels * distances), "int64")
-    found = _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
+    found = levels_of_pairs(a.T[:, :, None], b.T[:, None, :], bits, similarity)
     if multi_hot:
         width = levels * distances
         shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
@@ -95,8 +95,19 @@ def _ones(a, b, combine=np.bitwise_and):
     return total
 
 
-def _levels(a, b, bits, similarity):
-    """Distances, or the ones that are not common, words on the first axis."""
+def levels_of_pairs(a, b, bits, similarity):
+    """The level of pairs of codes: near ones have a low one.
+
+    Args:
+        a: code words with the words on the first axis; broadcasts against `b`.
+        b: code words with the words on the first axis.
+        bits: int, code length.
+        similarity: `"hamming"`: the distance; `"and"`: `bits` less the ones in
+            common.
+
+    Returns:
+        uint8, or uint16 for more than 255 bits, without the first axis.
+    """
     if similarity == "hamming":
         return _ones(a, b, np.bitwise_xor)
     common = _ones(a, b)
@@ -131,7 +142,7 @@ def _count_together(
         base = (digit * width).astype("int32")
     rows = np.arange(len(a), dtype="int32")[:, None] * (planes * width)
     keys = rows + base
-    keys += _levels(a.T[:, :, None], b.T[:, None, :], bits, similarity)
+    keys += levels_of_pairs(a.T[:, :, None], b.T[:, None, :], bits, similarity)
     if multi_hot:
         shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
     else:

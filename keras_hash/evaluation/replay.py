@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash.evaluation import groups as groups_lib
+from keras_hash.evaluation import kernels
 from keras_hash.evaluation import statistic
 from keras_hash.evaluation import values as values_lib
 
@@ -137,10 +138,12 @@ def metrics(
     chunks = []
     for low in range(0, len(query_codes), rows):
         part = slice(low, low + rows)
-        if similarity == "hamming":
-            level = codes_lib.hamming(query_codes[part], database_codes)
-        else:
-            level = bits - _ones_in_common(query_codes[part], database_codes)
+        level = kernels.levels_of_pairs(
+            codes_lib.words(query_codes[part]).T[:, :, None],
+            codes_lib.words(database_codes).T[:, None, :],
+            bits,
+            similarity,
+        )
         if multi:
             left = query_labels[part].astype("float32")
             shared = left @ database_labels.T.astype("float32")
@@ -169,10 +172,3 @@ def metrics(
                     found[f"map@{cut}{suffix}"][without] = np.nan
         chunks.append(found)
     return values_lib.mean_of_chunks(chunks)
-
-
-def _ones_in_common(a, b):
-    counts = np.zeros((len(a), len(b)), "int64")
-    for left, right in zip(codes_lib.words(a).T, codes_lib.words(b).T):
-        counts += np.bitwise_count(left[:, None] & right)
-    return counts

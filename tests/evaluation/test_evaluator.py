@@ -139,14 +139,19 @@ def test_every_metric_over_all_orders_of_the_ties(shape, k, ties, similarity):
 
 
 @settings(max_examples=40, deadline=None)
-@given(cases, st.sampled_from(replay.ORDERS), st.integers(1, 9))
-def test_orders_of_the_database(shape, ties, k):
+@given(
+    cases,
+    st.sampled_from(replay.ORDERS),
+    st.integers(1, 9),
+    st.sampled_from(["hamming", "and"]),
+)
+def test_orders_of_the_database(shape, ties, k, similarity):
     bits, queries, size, levels, seed = shape
     case = random_case(bits, queries, size, levels, seed)
     random = np.random.RandomState(5)
     shuffled = random.permutation(size)
     rows = []
-    for distances, values in rankings(case, bits):
+    for distances, values in rankings(case, bits, similarity):
         distances = np.array(distances)
         if ties == "shuffle":
             order = sorted(shuffled, key=lambda i: distances[i])
@@ -162,6 +167,7 @@ def test_orders_of_the_database(shape, ties, k):
         k=k,
         ties=ties,
         seed=5,
+        similarity=similarity,
         denominator=("min", "all", "topk"),
     )
     check(report.metrics, expected)
