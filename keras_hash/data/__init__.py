@@ -1,12 +1,19 @@
 """Benchmarks with fixed protocols, and `tf.data` inputs for training."""
 
 from keras_hash.data import cifar10
+from keras_hash.data import corel5k
 from keras_hash.data import digits
+from keras_hash.data import multidigits
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.pipeline import FlipAndShift
 from keras_hash.data.pipeline import batches
 
-_LOADERS = {"cifar10": cifar10.load, "digits": digits.load}
+_LOADERS = {
+    "cifar10": cifar10.load,
+    "corel5k": corel5k.load,
+    "digits": digits.load,
+    "multidigits": multidigits.load,
+}
 
 __all__ = ["Benchmark", "FlipAndShift", "batches", "load"]
 
@@ -15,9 +22,11 @@ def load(name, protocol="official", validation=0.0, seed=0):
     """Loads a benchmark with its fixed query, database and training sets.
 
     Args:
-        name: `"cifar10"` (through TensorFlow Datasets) or `"digits"`
-            (scikit-learn's 1,797 real digits, needs no data).
-        protocol: str, which split: `"official"` for both; see
+        name: `"cifar10"` (through TensorFlow Datasets), `"digits"`
+            (scikit-learn's 1,797 real digits, needs no data), or, with several
+            labels an image, `"corel5k"` (photos, from a folder) or
+            `"multidigits"` (scenes of one to four digits, needs no data).
+        protocol: str, which split: `"official"` for all; see
             `cifar10.PROTOCOLS` for others.
         validation: float in [0, 1), share of the training set, stratified by
             class, that is cut off as `.validation`. The queries are never used

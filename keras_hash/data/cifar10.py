@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
@@ -85,12 +86,12 @@ def is_prepared():
 
 
 def _prepared_folder():
-    places = [os.environ.get("TFDS_DATA_DIR")]
-    if os.environ.get("KERAS_HASH_DATA"):
-        places.append(pathlib.Path(os.environ["KERAS_HASH_DATA"]) / "tfds")
-    places.append(pathlib.Path("..") / "shared" / "data" / "tfds")
-    places.append(pathlib.Path.home() / "tensorflow_datasets")
-    for place in places:
+    candidates = [
+        os.environ.get("TFDS_DATA_DIR"),
+        *places.folders("tfds"),
+        pathlib.Path.home() / "tensorflow_datasets",
+    ]
+    for place in candidates:
         if place and (pathlib.Path(place) / "cifar10").is_dir():
             return str(place)
     return None

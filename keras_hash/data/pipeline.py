@@ -59,16 +59,20 @@ def batches(
 
 @dataclasses.dataclass(frozen=True)
 class FlipAndShift:
-    """Training augmentation: random mirror image and random shift.
+    """Training augmentation: random mirror image, shift, and cut-out square.
 
     Attributes:
         flip: bool, whether to mirror half of the images left to right.
         shift: int, largest shift in pixels, in all four directions; the edge
             is filled by reflection.
+        cutout: int, side in pixels of a square that is replaced by the mean
+            colour of its image, its centre anywhere in the image; 0 for none
+            (DeVries and Taylor 2017).
     """
 
     flip: bool = True
     shift: int = 2
+    cutout: int = 0
 
     def __call__(self, images, seed):
         """Augments a batch.
@@ -100,16 +104,37 @@ class FlipAndShift:
         if self.flip:
             coins = tf.random.stateless_uniform([count, 1, 1, 1], seed + 1)
             images = tf.where(coins < 0.5, images, images[:, :, ::-1])
+        if self.cutout:
+            images = self._cut(images, seed + 2)
         return images
 
+    def _cut(self, images, seed):
+        import tensorflow as tf
 
-def image_batches(dataset, size):
+        shape = tf.shape(images)
+        centres = tf.random.stateless_uniform([2, shape[0], 1], seed)
+        inside = []
+        for centre, side in zip(tf.unstack(centres), (shape[1], shape[2])):
+            first = tf.cast(
+                tf.floor(centre * tf.cast(side, tf.float32)), tf.int32
+            )
+            offset = tf.range(side) - first + self.cutout // 2
+            inside.append((offset >= 0) & (offset < self.cutout))
+        hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
+        mean = tf.reduce_mean(
+            tf.cast(images, tf.float32), axis=[1, 2], keepdims=True
+        )
+        return tf.where(hole, tf.cast(mean, images.dtype), images)
+
+
+def image_batches(dataset, size, rank=3):
     """Batches of the images alone, whatever the dataset yields.
 
     Args:
         dataset: `tf.data.Dataset` of images or of tuples that start with the
-            image, batched (rank 4) or not (rank 3).
+            image, batched or not.
         size: int, batch size for an unbatched dataset.
+        rank: int, rank of one image: 3, or 1 for feature vectors.
 
     Returns:
         A `tf.data.Dataset` of images `[n, h, w, 3]`.
@@ -121,11 +146,11 @@ def image_batches(dataset, size):
     if isinstance(spec, tuple):
         dataset = dataset.map(lambda image, *_: image)
         spec = spec[0]
-    rank = getattr(getattr(spec, "shape", None), "rank", None)
-    if rank not in (3, 4):
+    found = getattr(getattr(spec, "shape", None), "rank", None)
+    if found not in (rank, rank + 1):
         raise ValueError(
             "`images` should be a dataset of images [h, w, 3] or of batches "
             f"[n, h, w, 3], alone or first in a tuple. Received: {spec}"
         )
-    dataset = dataset.batch(size) if rank == 3 else dataset
+    dataset = dataset.batch(size) if found == rank else dataset
     return dataset.prefetch(2)

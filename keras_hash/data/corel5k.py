@@ -1,0 +1,172 @@
+"""Corel-5K: photos with one to five words each, from a folder."""
+
+from concurrent import futures
+
+import numpy as np
+
+from keras_hash.data import places
+from keras_hash.data import protocols
+from keras_hash.data.benchmark import Benchmark
+
+# One square for all photos: the known copy has 192x128 throughout, with upright
+# photos stretched to it, so that no one shape is right for both.
+SIDE = 128
+
+# Part of the protocol: folder of the photos and file of their words.
+_SPLITS = {
+    "train": ("train_jpeg", "training_label"),
+    "test": ("test_jpeg", "test_label"),
+}
+
+
+def load(protocol="official"):
+    """Loads Corel-5K (Duygulu et al. 2002).
+
+    The folder `corel5k` is looked for in `KERAS_HASH_DATA` and in
+    `../shared/data`, and is only read. It holds `train_jpeg/<id>.jpeg`,
+    `test_jpeg/<id>.jpeg` and, in `labels/`, the list `words` and the files
+    `training_label` and `test_label` with lines `id word word ...`, where
+    words are numbers that count from 1.
+
+    The photos are turned as their EXIF tag says and resized, bilinear with
+    antialias, to a square of 128x128 (`SIDE`), whatever their shape. An image
+    stays where it has no label.
+
+    Args:
+        protocol: `"official"`: the 499 test images are the queries, the 4,500
+            training images are training set and database. The labels are the
+            260 words that occur in both, in the order of the list.
+
+    Returns:
+        A `Benchmark` with multi-hot labels, each split in the order of its
+        label file, with ids such as `"train/1000"`.
+
+    Raises:
+        ValueError: another protocol, or a line or an image that cannot be
+            read.
+        FileNotFoundError: the folder, or a file that it should hold, is
+            missing.
+    """
+    if protocol != "official":
+        raise ValueError(
+            "Corel-5K has the protocol 'official' only. "
+            f"Received: protocol={protocol!r}"
+        )
+    folder = _folder()
+    if folder is None:
+        looked = " and ".join(str(p) for p in places.folders("corel5k"))
+        raise FileNotFoundError(
+            "Corel-5K is not here. Get its official split (Duygulu et al. "
+            "2002; 4,500 training and 499 test photos), put `train_jpeg/`, "
+            "`test_jpeg/` and `labels/` into a folder `corel5k` and set "
+            "KERAS_HASH_DATA to the folder around it. "
+            f"Looked for: {looked}"
+        )
+    words = _words(folder / "labels" / "words")
+    paths, ids, rows = [], [], []
+    for split, (photos, labels) in _SPLITS.items():
+        entries = _entries(folder, photos, labels, len(words))
+        paths += [folder / photos / f"{name}.jpeg" for name in entries]
+        ids += [f"{split}/{name}" for name in entries]
+        targets = np.zeros((len(entries), len(words)), "uint8")
+        for row, numbers in zip(targets, entries.values()):
+            row[numbers] = 1
+        rows.append(targets)
+    common = rows[0].any(axis=0) & rows[1].any(axis=0)
+    train, count = len(rows[0]), len(ids)
+    return Benchmark(
+        name="corel5k",
+        protocol=protocol,
+        images=_decode_all(paths),
+        targets=np.concatenate(rows)[:, common],
+        ids=np.array(ids),
+        parts=protocols.parts(
+            np.arange(train), np.arange(train, count), np.arange(train)
+        ),
+        labels=[words[i] for i in np.flatnonzero(common)],
+        licence="research use (Corel photos, Duygulu et al. 2002)",
+    )
+
+
+def is_prepared():
+    """Whether the folder of Corel-5K is here.
+
+    Returns:
+        bool.
+    """
+    return _folder() is not None
+
+
+def _folder():
+    for place in places.folders("corel5k"):
+        if place.is_dir():
+            return place
+    return None
+
+
+def _lines(path):
+    """The lines of a text file, less the empty ones at its end."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"Corel-5K should have the file {path}, which is missing."
+        ) from None
+    return text.rstrip().splitlines()
+
+
+def _words(path):
+    words = [line.strip() for line in _lines(path)]
+    # An empty line cannot be left out: the numbers count lines.
+    for number, word in enumerate(words, 1):
+        if not word:
+            raise ValueError(
+                f"{path}, line {number}: every line should hold a word. "
+                "Received: an empty line"
+            )
+    return words
+
+
+def _entries(folder, photos, labels, num_words):
+    """Dict from the images of a label file to their words, from 0."""
+    path = folder / "labels" / labels
+    present = {image.name for image in (folder / photos).glob("*.jpeg")}
+    entries = {}
+    for number, line in enumerate(_lines(path), 1):
+        name, *fields = line.split() or [""]
+        numbers = [int(f) if f.isdecimal() else 0 for f in fields]
+        valid = all(1 <= n <= num_words for n in numbers)
+        if not name or name in entries or not valid:
+            raise ValueError(
+                f"{path}, line {number}: a line should hold an id that no "
+                f"other line has and word numbers from 1 to {num_words}. "
+                f"Received: {line!r}"
+            )
+        if f"{name}.jpeg" not in present:
+            raise FileNotFoundError(
+                f"{path}, line {number}: the image "
+                f"{folder / photos / name}.jpeg is missing."
+            )
+        entries[name] = np.array(numbers, int) - 1
+    return entries
+
+
+def _decode_all(paths):
+    images = np.empty((len(paths), SIDE, SIDE, 3), "uint8")
+    with futures.ThreadPoolExecutor() as pool:
+        for i, image in enumerate(pool.map(_decode, paths)):
+            images[i] = image
+    return images
+
+
+def _decode(path):
+    from PIL import Image
+    from PIL import ImageOps
+
+    try:
+        with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image).convert("RGB")
+    except OSError as error:
+        raise ValueError(f"{path} is not a readable image: {error}") from error
+    # Pillow's filters widen where they shrink: antialias.
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
