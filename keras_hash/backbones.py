@@ -1,7 +1,8 @@
 """Backbones: raw 0..255 images to feature vectors, preprocessing inside.
 
 A backbone is `"small"`, `"cifar"`, the snake-case name of a network of
-`keras.applications`, or any `keras.Model` from images to features.
+`keras.applications`, any `keras.Model` from images to features, or
+`"features"`, which passes feature vectors on.
 """
 
 import inspect
@@ -223,7 +224,20 @@ def small(input_shape=(32, 32, 3), widths=(32, 64, 96), seed=0):
     return keras.Model(inputs, x, name="small")
 
 
-_OWN = {"cifar": cifar, "small": small}
+def features(input_shape):
+    """No network: the inputs are feature vectors, computed elsewhere.
+
+    Args:
+        input_shape: `(d,)`, the length of the vectors.
+
+    Returns:
+        A `keras.Model` that returns its input `[n, d]`.
+    """
+    inputs = keras.Input(input_shape, name="features")
+    return keras.Model(inputs, layers.Identity()(inputs), name="features")
+
+
+_OWN = {"cifar": cifar, "features": features, "small": small}
 
 
 def _applications():
@@ -242,9 +256,9 @@ def build(backbone, input_shape, weights=None):
 
     Args:
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
-            case (`"mobilenet_v2"`), or a `keras.Model` from raw images to
-            features, which is returned as it is.
-        input_shape: image shape `(h, w, 3)`.
+            case (`"mobilenet_v2"`), `"features"`, or a `keras.Model` from raw
+            images to features, which is returned as it is.
+        input_shape: image shape `(h, w, 3)`; `(d,)` for `"features"`.
         weights: for `keras.applications`: `None`, `"imagenet"` (downloads), or
             the path of a weights file of the network without its top.
 
@@ -253,9 +267,16 @@ def build(backbone, input_shape, weights=None):
         `[n, features]`.
 
     Raises:
-        ValueError: the name is unknown, or `weights` is given for a backbone
-            that has none.
+        ValueError: the name is unknown, `input_shape` does not suit it, or
+            `weights` is given for a backbone that has none.
     """
+    wanted = 1 if str(backbone) == "features" else 3
+    if len(input_shape) != wanted or (wanted == 3 and input_shape[-1] != 3):
+        raise ValueError(
+            "`input_shape` should be (height, width, 3), and (d,) for "
+            f"backbone='features'. Received: input_shape={input_shape}, "
+            f"backbone={backbone!r}"
+        )
     if isinstance(backbone, keras.Model):
         return backbone
     if backbone in _OWN:
@@ -270,8 +291,9 @@ def build(backbone, input_shape, weights=None):
     key = str(backbone).replace("_", "")
     if key not in applications or str(backbone) != str(backbone).lower():
         raise ValueError(
-            "`backbone` should be a keras.Model, 'small', 'cifar' or a "
-            "keras.applications name in snake case such as 'mobilenet_v2'. "
+            "`backbone` should be a keras.Model, 'small', 'cifar', "
+            "'features' or a keras.applications name in snake case such as "
+            "'mobilenet_v2'. "
             f"Received: backbone={backbone!r}"
         )
     module, function = applications[key]

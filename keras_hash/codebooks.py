@@ -208,6 +208,159 @@ def dshc_table(bits, num_classes, construction="cpbc", seed=0):
     )
 
 
+def hadamard(bits, num_classes, seed=0):
+    """Class centres half of the code length apart, from a Hadamard matrix.
+
+    Rows of `H`, then of `-H`, where the code length is a power of two and
+    there are enough; codes of `balanced` otherwise.
+
+    Args:
+        bits: int, code length.
+        num_classes: int.
+        seed: int, for `balanced`.
+
+    Returns:
+        `int8 [num_classes, bits]` of +1 and -1.
+
+    Raises:
+        ValueError: as `balanced`.
+
+    Reference: Yuan et al., "Central Similarity Quantization", CVPR 2020,
+    section 3.2.
+    """
+    if bits & (bits - 1) or num_classes > 2 * bits:
+        return balanced(bits, num_classes, seed)
+    from scipy import linalg
+
+    rows = linalg.hadamard(bits).astype("int8")
+    return np.concatenate([rows, -rows])[:num_classes]
+
+
+def balanced(bits, num_classes, seed=0):
+    """Random class centres with as many +1 as -1, far from each other.
+
+    Codes are drawn and kept if they are far enough from all that were kept:
+    a third of the code length, or less if that cannot be found.
+
+    Args:
+        bits: int, code length.
+        num_classes: int.
+        seed: int; equal seeds give equal centres.
+
+    Returns:
+        `int8 [num_classes, bits]` of +1 and -1. An odd length has one more +1.
+
+    Raises:
+        ValueError: there are not so many codes.
+
+    Reference: Yuan et al. 2020, section 3.2 (Bernoulli sampling); the distance
+    from the authors' notebook.
+    """
+    half = np.where(np.arange(bits) % 2, -1, 1).astype("int8")
+
+    def draw(random, count):
+        return random.permuted(np.tile(half, (count, 1)), axis=1)
+
+    return _far_codes(bits, num_classes, seed, draw, bits / 3)
+
+
+def max_min(bits, num_classes, seed=0):
+    """Random class centres by a greedy search for the largest distance.
+
+    Starts by asking for 0.61 of the code length between any two, and asks for
+    a bit less whenever ten thousand draws in a row were refused.
+
+    Args:
+        bits: int, code length.
+        num_classes: int.
+        seed: int; equal seeds give equal centres.
+
+    Returns:
+        `int8 [num_classes, bits]` of +1 and -1.
+
+    Raises:
+        ValueError: there are not so many codes.
+
+    Reference: Fan et al., "Deep Polarized Network", IJCAI 2020; constants from
+    the authors' code.
+    """
+    return _far_codes(bits, num_classes, seed, _coins(bits), 0.61 * bits)
+
+
+def random_codes(bits, num_classes, seed=0):
+    """Random class centres, every bit a fair coin, no two equal.
+
+    Args:
+        bits: int, code length.
+        num_classes: int.
+        seed: int; equal seeds give equal centres.
+
+    Returns:
+        `int8 [num_classes, bits]` of +1 and -1.
+
+    Raises:
+        ValueError: there are not so many codes.
+    """
+    return _far_codes(bits, num_classes, seed, _coins(bits), 1)
+
+
+def _coins(bits):
+    return lambda random, count: np.where(
+        random.random((count, bits)) < 0.5, -1, 1
+    ).astype("int8")
+
+
+def _far_codes(bits, num_classes, seed, draw, distance, tries=10_000):
+    """Codes at least `distance` apart, or a bit less after many refusals."""
+    random = np.random.Generator(np.random.PCG64(seed))
+    kept = np.zeros((0, bits), "int8")
+    while len(kept) < num_classes:
+        found = draw(random, tries)
+        # The sums stay exact: far below 2**24.
+        products = found.astype("float32") @ kept.T.astype("float32")
+        free = (bits - products).min(axis=1, initial=2 * bits) / 2 >= distance
+        accepted = False
+        for code in found[free]:
+            if len(kept) == num_classes:
+                break
+            if ((kept != code).sum(axis=1) >= distance).all():
+                kept, accepted = np.concatenate([kept, code[None]]), True
+        if not accepted:
+            distance -= 1
+        if distance <= 0:
+            raise ValueError(
+                "There are not enough codes for one a class: use more bits. "
+                f"Received: bits={bits}, num_classes={num_classes}"
+            )
+    return kept
+
+
+# The ways to choose one target code for each class.
+CONSTRUCTIONS = {
+    "hadamard": hadamard,
+    "balanced": balanced,
+    "max_min": max_min,
+    "random": random_codes,
+}
+
+
+def majority(labels, centres, tie):
+    """The target code of an image with several labels, bit by bit.
+
+    Args:
+        labels: float tensor, multi-hot `[n, num_classes]`.
+        centres: float `[num_classes, bits]` of +1 and -1.
+        tie: float `[bits]` of +1 and -1, where as many centres have +1 as -1.
+
+    Returns:
+        float tensor `[n, bits]` of +1 and -1.
+
+    Reference: Yuan et al. 2020, section 3.2.
+    """
+    votes = keras.ops.matmul(labels, keras.ops.convert_to_tensor(centres))
+    return keras.ops.where(votes == 0, tie, keras.ops.sign(votes))
+
+
 @keras.saving.register_keras_serializable(package="keras_hash")
 class CodeBook(keras.layers.Layer):
     """Target codes and their classes, kept as weights that are not trained.

@@ -78,7 +78,7 @@ def encoder_module(model, compact_dtype="float16"):
     """Builds the `tf.Module` that is saved for a model.
 
     Its variables are `w["000"]`, `w["001"]` ... in the order of
-    `model.variables`, and `scale["003"]` ... where a weight is int8.
+    `model.encoder_variables`, and `scale["003"]` ... where a weight is int8.
 
     Args:
         model: a `HashModel`, built.
@@ -93,7 +93,14 @@ def encoder_module(model, compact_dtype="float16"):
 
     Raises:
         RuntimeError: Keras does not run on TensorFlow.
+        ValueError: the model takes features, not images.
     """
+    if len(model.image_shape) != 3:
+        raise ValueError(
+            "Models of images are exported; build the model on a backbone to "
+            "export what was trained on its features. "
+            f"Received: input_shape={model.image_shape}"
+        )
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "A SavedModel is written with Keras on TensorFlow; start Python "
@@ -106,7 +113,7 @@ def encoder_module(model, compact_dtype="float16"):
 
     module = tf.Module()
     module.w, module.scale = {}, {}
-    for index, variable in enumerate(model.variables):
+    for index, variable in enumerate(model.encoder_variables):
         stored, scale = compact(
             keras.ops.convert_to_numpy(variable.value), compact_dtype
         )
@@ -118,7 +125,7 @@ def encoder_module(model, compact_dtype="float16"):
             )
 
     def weights():
-        for index, variable in enumerate(model.variables):
+        for index, variable in enumerate(model.encoder_variables):
             key = f"{index:03d}"
             value = tf.cast(module.w[key], variable.dtype)
             if key in module.scale:

@@ -1,58 +1,109 @@
-"""How alike two label sets are, from the numbers of their labels.
+"""How alike two label sets are.
 
-All functions take the number of shared labels and the sizes of both sets, as
-arrays that broadcast, and return float64. Sets without labels are guarded: two
-empty sets have similarity 0.
+The four measures take the number of shared labels and the sizes of both sets:
+arrays that broadcast, or tensors with `xp=keras.ops`. Sets without labels are
+guarded: two empty sets have similarity 0. `pairs` computes a measure for all
+pairs of two batches of labels, inside a graph as well.
 """
 
 import numpy as np
 
 
-def shared_count(shared, a_size, b_size):
+def any_shared(shared, a_size, b_size, xp=np):
+    """Whether there is a label in common.
+
+    Args:
+        shared: labels in common.
+        a_size: labels of one side; not used.
+        b_size: labels of the other; not used.
+        xp: `numpy`, or `keras.ops` for tensors.
+
+    Returns:
+        0 or 1, floats for tensors.
+    """
+    return xp.minimum(shared, 1)
+
+
+def shared_count(shared, a_size, b_size, xp=np):
     """The number of labels in common.
 
     Args:
-        shared: int array, labels in common.
-        a_size: int array, labels of one side; only its shape matters.
-        b_size: int array, labels of the other; only its shape matters.
+        shared: labels in common.
+        a_size: labels of one side; only its shape matters.
+        b_size: labels of the other; only its shape matters.
+        xp: `numpy`, or `keras.ops` for tensors.
 
     Returns:
-        float64 array, 0, 1, 2, ...
+        0, 1, 2, ... as floats (float64 for arrays).
     """
-    shape = np.broadcast_shapes(*map(np.shape, (shared, a_size, b_size)))
-    return np.broadcast_to(np.asarray(shared, "float64"), shape)
+    return shared + 0.0 * (a_size + b_size)
 
 
-def jaccard(shared, a_size, b_size):
+def jaccard(shared, a_size, b_size, xp=np):
     """Jaccard coefficient: labels in common over labels in either set.
 
     Args:
-        shared: int array, labels in common.
-        a_size: int array, labels of one side.
-        b_size: int array, labels of the other.
+        shared: labels in common.
+        a_size: labels of one side.
+        b_size: labels of the other.
+        xp: `numpy`, or `keras.ops` for tensors.
 
     Returns:
-        float64 array in 0..1.
+        floats in 0..1 (float64 for arrays).
     """
-    shared = np.asarray(shared, "float64")
-    union = np.asarray(a_size) + b_size - shared
-    return shared / np.maximum(union, 1)
+    return shared / xp.maximum(a_size + b_size - shared, 1)
 
 
-def cosine(shared, a_size, b_size):
+def cosine(shared, a_size, b_size, xp=np):
     """Cosine of the multi-hot label vectors.
 
     Args:
-        shared: int array, labels in common.
-        a_size: int array, labels of one side.
-        b_size: int array, labels of the other.
+        shared: labels in common.
+        a_size: labels of one side.
+        b_size: labels of the other.
+        xp: `numpy`, or `keras.ops` for tensors.
 
     Returns:
-        float64 array in 0..1.
+        floats in 0..1 (float64 for arrays).
     """
-    product = np.asarray(a_size, "float64") * b_size
-    return np.asarray(shared, "float64") / np.sqrt(np.maximum(product, 1))
+    return shared / xp.sqrt(xp.maximum(1.0 * a_size * b_size, 1))
 
 
 # What the names of graded metrics start with.
 GRADES = {"": shared_count, "jaccard_": jaccard, "cosine_": cosine}
+
+
+def pairs(labels, ref_labels, measure=any_shared):
+    """A measure for every pair of two batches, with `keras.ops`.
+
+    Args:
+        labels: int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`.
+        ref_labels: the same for `m` images; one side may hold class numbers
+            and the other multi-hot rows.
+        measure: one of the measures above.
+
+    Returns:
+        float32 tensor `[n, m]`.
+    """
+    from keras import ops
+
+    a, b = (ops.convert_to_tensor(side) for side in (labels, ref_labels))
+    width = max(
+        side.shape[-1] if len(side.shape) == 2 else 1 for side in (a, b)
+    )
+    a, b = (
+        side
+        if len(side.shape) == 2 and side.shape[-1] == width > 1
+        else ops.reshape(ops.cast(side, "int32"), (-1,))
+        for side in (a, b)
+    )
+    if width == 1:
+        shared, one = ops.cast(a[:, None] == b, "float32"), ops.ones(())
+        return measure(shared, one, one, ops)
+    a, b = (
+        side if len(side.shape) == 2 else ops.one_hot(side, width)
+        for side in (a, b)
+    )
+    a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
+    shared = a @ ops.transpose(b)
+    return measure(shared, ops.sum(a, axis=1)[:, None], ops.sum(b, axis=1), ops)

@@ -8,6 +8,7 @@ trained and what it scores.
 import fnmatch
 import importlib.util
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -173,13 +174,13 @@ def load(name):
     keys = set(reader.get_variable_to_shape_map())
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     stored_count = sum(key.startswith("w/") for key in keys)
-    if stored_count != len(model.variables):
+    if stored_count != len(model.encoder_variables):
         raise ValueError(
             f"The entry {str(name)!r} holds {stored_count} weights, its model "
-            f"{method!r} has {len(model.variables)}: it was written by "
+            f"{method!r} has {len(model.encoder_variables)}: it was written by "
             "another version of keras_hash."
         )
-    for index, variable in enumerate(model.variables):
+    for index, variable in enumerate(model.encoder_variables):
         key = f"{index:03d}{suffix}"
         stored = reader.get_tensor(f"w/{key}")
         if stored.shape != tuple(variable.shape):
@@ -285,6 +286,8 @@ def write(model, folder, details, compact_dtype="float16"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     os.replace(staged, folder / str(version))
     paths = sorted(p for p in (folder / str(version)).rglob("*") if p.is_file())
+    variables = model.encoder_variables
+    config = {k: v for k, v in model.get_config().items() if k != "bank_size"}
     content = {
         "format": FORMAT,
         "name": folder.name,
@@ -294,7 +297,7 @@ def write(model, folder, details, compact_dtype="float16"):
         "backbone": model.backbone.name,
         "image_shape": list(model.image_shape),
         "resize": "bilinear, antialias",
-        "parameters": model.count_params(),
+        "parameters": sum(math.prod(v.shape) for v in variables),
         "weights": compact_dtype,
         "bytes": sum(p.stat().st_size for p in paths),
         **details,
@@ -305,7 +308,7 @@ def write(model, folder, details, compact_dtype="float16"):
         },
         "model": {
             "class": type(model).__name__.lower(),
-            "config": model.get_config(),
+            "config": config,
         },
         "files": {str(p.relative_to(folder)): files.sha256(p) for p in paths},
     }

@@ -6,7 +6,15 @@ import pkgutil
 
 from keras_hash.methods.base import HashModel
 
-_SHARED = {"base"}
+_SHARED = {
+    "bank",
+    "base",
+    "heads",
+    "shallow",
+    "targets",
+    "terms",
+    "triplets",
+}
 
 
 @functools.cache

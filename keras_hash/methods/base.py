@@ -7,6 +7,7 @@ from keras import ops
 from keras_hash import backbones
 from keras_hash import codes as codes_lib
 from keras_hash import progress
+from keras_hash.methods.bank import MemoryBank
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
@@ -56,59 +57,87 @@ class HashModel(keras.Model):
 
     Args:
         bits: int, code length, at least 1.
-        num_classes: int, number of classes or labels.
+        num_classes: int, number of classes or labels; `None` for methods
+            without supervision.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
-            case, or a `keras.Model` from raw images to features.
+            case, a `keras.Model` from raw images to features, or
+            `"features"`: the inputs are feature vectors already.
         input_shape: image shape `(h, w, 3)`. Images of another size are
-            resized inside the model, bilinear with antialias.
+            resized inside the model, bilinear with antialias. `(d,)` for
+            `"features"`.
         backbone_weights: `None`, `"imagenet"` or a path, for
             `keras.applications`.
+        bank_size: int, for losses that compare pairs: the number of training
+            images, whose latest codes are kept, and compared with each batch.
+            Batches need the sample index, see `keras_hash.data.batches`.
+            `None`, the default, compares the images of a batch.
         name: str, name of the model.
 
     Raises:
-        ValueError: `bits`, `num_classes` or `input_shape` make no sense, or
-            the backbone is unknown.
+        ValueError: `bits`, `num_classes` or `input_shape` make no sense, the
+            backbone is unknown, or `bank_size` is given to a method that
+            cannot use it.
     """
 
     # How the codes are compared: `"hamming"` or `"and"`.
     similarity = "hamming"
 
+    # The loss that the method trains with; takes `bits` and the settings.
+    loss_class = None
+    # Whether the method needs labels.
+    supervised = True
+
     def __init__(
         self,
         bits,
-        num_classes,
+        num_classes=None,
         backbone="small",
         input_shape=(32, 32, 3),
         backbone_weights=None,
+        bank_size=None,
         name=None,
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         codes_lib.num_bytes(bits)
-        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
-            raise ValueError(
-                "`num_classes` should be an int of at least 2. "
-                f"Received: num_classes={num_classes!r}"
-            )
-        if len(input_shape) != 3 or input_shape[-1] != 3:
-            raise ValueError(
-                "`input_shape` should be (height, width, 3). "
-                f"Received: input_shape={input_shape}"
-            )
+        self.num_classes = self._checked_num_classes(num_classes)
         self.bits = int(bits)
-        self.num_classes = int(num_classes)
         self.image_shape = tuple(int(side) for side in input_shape)
         self._backbone_name = backbone
         self.backbone = backbones.build(
             backbone, self.image_shape, backbone_weights
         )
+        # Constants of the method; subclasses fill it in.
+        self.settings = {}
+        self.bank = self._make_bank(bank_size)
         self.code_accuracy = CodeAccuracy()
         self._method_loss = None
         self._method_metric = False
+        self._backbone_rate = 1.0
         self._graph = None
         # XLA makes convolutions slower on CPU, and the codes of near-tied
         # outputs would differ from those of the exported graph.
         self.jit_compile = keras.backend.backend() == "jax"
+
+    def _checked_num_classes(self, num_classes):
+        if num_classes is None and not self.supervised:
+            return None
+        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
+            raise ValueError(
+                "`num_classes` should be an int of at least 2. "
+                f"Received: num_classes={num_classes!r}"
+            )
+        return int(num_classes)
+
+    def _make_bank(self, size):
+        if size is None:
+            return None
+        if not getattr(self.loss_class, "takes_bank", False):
+            raise ValueError(
+                f"{type(self).__name__} cannot compare a batch with a memory "
+                f"bank of all images. Received: bank_size={size}"
+            )
+        return MemoryBank(size, self.bits, self.num_classes, name="bank")
 
     def finish(self):
         """Builds the model: the last call of a subclass' constructor."""
@@ -131,9 +160,20 @@ class HashModel(keras.Model):
         Returns:
             The outputs of the head, float32.
         """
-        images = resize(images, self.image_shape[:2])
-        features = self.backbone(images, training=training)
+        features = self.backbone(self._fitted(images), training=training)
         return self.head(ops.cast(features, "float32"), training=training)
+
+    def _fitted(self, images):
+        """Images of the size of the model; features as they are."""
+        if len(self.image_shape) != 3:
+            return images
+        return resize(images, self.image_shape[:2])
+
+    @property
+    def encoder_variables(self):
+        """The variables that make codes: all but those of the memory bank."""
+        banked = {id(v) for v in self.bank.variables} if self.bank else ()
+        return [v for v in self.variables if id(v) not in banked]
 
     def outputs_to_codes(self, outputs):
         """From the outputs of `call` to real codes centred at 0.
@@ -161,10 +201,12 @@ class HashModel(keras.Model):
 
     def default_loss(self):
         """The method's own loss with the constants of this model."""
-        raise ValueError(
-            f"{type(self).__name__} has no loss of its own; pass one to "
-            "`compile(loss=...)`."
-        )
+        if self.loss_class is None:
+            raise ValueError(
+                f"{type(self).__name__} has no loss of its own; pass one to "
+                "`compile(loss=...)`."
+            )
+        return self.loss_class(self.bits, **self.settings)
 
     def adapt(self, images):
         """Sets what is computed from data rather than trained.
@@ -180,25 +222,61 @@ class HashModel(keras.Model):
 
     # Training
 
-    def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        metrics=None,
+        backbone_rate=1.0,
+        **kwargs,
+    ):
         """Configures training; the method's own loss is the default.
 
         Args:
             optimizer: as in `keras.Model.compile`.
             loss: a loss to use in place of the method's own.
             metrics: metrics on the outputs, in place of `code_accuracy`.
+            backbone_rate: float, learning rate of the backbone as a share of
+                the optimizer's. Papers that start from a trained backbone use
+                0.1 and less.
             **kwargs: as in `keras.Model.compile`.
+
+        Raises:
+            ValueError: `backbone_rate` is negative, or the optimizer updates
+                all variables at once (Keras on PyTorch).
         """
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = self.jit_compile
         self._method_loss = self.default_loss() if loss is None else None
         self._method_metric = metrics is None
+        self._backbone_rate = backbone_rate
         super().compile(
             optimizer=optimizer,
             loss=loss or self._method_loss,
             metrics=metrics,
             **kwargs,
         )
+        if backbone_rate != 1.0:
+            self._slow_backbone(backbone_rate)
+
+    def _slow_backbone(self, rate):
+        """Makes the optimizer update the backbone with a smaller rate."""
+        optimizer = self.optimizer
+        if rate < 0 or hasattr(optimizer, "_parallel_update_step"):
+            raise ValueError(
+                "`backbone_rate` should be at least 0, and needs Keras on "
+                f"TensorFlow or JAX. Received: backbone_rate={rate}"
+            )
+        slow = {v.path for v in self.backbone.trainable_variables}
+        update = optimizer.update_step
+
+        def update_step(gradient, variable, learning_rate):
+            place = optimizer._get_variable_index(variable)
+            path = optimizer._trainable_variables[place].path
+            learning_rate = learning_rate * (rate if path in slow else 1.0)
+            return update(gradient, variable, learning_rate)
+
+        optimizer.update_step = update_step
 
     def fit(self, x=None, y=None, **kwargs):
         """Trains as `keras.Model.fit`; label arrays are checked first.
@@ -221,12 +299,15 @@ class HashModel(keras.Model):
         own = self._method_loss is not None
         if own and isinstance(y, (np.ndarray, list, tuple)):
             self._check_images(x, values=False)
-            self._check_labels(np.asarray(y))
+            y = np.asarray(y)
+            self._check_labels(y)
+            if self.bank is not None:
+                y = {"label": y, "index": np.arange(len(y))}
         if hasattr(x, "element_spec"):
             # Keras' default would only warn that it is ignored for datasets.
             kwargs.setdefault("shuffle", False)
             image = keras.tree.flatten(x.element_spec)[0]
-            if len(image.shape) == 3:
+            if len(image.shape) == len(self.image_shape):
                 x = x.batch(kwargs.pop("batch_size", None) or 32)
         return super().fit(x, y, **kwargs)
 
@@ -251,6 +332,8 @@ class HashModel(keras.Model):
 
     def get_compile_config(self):
         config = super().get_compile_config()
+        if config:
+            config["backbone_rate"] = self._backbone_rate
         if config and self._method_loss is not None:
             config["loss"] = None
         if config and self._method_metric:
@@ -270,7 +353,20 @@ class HashModel(keras.Model):
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
-        loss = self._method_loss(labels, y_pred, sample_weight=sample_weight)
+        refs = {}
+        if self.bank is not None and training:
+            if not isinstance(y, dict):
+                raise ValueError(
+                    "A model with a memory bank needs the index of every "
+                    "sample: train on arrays, or on "
+                    "`keras_hash.data.batches(dataset, size)`. "
+                    f"Received: labels of type {type(y).__name__}"
+                )
+            codes = self.codes_in_training(y_pred)
+            refs = self.bank.update(y["index"], labels, codes)
+        loss = self._method_loss(
+            labels, y_pred, sample_weight=sample_weight, **refs
+        )
         for extra in self.losses:
             loss = loss + extra
         return loss
@@ -331,8 +427,7 @@ class HashModel(keras.Model):
         real = []
         forward = self._forward()
         for batch in progress.track(batches, steps, "Encoding", verbose):
-            batch = self._check_images(batch).astype("float32")
-            batch = resize(batch, self.image_shape[:2])
+            batch = self._fitted(self._check_images(batch).astype("float32"))
             real.append(ops.convert_to_numpy(forward(batch)))
         if not real:
             raise ValueError(
@@ -371,7 +466,8 @@ class HashModel(keras.Model):
         if hasattr(images, "element_spec"):
             from keras_hash.data import pipeline
 
-            dataset = pipeline.image_batches(images, batch_size)
+            rank = len(self.image_shape)
+            dataset = pipeline.image_batches(images, batch_size, rank)
             steps = int(dataset.cardinality())
             return dataset.as_numpy_iterator(), steps if steps >= 0 else None
         images = self._check_images(images, values=False)
@@ -387,9 +483,15 @@ class HashModel(keras.Model):
         """One clear error for what cannot be raw images; adds a batch axis."""
         images = images if hasattr(images, "dtype") else np.asarray(images)
         images = ops.convert_to_numpy(images)
-        if images.ndim == 3:
+        if images.ndim == len(self.image_shape):
             images = images[None]
-        if images.ndim != 4 or images.shape[-1] != 3:
+        if len(self.image_shape) == 1:
+            if images.ndim != 2 or images.shape[1] != self.image_shape[0]:
+                raise ValueError(
+                    f"This model takes features [n, {self.image_shape[0]}]. "
+                    f"Received: shape={images.shape}"
+                )
+        elif images.ndim != 4 or images.shape[-1] != 3:
             raise ValueError(
                 "`images` should be raw pixels, [n, height, width, 3] or one "
                 "image [height, width, 3]; repeat the channel of grey images. "
@@ -401,7 +503,7 @@ class HashModel(keras.Model):
                 f"Received: images.dtype={images.dtype}"
             )
         if values and images.dtype.kind not in "ui":
-            bad = ~np.isfinite(images).all(axis=(1, 2, 3))
+            bad = ~np.isfinite(images).all(axis=tuple(range(1, images.ndim)))
             if bad.any():
                 raise ValueError(
                     "`images` should be finite. Received: NaN or infinity in "
@@ -416,13 +518,17 @@ class HashModel(keras.Model):
         backbone = self._backbone_name
         if not isinstance(backbone, str):
             backbone = keras.saving.serialize_keras_object(backbone)
-        return {
+        config = {
             "bits": self.bits,
             "num_classes": self.num_classes,
             "backbone": backbone,
             "input_shape": list(self.image_shape),
             "name": self.name,
+            **self.settings,
         }
+        if self.bank is not None:
+            config["bank_size"] = self.bank.size
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

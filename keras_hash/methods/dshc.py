@@ -297,9 +297,6 @@ class DSHC(HashModel):
         mean = ops.mean(codes, axis=1)
         return ops.where(mean == 0, codes[:, 0], mean)
 
-    def get_config(self):
-        return {**super().get_config(), **self.settings}
-
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class DSHCMultiLabelLoss(keras.losses.Loss):

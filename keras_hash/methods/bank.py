@@ -1,0 +1,98 @@
+"""The memory bank: the latest code of every training image."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class MemoryBank(keras.layers.Layer):
+    """Codes and labels of all training images, addressed by sample index.
+
+    Losses that compare pairs take it as `ref_labels` and `ref_codes`: a batch
+    is then compared with the whole training set. No gradient flows into it.
+    Rows that were never seen show an image of the current batch instead, so
+    the first steps compare within the batch.
+
+    Args:
+        size: int, number of training images.
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+
+    Raises:
+        ValueError: `size` is not a positive int.
+    """
+
+    def __init__(self, size, bits, num_classes, **kwargs):
+        super().__init__(trainable=False, dtype="float32", **kwargs)
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(
+                "`bank_size` should be the number of training images. "
+                f"Received: bank_size={size!r}"
+            )
+        self.size = size
+        for name, shape, dtype in (
+            ("codes", (size, bits), "float32"),
+            ("labels", (size, num_classes), "uint8"),
+            ("seen", (size,), "bool"),
+        ):
+            weight = self.add_weight(
+                name=name,
+                shape=shape,
+                dtype=dtype,
+                initializer="zeros",
+                trainable=False,
+            )
+            setattr(self, name, weight)
+        self.built = True
+
+    def update(self, index, labels, codes):
+        """Stores a batch, and returns what to compare it with.
+
+        Args:
+            index: int `[n]`, positions in the training set.
+            labels: int `[n]`, or multi-hot `[n, num_classes]`.
+            codes: float `[n, bits]`.
+
+        Returns:
+            A dict: `ref_labels`, multi-hot `[size, num_classes]`, and
+            `ref_codes`, float32 `[size, bits]`.
+        """
+        codes = ops.stop_gradient(ops.cast(codes, "float32"))
+        labels = multi_hot(labels, self.labels.shape[1])
+        place = ops.cast(index, "int32")[:, None]
+        for weight, rows in (
+            (self.codes, codes),
+            (self.labels, labels),
+            (self.seen, ops.ones_like(place[:, 0], "bool")),
+        ):
+            rows = ops.cast(rows, weight.dtype)
+            weight.assign(ops.scatter_update(weight.value, place, rows))
+        stand_in = ops.arange(self.size) % ops.shape(codes)[0]
+        seen = ops.convert_to_tensor(self.seen)[:, None]
+        return {
+            f"ref_{name}": ops.where(
+                seen,
+                ops.cast(weight, "float32"),
+                ops.cast(ops.take(rows, stand_in, axis=0), "float32"),
+            )
+            for name, weight, rows in (
+                ("labels", self.labels, labels),
+                ("codes", self.codes, codes),
+            )
+        }
+
+
+def multi_hot(labels, num_classes):
+    """Labels as multi-hot rows.
+
+    Args:
+        labels: int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`.
+        num_classes: int.
+
+    Returns:
+        float32 `[n, num_classes]`.
+    """
+    if len(labels.shape) == 2 and labels.shape[-1] == num_classes:
+        return ops.cast(labels, "float32")
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
+    return ops.one_hot(labels, num_classes, dtype="float32")

@@ -1,0 +1,77 @@
+"""DLBHC: deep learning of binary hash codes.
+
+A sigmoid layer between the network and a classifier: whatever classifies well
+through it is thresholded into a code.
+
+    a = sigmoid(W x),  loss = mean_i CE(V a_i, y_i)
+
+When to use: as a baseline, the simplest supervised hash.
+Cost: O(n classes bits) a step.
+Other code: with several labels, the mean binary cross-entropy over labels.
+Reference: Lin et al., "Deep Learning of Binary Hash Codes for Fast Image
+Retrieval", CVPR workshops 2015.
+"""
+
+import keras
+from keras import ops
+
+from keras_hash.methods import heads
+from keras_hash.methods import terms
+from keras_hash.methods.base import HashModel
+
+
+def dlbhc(labels, outputs):
+    """Cross-entropy of a classifier on sigmoid codes.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        outputs: dict with `code`, float `[n, bits]` in -1..1, and `logits`,
+            float `[n, num_classes]`.
+
+    Returns:
+        float32 `[n]`: softmax cross-entropy for int labels, the mean binary
+        one over labels for multi-hot rows.
+    """
+    logits = ops.cast(outputs["logits"], "float32")
+    if len(labels.shape) == 2 and labels.shape[-1] == logits.shape[-1]:
+        labels = ops.cast(labels, "float32")
+        return ops.mean(terms.nll(logits, labels), axis=1)
+    return terms.cross_entropy(labels, logits)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DLBHCLoss(terms.CodeLoss):
+    """The loss of DLBHC on `{"code", "logits"}`.
+
+    Args:
+        bits: int, code length.
+        name: str.
+        **kwargs: see `terms.CodeLoss`.
+
+    Reference: Lin et al. 2015, section 3.2.
+    """
+
+    function = staticmethod(dlbhc)
+
+    def __init__(self, bits, name="dlbhc", **kwargs):
+        super().__init__(bits, {}, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DLBHC(HashModel):
+    """Codes from a classifier's sigmoids, one or several labels an image.
+
+    Args:
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+        **kwargs: see `HashModel`.
+
+    Reference: Lin et al., CVPR workshops 2015.
+    """
+
+    loss_class = DLBHCLoss
+
+    def __init__(self, bits, num_classes, **kwargs):
+        super().__init__(bits, num_classes, **kwargs)
+        self.head = heads.Classified(bits, num_classes, "half_tanh")
+        self.finish()

@@ -1,0 +1,149 @@
+"""DMSSPH: deep multilevel semantic similarity preserving hashing.
+
+A reconstruction: only the abstract of the paper was at hand. Pairs are pulled
+to a distance that follows from how many labels they share (the Jaccard
+coefficient), directly rather than by triplets, which serves short codes.
+
+    D_ij = ||u_i - u_j||^2,  m = 2 bits,  J_ij = Jaccard coefficient
+    loss = mean_ij 1/2 [max(0, m - D) if J = 0, else |D - (1 - J) kappa m / 2|]
+           + alpha mean_ik ||u_ik| - 1|
+
+When to use: several labels an image, short codes, and the degree of similarity
+matters.
+Cost: one product of codes and one of labels a step, O(n^2 (bits + classes)).
+Other code: none is published. The pull and the push of the second case are the
+two hinges of the reconstruction with equal margins, which make an absolute
+value.
+Reference: Wu et al., "Deep Multilevel Semantic Similarity Preserving Hashing",
+ICMR 2017 (abstract).
+"""
+
+import keras
+from keras import ops
+
+from keras_hash import similarity
+from keras_hash.methods import heads
+from keras_hash.methods import terms
+from keras_hash.methods.base import HashModel
+
+_LEVELS = ("jaccard", "shared")
+
+
+def dmssph(
+    labels,
+    codes,
+    ref_labels=None,
+    ref_codes=None,
+    level="jaccard",
+    kappa=1.0,
+    quantization=0.01,
+):
+    """Pairs at the distance of their similarity level.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        codes: float `[n, bits]`, any real numbers.
+        ref_labels: labels of the other side of the pairs; the batch by default.
+        ref_codes: float `[m, bits]`, its codes.
+        level: `"jaccard"`, or `"shared"`: the number of shared labels over the
+            largest one among the pairs.
+        kappa: float, how far apart barely similar codes may be: `kappa * bits`
+            in squared distance, where dissimilar ones have `2 * bits`.
+        quantization: float, weight of the distance from the signs.
+
+    Returns:
+        float32 `[n]`.
+    """
+    codes, ref_labels, ref_codes, other = terms.sides(
+        labels, codes, ref_labels, ref_codes
+    )
+    if level == "jaccard":
+        level = similarity.pairs(labels, ref_labels, similarity.jaccard)
+    else:
+        level = similarity.pairs(labels, ref_labels, similarity.shared_count)
+        level = level / ops.maximum(ops.max(level * other), 1)
+        level = ops.minimum(level, 1)
+    margin = 2 * codes.shape[-1]
+    distance = terms.squared_distances(codes, ref_codes)
+    near = ops.absolute(distance - (1 - level) * kappa * margin / 2)
+    far = ops.relu(margin - distance)
+    values = ops.where(level > 0, near, far) / 2
+    pairs = terms.weighted_mean(values, other)
+    return pairs + quantization * terms.to_sign(codes, 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DMSSPHLoss(terms.PairLoss):
+    """The loss of DMSSPH (reconstructed) on real codes.
+
+    Args:
+        bits: int, code length.
+        level: `"jaccard"` or `"shared"`, see `dmssph`.
+        kappa: float, see `dmssph`.
+        quantization: float, weight of the distance from the signs.
+        name: str.
+        **kwargs: see `terms.CodeLoss`.
+
+    Raises:
+        ValueError: `level` is something else.
+
+    Reference: Wu et al. 2017, abstract.
+    """
+
+    function = staticmethod(dmssph)
+
+    def __init__(
+        self,
+        bits,
+        level="jaccard",
+        kappa=1.0,
+        quantization=0.01,
+        name="dmssph",
+        **kwargs,
+    ):
+        if level not in _LEVELS:
+            raise ValueError(
+                f"`level` should be one of {_LEVELS}. Received: level={level!r}"
+            )
+        settings = {
+            "level": level,
+            "kappa": kappa,
+            "quantization": quantization,
+        }
+        super().__init__(bits, settings, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DMSSPH(HashModel):
+    """Deep multilevel semantic similarity preserving hashing (reconstructed).
+
+    Args:
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+        level: see `losses.DMSSPH`.
+        kappa: float, see `losses.DMSSPH`.
+        quantization: float, see `losses.DMSSPH`.
+        **kwargs: see `HashModel`.
+
+    Reference: Wu et al., ICMR 2017.
+    """
+
+    loss_class = DMSSPHLoss
+
+    def __init__(
+        self,
+        bits,
+        num_classes,
+        level="jaccard",
+        kappa=1.0,
+        quantization=0.01,
+        **kwargs,
+    ):
+        super().__init__(bits, num_classes, **kwargs)
+        self.settings = {
+            "level": level,
+            "kappa": kappa,
+            "quantization": quantization,
+        }
+        self.head = heads.dense(bits)
+        self.finish()

@@ -1,0 +1,107 @@
+"""DSH: deep supervised hashing.
+
+A contrastive loss: similar codes are drawn together, dissimilar ones pushed
+apart until they differ by a margin, and every real number is drawn to -1 or 1.
+
+    D_ij = ||u_i - u_j||^2,  m = 2 bits
+    loss = mean_ij [s D / 2 + (1 - s) max(0, m - D) / 2]
+           + alpha mean_i sum_k ||u_ik| - 1|
+
+When to use: small networks trained from scratch; no saturating activation.
+Cost: one product of codes a step, O(n^2 bits).
+Other code: the margin must follow the code length, a trap that users of the
+authors' code report; here it does by default.
+Reference: Liu et al., "Deep Supervised Hashing for Fast Image Retrieval", CVPR
+2016.
+"""
+
+import keras
+from keras import ops
+
+from keras_hash import similarity
+from keras_hash.methods import heads
+from keras_hash.methods import terms
+from keras_hash.methods.base import HashModel
+
+
+def dsh(
+    labels,
+    codes,
+    ref_labels=None,
+    ref_codes=None,
+    margin=None,
+    quantization=0.01,
+):
+    """Contrastive loss of pairs, and distance of codes from their signs.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        codes: float `[n, bits]`, any real numbers.
+        ref_labels: labels of the other side of the pairs; the batch by default.
+        ref_codes: float `[m, bits]`, its codes.
+        margin: float, squared distance at which dissimilar codes are left
+            alone; `2 * bits` by default.
+        quantization: float, weight of the second term (a sum over bits).
+
+    Returns:
+        float32 `[n]`.
+    """
+    codes, ref_labels, ref_codes, other = terms.sides(
+        labels, codes, ref_labels, ref_codes
+    )
+    bits = codes.shape[-1]
+    margin = 2 * bits if margin is None else margin
+    similar = similarity.pairs(labels, ref_labels)
+    distance = terms.squared_distances(codes, ref_codes)
+    apart = ops.relu(margin - distance)
+    values = (similar * distance + (1 - similar) * apart) / 2
+    pairs = terms.weighted_mean(values, other)
+    return pairs + quantization * bits * terms.to_sign(codes, 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DSHLoss(terms.PairLoss):
+    """The loss of DSH on real codes.
+
+    Args:
+        bits: int, code length.
+        margin: float, squared distance; `None` for `2 * bits`.
+        quantization: float, weight of the distance from the signs.
+        name: str.
+        **kwargs: see `terms.CodeLoss`.
+
+    Reference: Liu et al. 2016, Eq. 4.
+    """
+
+    function = staticmethod(dsh)
+
+    def __init__(
+        self, bits, margin=None, quantization=0.01, name="dsh", **kwargs
+    ):
+        settings = {"margin": margin, "quantization": quantization}
+        super().__init__(bits, settings, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DSH(HashModel):
+    """Deep supervised hashing, with one or several labels an image.
+
+    Args:
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+        margin: float, see `losses.DSH`.
+        quantization: float, see `losses.DSH`.
+        **kwargs: see `HashModel`.
+
+    Reference: Liu et al., CVPR 2016.
+    """
+
+    loss_class = DSHLoss
+
+    def __init__(
+        self, bits, num_classes, margin=None, quantization=0.01, **kwargs
+    ):
+        super().__init__(bits, num_classes, **kwargs)
+        self.settings = {"margin": margin, "quantization": quantization}
+        self.head = heads.dense(bits)
+        self.finish()

@@ -1,0 +1,156 @@
+"""DSRH: deep semantic ranking hashing.
+
+Images of a list should be ranked by how many labels they share with a query:
+every pair of the list in the wrong order, or within a margin, costs what the
+swap would cost in NDCG. Both fully connected layers feed the hash layer.
+
+    d = (bits - <u, u'>) / 2,  Z = ideal DCG of the list
+    loss = mean_(q,a,b: r_a > r_b) (2^r_a - 2^r_b) / Z
+               max(0, 5 + d(q,a) - d(q,b)) + alpha / 2 ||mean_q u_q||^2
+
+When to use: several labels an image, ranked by the number of shared ones.
+Cost: n^3 triplets a step with the whole batch as list (`list_size=None`);
+n * list_size^2 with short lists, see `keras_hash.data.list_order`.
+Other code: the authors' draws lists of three (most, fewer and no shared
+labels), `list_size=3` here, sums over triplets with alpha = 1, and multiplies
+the balance by the weights too; here alpha is 1 / n on a mean.
+Reference: Zhao et al., "Deep Semantic Ranking Based Hashing for Multi-Label
+Image Retrieval", CVPR 2015; constants from the authors' code.
+"""
+
+import keras
+from keras import ops
+
+from keras_hash import similarity
+from keras_hash.methods import heads
+from keras_hash.methods import terms
+from keras_hash.methods import triplets
+from keras_hash.methods.base import HashModel
+
+
+def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
+    """Ranking loss weighted by NDCG, and balance of the bits.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        codes: float `[n, bits]` in -1..1.
+        margin: float, in bits.
+        balance: float, weight of the squared mean code; `1 / n` by default.
+        list_size: int: rows come in groups of `1 + list_size`, a query and its
+            list. `None`: every row is a query, all others are its list.
+
+    Returns:
+        float32 `[n]`, in list mode `[n / (1 + list_size)]`.
+    """
+    codes = ops.cast(codes, "float32")
+    count = ops.shape(codes)[0]
+    distance = triplets.distances(codes, codes)
+    shared = similarity.pairs(labels, labels, similarity.shared_count)
+    listed = 1 - ops.eye(count, dtype="float32")
+    queries = codes
+    if list_size is not None:
+        # Query i is row i * step; its list the rows up to the next query.
+        step = 1 + list_size
+        first = ops.arange(0, count, step)
+        place = first[:, None] + ops.arange(1, step)[None, :]
+        distance, shared = (
+            ops.take_along_axis(ops.take(x, first, axis=0), place, axis=1)
+            for x in (distance, shared)
+        )
+        listed = ops.ones_like(shared)
+        queries = ops.take(codes, first, axis=0)
+    gain = (2**shared - 1) * listed
+    ranks = ops.arange(2, ops.shape(gain)[1] + 2, dtype="float32")
+    ideal = ops.sum(-ops.sort(-gain, axis=1) / ops.log(ranks), axis=1)
+    gain = gain / ops.where(ideal > 0, ideal, 1.0)[:, None]
+    better = ops.cast(shared[:, :, None] > shared[:, None, :], "float32")
+    valid = better * listed[:, :, None] * listed[:, None, :]
+    weight = gain[:, :, None] - gain[:, None, :]
+    hinge = ops.relu(margin + distance[:, :, None] - distance[:, None, :])
+    rows = terms.weighted_mean(weight * hinge, valid)
+    if balance is None:
+        balance = 1 / ops.cast(count, "float32")
+    mean = ops.mean(queries, axis=0)
+    return rows + balance / 2 * ops.sum(ops.square(mean))
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DSRHLoss(terms.CodeLoss):
+    """The loss of DSRH on codes in -1..1.
+
+    Args:
+        bits: int, code length.
+        margin: float, in bits.
+        balance: float, weight of the squared mean code; `None` for one over
+            the batch size.
+        list_size: int, or `None` for the whole batch, see `dsrh`.
+        name: str.
+        **kwargs: see `terms.CodeLoss`.
+
+    Reference: Zhao et al. 2015, Eq. 6 to 9.
+    """
+
+    function = staticmethod(dsrh)
+
+    def __init__(
+        self,
+        bits,
+        margin=5.0,
+        balance=None,
+        list_size=None,
+        name="dsrh",
+        **kwargs,
+    ):
+        settings = {
+            "margin": margin,
+            "balance": balance,
+            "list_size": list_size,
+        }
+        super().__init__(bits, settings, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class DSRH(HashModel):
+    """Deep semantic ranking hashing, for several labels an image.
+
+    Args:
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+        margin: float, see `losses.DSRH`.
+        balance: float, see `losses.DSRH`.
+        list_size: int, see `losses.DSRH`.
+        units: int, width of both fully connected layers. The paper has the
+            4,096 of AlexNet.
+        dropout: float in [0, 1), after each.
+        **kwargs: see `HashModel`.
+
+    Reference: Zhao et al., CVPR 2015.
+    """
+
+    loss_class = DSRHLoss
+
+    def __init__(
+        self,
+        bits,
+        num_classes,
+        margin=5.0,
+        balance=None,
+        list_size=None,
+        units=512,
+        dropout=0.5,
+        **kwargs,
+    ):
+        super().__init__(bits, num_classes, **kwargs)
+        self.settings = {
+            "margin": margin,
+            "balance": balance,
+            "list_size": list_size,
+            "units": units,
+            "dropout": dropout,
+        }
+        self.head = heads.TwoLayers(bits, units, dropout)
+        self.finish()
+
+    def default_loss(self):
+        kept = ("margin", "balance", "list_size")
+        return DSRHLoss(self.bits, **{k: self.settings[k] for k in kept})

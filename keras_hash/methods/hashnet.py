@@ -1,0 +1,126 @@
+"""HashNet: deep hashing by continuation.
+
+Codes are `tanh(beta a)` with a beta that grows while training, so that the
+limit is the sign itself and no quantisation term is needed. Pairs are weighted
+against the imbalance of few similar and many dissimilar ones.
+
+    t_ij = (10 / bits) <z_i, z_j>
+    loss = sum_ij w_ij [log(1 + e^t_ij) - s_ij t_ij] / sum_ij w_ij
+    w_ij = c_ij |S| / |S1| for similar pairs, c_ij |S| / |S0| for dissimilar
+
+When to use: similar pairs are rare (many classes, many labels).
+Cost: one product of codes and one of labels a step, O(n^2 (bits + classes)).
+Other code: the authors' multiplies positives by a constant for each dataset
+(100, 5, 1) and its gradient by the squared cosine of the labels
+(`weights="cosine"`); the paper's Jaccard form is the default. Images are not
+paired with themselves.
+Reference: Cao et al., "HashNet: Deep Learning to Hash by Continuation", ICCV
+2017.
+"""
+
+import keras
+from keras import ops
+
+from keras_hash import similarity
+from keras_hash.methods import heads
+from keras_hash.methods import terms
+from keras_hash.methods.base import HashModel
+
+_WEIGHTS = ("jaccard", "cosine", None)
+
+
+def hashnet(
+    labels,
+    codes,
+    ref_labels=None,
+    ref_codes=None,
+    scale=None,
+    weights="jaccard",
+):
+    """Weighted likelihood of pairs.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        codes: float `[n, bits]` in -1..1.
+        ref_labels: labels of the other side of the pairs; the batch by default.
+        ref_codes: float `[m, bits]`, its codes.
+        scale: float, of the inner product; `10 / bits` by default.
+        weights: what similar pairs are weighted by: `"jaccard"` (dissimilar
+            ones by 1), `"cosine"`, squared (dissimilar ones by 1/4), or `None`
+            for the class balance alone.
+
+    Returns:
+        float32 `[n]`.
+    """
+    codes, ref_labels, ref_codes, other = terms.sides(
+        labels, codes, ref_labels, ref_codes
+    )
+    similar = similarity.pairs(labels, ref_labels)
+    scale = 10 / codes.shape[-1] if scale is None else scale
+    product = scale * codes @ ops.transpose(ref_codes)
+    positive, negative = similar * other, (1 - similar) * other
+    total = ops.sum(other)
+    weight = positive * total / ops.maximum(ops.sum(positive), 1)
+    contrast = negative * total / ops.maximum(ops.sum(negative), 1)
+    if weights == "jaccard":
+        weight *= similarity.pairs(labels, ref_labels, similarity.jaccard)
+    if weights == "cosine":
+        cosine = similarity.pairs(labels, ref_labels, similarity.cosine)
+        weight, contrast = weight * ops.square(cosine), contrast / 4
+    return terms.weighted_mean(terms.nll(product, similar), weight + contrast)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class HashNetLoss(terms.PairLoss):
+    """The loss of HashNet on codes in -1..1.
+
+    Args:
+        bits: int, code length.
+        scale: float, of the inner product; `None` for `10 / bits`.
+        weights: `"jaccard"`, `"cosine"` or `None`, see `hashnet`.
+        name: str.
+        **kwargs: see `terms.CodeLoss`.
+
+    Raises:
+        ValueError: `weights` is something else.
+
+    Reference: Cao et al. 2017, Eq. 3 and 4.
+    """
+
+    function = staticmethod(hashnet)
+
+    def __init__(
+        self, bits, scale=None, weights="jaccard", name="hashnet", **kwargs
+    ):
+        if weights not in _WEIGHTS:
+            raise ValueError(
+                f"`weights` should be one of {_WEIGHTS}. "
+                f"Received: weights={weights!r}"
+            )
+        settings = {"scale": scale, "weights": weights}
+        super().__init__(bits, settings, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class HashNet(HashModel):
+    """Deep hashing by continuation, with one or several labels an image.
+
+    Args:
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+        scale: float, see `losses.HashNet`.
+        weights: see `losses.HashNet`.
+        **kwargs: see `HashModel`.
+
+    Reference: Cao et al., ICCV 2017.
+    """
+
+    loss_class = HashNetLoss
+
+    def __init__(
+        self, bits, num_classes, scale=None, weights="jaccard", **kwargs
+    ):
+        super().__init__(bits, num_classes, **kwargs)
+        self.settings = {"scale": scale, "weights": weights}
+        self.head = heads.Continuation(bits)
+        self.finish()

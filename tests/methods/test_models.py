@@ -1,0 +1,377 @@
+"""Every method as a Keras model: training, saving, and what they share."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_hash
+from keras_hash import codebooks
+from keras_hash import export
+from keras_hash import zoo
+from keras_hash.methods import bank
+from keras_hash.methods import registry
+
+CLASSES = 5
+METHODS = sorted(n for n, (model, _) in registry().items() if model.supervised)
+SINGLE_ONLY = {"dshc"}
+MULTI_ONLY = {"dshcmultilabel"}
+TRAINED = [
+    name for name in METHODS if not hasattr(registry()[name][0], "solve")
+]
+BANKED = [
+    name
+    for name in TRAINED
+    if getattr(registry()[name][1], "takes_bank", False)
+]
+
+
+def settings(name, **given):
+    bits = {"dshc": 15, "dshcmultilabel": None}.get(name, 12)
+    given = {"bits": bits, "num_classes": CLASSES, **given}
+    return {k: v for k, v in given.items() if v is not None}
+
+
+def make(name, **given):
+    keras.utils.set_random_seed(0)
+    given = {"backbone": "features", "input_shape": (8,), **given}
+    return registry()[name][0](**settings(name, **given))
+
+
+def labelled(kind, count=24, seed=0):
+    """Features that show their labels, and the labels."""
+    random = np.random.RandomState(seed)
+    if kind == "single":
+        labels = random.randint(0, CLASSES, count)
+        hot = np.eye(CLASSES)[labels]
+    else:
+        hot = labels = (random.rand(count, CLASSES) < 0.4).astype("uint8")
+    features = hot @ random.randn(CLASSES, 8) + 0.1 * random.randn(count, 8)
+    return features.astype("float32"), labels
+
+
+def kinds(name):
+    if name in SINGLE_ONLY:
+        return ["single"]
+    return ["multi"] if name in MULTI_ONLY else ["single", "multi"]
+
+
+@pytest.mark.parametrize(
+    "name, kind", [(n, k) for n in TRAINED for k in kinds(n)]
+)
+def test_one_step_and_saving(name, kind, tmp_path):
+    features, labels = labelled(kind)
+    model = make(name)
+    before = [np.array(v) for v in model.trainable_variables]
+    model.compile(keras.optimizers.Adam(1e-2))
+    history = model.fit(features, labels, batch_size=12, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    for old, variable in zip(before, model.trainable_variables):
+        assert (np.array(variable) != old).any(), variable.path
+    real = model.real_codes(features)
+    assert real.shape == (24, model.bits) and real.dtype == "float32"
+    expected = keras_hash.codes.pack(real)
+    np.testing.assert_array_equal(model.encode(features), expected)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.encode(features), expected)
+    assert again.get_config() == model.get_config()
+    fresh = type(model).from_config(model.get_config())
+    assert [v.shape for v in fresh.variables] == [
+        v.shape for v in model.variables
+    ]
+    # The loss that is saved with the model is the same one.
+    np.testing.assert_allclose(
+        again.evaluate(features, labels, verbose=0),
+        model.evaluate(features, labels, verbose=0),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_lowers_the_loss(name):
+    kind = kinds(name)[0]
+    features, labels = labelled(kind, 60)
+    model = make(name)
+    model.compile(keras.optimizers.Adam(1e-2))
+    first = model.evaluate(features, labels, batch_size=60, verbose=0)[0]
+    model.fit(features, labels, batch_size=30, epochs=20, verbose=0)
+    last = model.evaluate(features, labels, batch_size=60, verbose=0)[0]
+    assert last < first - 0.05 * abs(first)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_step_compiled_by_xla(name):
+    features, labels = labelled(kinds(name)[0])
+    model = make(name)
+    model.compile("sgd", jit_compile=True)
+    history = model.fit(features, labels, batch_size=12, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_wrong_label_kinds_are_refused():
+    for name, kind, message in [
+        ("dshc", "multi", "DSHCMultiLabel"),
+        ("dshcmultilabel", "single", "multi-hot"),
+    ]:
+        features, labels = labelled(kind)
+        model = make(name)
+        model.compile("sgd")
+        with pytest.raises(ValueError, match=message):
+            model.fit(features, labels, verbose=0)
+
+
+# The memory bank
+
+
+@pytest.mark.parametrize("name", BANKED)
+def test_the_bank_follows_the_codes(name):
+    features, labels = labelled("multi")
+    model = make(name, bank_size=24)
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(features, labels, batch_size=8, verbose=0)
+    np.testing.assert_array_equal(np.array(model.bank.labels), labels)
+    np.testing.assert_allclose(
+        np.array(model.bank.codes), model.real_codes(features), atol=1e-5
+    )
+    assert np.array(model.bank.seen).all()
+
+
+def test_the_bank_is_what_a_batch_is_compared_with():
+    features, labels = labelled("single")
+    model = make("dpsh", bank_size=24)
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(features, labels, batch_size=8, verbose=0)
+    real = model.real_codes(features)
+    history = model.fit(
+        features, labels, batch_size=24, verbose=0, shuffle=False
+    )
+    loss = keras_hash.losses.DPSH(12)
+    expected = loss(labels, real, ref_labels=labels, ref_codes=real)
+    assert history.history["loss"][0] == pytest.approx(float(expected), 1e-5)
+
+
+def test_unseen_rows_of_the_bank_stand_for_the_batch():
+    store = bank.MemoryBank(7, 2, 3)
+    codes = np.array([[1.0, -1.0], [0.5, 0.25]], "float32")
+    refs = store.update(np.array([5, 1]), np.array([2, 0]), codes)
+    expected = codes[[0, 1, 0, 1, 0, 0, 0]]
+    np.testing.assert_array_equal(refs["ref_codes"], expected)
+    shown = np.argmax(refs["ref_labels"], axis=1)
+    np.testing.assert_array_equal(shown, [2, 0, 2, 0, 2, 2, 2])
+
+
+def test_the_bank_needs_the_index_and_a_loss_of_pairs():
+    features, labels = labelled("single")
+    model = make("dpsh", bank_size=24)
+    model.compile("sgd")
+    dataset = tf.data.Dataset.from_tensor_slices((features, labels))
+    with pytest.raises(ValueError, match="index of every sample"):
+        model.fit(dataset.batch(8), verbose=0)
+    for name in ("csq", "dtsh", "dshc"):
+        with pytest.raises(ValueError, match="memory bank"):
+            make(name, bank_size=24)
+    with pytest.raises(ValueError, match="bank_size=0"):
+        make("dpsh", bank_size=0)
+
+
+def test_the_bank_stays_out_of_the_encoder(tmp_path, monkeypatch):
+    images = np.random.RandomState(0).randint(0, 256, (9, 32, 32, 3), "uint8")
+    keras.utils.set_random_seed(0)
+    model = keras_hash.models.DPSH(bits=12, num_classes=3, bank_size=9)
+    model.compile("sgd")
+    model.fit(images, np.arange(9) % 3, verbose=0)
+    kept = {v.path for v in model.encoder_variables}
+    assert {v.path for v in model.variables} - kept == {
+        v.path for v in model.bank.variables
+    }
+    card = zoo.write(model, tmp_path / "dpsh_bank_12", {})
+    assert "bank_size" not in card["model"]["config"]
+    assert card["parameters"] == sum(
+        np.prod(v.shape) for v in model.encoder_variables
+    )
+    loaded = keras_hash.load(tmp_path / "dpsh_bank_12")
+    assert loaded.bank is None
+    assert loaded.encode(images).shape == (9, 2)
+
+
+# Learning rates
+
+
+def plain(path):
+    """The path of a variable without the number in the model's name."""
+    return path.split("/", 1)[1] if path.startswith("dpsh") else path
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_backbone_learns_at_its_own_rate(optimizer, tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, (8, 32, 32, 3), "uint8")
+    labels = np.arange(8) % 3
+    moved = {}
+    for rate in (1.0, 0.1, 0.0):
+        keras.utils.set_random_seed(0)
+        model = keras_hash.models.DPSH(bits=12, num_classes=3)
+        before = [np.array(v) for v in model.trainable_variables]
+        model.compile(
+            keras.optimizers.get(
+                {"class_name": optimizer, "config": {"learning_rate": 1e-2}}
+            ),
+            backbone_rate=rate,
+        )
+        model.fit(images, labels, verbose=0)
+        moved[rate] = {
+            plain(v.path): np.abs(np.array(v) - old).max()
+            for v, old in zip(model.trainable_variables, before)
+        }
+    slow = {plain(v.path) for v in model.backbone.trainable_variables}
+    assert slow and set(moved[1.0]) - slow
+    for path, full in moved[1.0].items():
+        share = 0.1 if path in slow else 1.0
+        assert moved[0.1][path] == pytest.approx(share * full, rel=0.02)
+        assert (moved[0.0][path] == 0) == (path in slow)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.get_compile_config()["backbone_rate"] == 0.0
+    kept = np.array(again.backbone.trainable_variables[0])
+    again.fit(images, labels, verbose=0)
+    after = np.array(again.backbone.trainable_variables[0])
+    np.testing.assert_array_equal(after, kept)
+    with pytest.raises(ValueError, match="backbone_rate=-1"):
+        model.compile("sgd", backbone_rate=-1)
+
+
+# Heads
+
+
+def test_continuation_sharpens_with_the_steps():
+    features, labels = labelled("single")
+    model = make("hashnet")
+    model.head.period = 2
+    model.compile(keras.optimizers.SGD(0.0))
+    real = [model.real_codes(features)]
+    for _ in range(2):
+        model.fit(features, labels, batch_size=8, epochs=50, verbose=0)
+        model._graph = None
+        real.append(model.real_codes(features))
+    assert int(model.head.step) == 300
+    plain = np.arctanh(real[0].astype("float64"))
+    for step, found in ((150, real[1]), (300, real[2])):
+        beta = np.sqrt(1 + 0.005 * step)
+        np.testing.assert_allclose(found, np.tanh(beta * plain), atol=1e-4)
+
+
+def test_greedy_hash_classifies_signs_and_passes_their_gradient():
+    model = make("greedyhash")
+    features, _ = labelled("single")
+    inputs = tf.constant(features)
+    with tf.GradientTape() as tape:
+        outputs = model(inputs)
+        value = tf.reduce_sum(outputs["logits"])
+    gradient = tape.gradient(value, model.head.hash.kernel.value)
+    signs = np.where(outputs["code"].numpy() >= 0, 1.0, -1.0)
+    kernel = np.array(model.head.classifier.kernel)
+    np.testing.assert_allclose(outputs["logits"], signs @ kernel, atol=1e-5)
+    expected = features.sum(0)[:, None] * kernel.sum(1)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_divide_and_encode_flattens():
+    features = 9 * labelled("single")[0]
+    linear = make("ninh", epsilon=0.5).real_codes(features)
+    flat = make("ninh", epsilon=0.1).real_codes(features)
+    inside = np.abs(linear) <= 0.2
+    assert inside.any() and (~inside).any()
+    expected = np.where(inside, linear, np.where(linear >= 0, 1, -1))
+    np.testing.assert_allclose(flat, expected, atol=1e-6)
+
+
+def test_dsrh_feeds_both_layers():
+    model = make("dsrh", units=6)
+    features, _ = labelled("single")
+    head = model.head
+    first = np.maximum(
+        features @ np.array(head.first.kernel) + np.array(head.first.bias), 0
+    )
+    second = np.maximum(
+        first @ np.array(head.second.kernel) + np.array(head.second.bias), 0
+    )
+    real = first @ np.array(head.from_first.kernel) + second @ np.array(
+        head.from_second.kernel
+    )
+    real += np.array(head.from_first.bias)
+    # Twice the paper's sigmoid, less 1.
+    expected = 2 / (1 + np.exp(-real)) - 1
+    np.testing.assert_allclose(model.real_codes(features), expected, atol=1e-5)
+
+
+# Target codes
+
+
+def test_target_codes_are_weights_and_follow_the_seed():
+    for name in ("csq", "dpn", "orthohash"):
+        books = [
+            np.array(make(name, seed=seed).codebook.codes) for seed in (0, 0, 1)
+        ]
+        np.testing.assert_array_equal(books[0], books[1])
+        assert (books[0] != books[2]).any()
+    own = np.where(np.random.RandomState(0).rand(CLASSES, 12) < 0.5, -1, 1)
+    model = make("csq", codebook=own)
+    np.testing.assert_array_equal(np.array(model.codebook.codes), own)
+    again = type(model).from_config(model.get_config())
+    np.testing.assert_array_equal(np.array(again.codebook.codes), own)
+
+
+def test_hadamard_centres():
+    for bits, classes in ((16, 10), (16, 32), (64, 100)):
+        book = codebooks.hadamard(bits, classes).astype(int)
+        distances = (bits - book @ book.T) // 2
+        others = distances[~np.eye(classes, dtype=bool)]
+        assert set(np.unique(others)) <= {bits // 2, bits}
+    beyond = codebooks.hadamard(48, 260).astype(int)
+    assert (beyond.sum(axis=1) == 0).all()
+    distances = (48 - beyond @ beyond.T) // 2
+    assert distances[~np.eye(260, dtype=bool)].min() >= 12
+
+
+def test_max_min_centres_are_farther_than_random_ones():
+    def smallest(book):
+        products = book.astype(int) @ book.T.astype(int)
+        distances = (book.shape[1] - products) // 2
+        return distances[~np.eye(len(book), dtype=bool)].min()
+
+    far = codebooks.max_min(32, 10)
+    assert smallest(far) >= 14 > smallest(codebooks.random_codes(32, 10))
+    with pytest.raises(ValueError, match="not enough codes"):
+        codebooks.random_codes(3, 9)
+    assert len(np.unique(codebooks.random_codes(3, 8), axis=0)) == 8
+
+
+def test_majority_vote_by_loops(rng):
+    centres = np.where(rng.rand(6, 7) < 0.5, -1.0, 1.0).astype("float32")
+    tie = np.where(rng.rand(7) < 0.5, -1.0, 1.0).astype("float32")
+    labels = (rng.rand(40, 6) < 0.4).astype("float32")
+    found = np.array(codebooks.majority(labels, centres, tie))
+    for row, target in zip(labels, found):
+        for k in range(7):
+            votes = sum(centres[c, k] for c in range(6) if row[c])
+            wanted = tie[k] if votes == 0 else np.sign(votes)
+            assert target[k] == wanted
+
+
+# Feature inputs
+
+
+def test_features_in_place_of_images():
+    features, _ = labelled("single")
+    model = make("dpsh")
+    expected = model.encode(features)
+    dataset = tf.data.Dataset.from_tensor_slices(features)
+    for given in (dataset, dataset.batch(7), features.tolist()):
+        np.testing.assert_array_equal(model.encode(given), expected)
+    np.testing.assert_array_equal(model.encode(features[0]), expected[:1])
+    with pytest.raises(ValueError, match=r"features \[n, 8\]"):
+        model.encode(np.zeros((3, 9)))
+    with pytest.raises(ValueError, match="Models of images"):
+        export.encoder_module(model)
+    with pytest.raises(ValueError, match=r"\(d,\) for backbone='features'"):
+        make("dpsh", input_shape=(8, 8, 3))
