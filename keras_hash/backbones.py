@@ -270,6 +270,8 @@ def build(backbone, input_shape, weights=None):
         ValueError: the name is unknown, `input_shape` does not suit it, or
             `weights` is given for a backbone that has none.
     """
+    if isinstance(backbone, keras.Model):
+        return backbone
     wanted = 1 if str(backbone) == "features" else 3
     if len(input_shape) != wanted or (wanted == 3 and input_shape[-1] != 3):
         raise ValueError(
@@ -277,8 +279,6 @@ def build(backbone, input_shape, weights=None):
             f"backbone='features'. Received: input_shape={input_shape}, "
             f"backbone={backbone!r}"
         )
-    if isinstance(backbone, keras.Model):
-        return backbone
     if backbone in _OWN:
         if weights is not None:
             raise ValueError(

@@ -7,6 +7,9 @@ from keras_hash.data import multidigits
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.pipeline import FlipAndShift
 from keras_hash.data.pipeline import batches
+from keras_hash.data.samplers import ClassSampler
+from keras_hash.data.samplers import ListSampler
+from keras_hash.data.samplers import SampledBatches
 
 _LOADERS = {
     "cifar10": cifar10.load,
@@ -15,7 +18,15 @@ _LOADERS = {
     "multidigits": multidigits.load,
 }
 
-__all__ = ["Benchmark", "FlipAndShift", "batches", "load"]
+__all__ = [
+    "Benchmark",
+    "ClassSampler",
+    "FlipAndShift",
+    "ListSampler",
+    "SampledBatches",
+    "batches",
+    "load",
+]
 
 
 def load(name, protocol="official", validation=0.0, seed=0):

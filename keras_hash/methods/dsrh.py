@@ -10,7 +10,7 @@ swap would cost in NDCG. Both fully connected layers feed the hash layer.
 
 When to use: several labels an image, ranked by the number of shared ones.
 Cost: n^3 triplets a step with the whole batch as list (`list_size=None`);
-n * list_size^2 with short lists, see `keras_hash.data.list_order`.
+n * list_size^2 with short lists, see `keras_hash.data.ListSampler`.
 Other code: the authors' draws lists of three (most, fewer and no shared
 labels), `list_size=3` here, sums over triplets with alpha = 1, and multiplies
 the balance by the weights too; here alpha is 1 / n on a mean.

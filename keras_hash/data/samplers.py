@@ -1,0 +1,180 @@
+"""Batches drawn for methods that compare images: by class, or as lists.
+
+A sampler maps an epoch and a step to the positions of a batch, from a seed: any
+order of calls, on any number of workers, gives the same batches.
+"""
+
+import keras
+import numpy as np
+
+
+class ClassSampler:
+    """Batches of `classes` classes with `images` images each.
+
+    Every batch then holds similar and dissimilar pairs, however many classes
+    there are. With several labels an image, a class is all images that carry
+    its label.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        classes: int, classes in a batch.
+        images: int, images of each. A class with fewer repeats some.
+        seed: int.
+
+    Raises:
+        ValueError: there are fewer classes than asked for.
+    """
+
+    def __init__(self, labels, classes=8, images=16, seed=0):
+        labels = np.asarray(labels)
+        if labels.ndim == 1:
+            known = [labels == c for c in np.unique(labels)]
+        else:
+            known = [column > 0 for column in labels.T]
+        self.members = [np.flatnonzero(m) for m in known if m.any()]
+        self.classes, self.images, self.seed = classes, images, seed
+        self.size = len(labels)
+        if not 1 <= classes <= len(self.members):
+            raise ValueError(
+                f"`classes` should be between 1 and {len(self.members)}, the "
+                f"number of classes with images. Received: classes={classes}"
+            )
+
+    def __len__(self):
+        return max(1, self.size // (self.classes * self.images))
+
+    def __call__(self, epoch, step):
+        """Positions of a batch.
+
+        Args:
+            epoch: int.
+            step: int.
+
+        Returns:
+            int `[classes * images]`, class by class.
+        """
+        random = np.random.default_rng([self.seed, epoch, step])
+        chosen = random.choice(len(self.members), self.classes, replace=False)
+        rows = []
+        for c in chosen:
+            members = self.members[c]
+            whole, rest = divmod(self.images, len(members))
+            rows += [members] * whole
+            rows.append(random.choice(members, rest, replace=False))
+        return np.concatenate(rows)
+
+
+class ListSampler:
+    """Queries, each followed by a list of images to be ranked.
+
+    For every query one image is drawn in turn from those that share most
+    labels with it, from those that share fewer, and from those that share none;
+    groups without images are passed over. `size=3` are the lists of DSRH.
+
+    Args:
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        size: int, images in a list, at least 2.
+        lists: int, lists in a batch.
+        seed: int.
+
+    Raises:
+        ValueError: `size` is below 2, or there are too few images.
+
+    Reference: Zhao et al., CVPR 2015, and the authors' code.
+    """
+
+    def __init__(self, labels, size=3, lists=32, seed=0):
+        labels = np.asarray(labels)
+        if size < 2 or len(labels) < size + 1:
+            raise ValueError(
+                "`size` should be at least 2 and below the number of images. "
+                f"Received: size={size}, {len(labels)} images"
+            )
+        self.labels = labels.astype("float32") if labels.ndim == 2 else labels
+        self.size, self.lists, self.seed = size, lists, seed
+
+    def __len__(self):
+        return max(1, len(self.labels) // self.lists)
+
+    def __call__(self, epoch, step):
+        """Positions of a batch.
+
+        Args:
+            epoch: int.
+            step: int.
+
+        Returns:
+            int `[lists * (1 + size)]`: a query, its list, the next query ...
+        """
+        count = len(self.labels)
+        order = np.random.default_rng([self.seed, epoch]).permutation(count)
+        places = np.arange(step * self.lists, (step + 1) * self.lists)
+        random = np.random.default_rng([self.seed, epoch, step])
+        rows = [
+            [query, *self._list(query, random)]
+            for query in order[places % count]
+        ]
+        return np.concatenate(rows)
+
+    def _list(self, query, random):
+        labels = self.labels
+        if labels.ndim == 1:
+            shared = (labels == labels[query]).astype("float32")
+        else:
+            shared = labels @ labels[query]
+        # The query is not ranked against itself.
+        shared[query] = -1
+        most = shared.max()
+        groups = [
+            random.permutation(np.flatnonzero(group))
+            for group in (
+                (shared == most) & (most > 0),
+                (shared > 0) & (shared < most),
+                shared == 0,
+            )
+        ]
+        groups = [list(group) for group in groups if len(group)]
+        chosen = []
+        while len(chosen) < self.size:
+            for group in groups:
+                if group and len(chosen) < self.size:
+                    chosen.append(group.pop())
+        return chosen
+
+
+class SampledBatches(keras.utils.PyDataset):
+    """What a sampler draws, ready for `fit` on any backend.
+
+    Args:
+        images: array `[n, h, w, 3]` (or features `[n, d]`).
+        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        sampler: a `ClassSampler` or `ListSampler` over the same labels.
+        augment: optional function from a batch of images and two ints, epoch
+            and step, to a batch of images.
+
+    Example:
+
+    >>> sampler = keras_hash.data.ListSampler(labels, size=3)
+    >>> model = keras_hash.models.DSRH(48, 260, list_size=3)
+    >>> model.compile("adam")
+    >>> model.fit(keras_hash.data.SampledBatches(images, labels, sampler))
+    """
+
+    def __init__(self, images, labels, sampler, augment=None, **kwargs):
+        super().__init__(**kwargs)
+        self.images, self.labels = images, np.asarray(labels)
+        self.sampler, self.augment = sampler, augment
+        self.epoch = 0
+
+    def __len__(self):
+        return len(self.sampler)
+
+    def __getitem__(self, step):
+        index = self.sampler(self.epoch, step)
+        images = self.images[index]
+        if self.augment is not None:
+            images = self.augment(images, self.epoch, step)
+        return images, {"label": self.labels[index], "index": index}
+
+    def on_epoch_end(self):
+        self.epoch += 1
