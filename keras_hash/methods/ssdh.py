@@ -8,8 +8,8 @@ as many ones as zeros.
 
 When to use: as DLBHC, with codes that lose less in the threshold.
 Cost: O(n classes bits) a step.
-Other code: with several labels, the mean binary cross-entropy over labels; the
-paper's form for them is not known for certain.
+Other code: with several labels these share the target of the softmax evenly,
+see DLBHC; the paper's form for them is not known for certain.
 Reference: Yang, Lin and Chen, "Supervised Learning of Semantics-Preserving Hash
 via Deep Convolutional Neural Networks", TPAMI 2017 (arXiv 1507.00101).
 """

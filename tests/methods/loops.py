@@ -545,15 +545,7 @@ def greedyhash(labels, codes, logits, quantization=0.1):
 
 def dlbhc(labels, codes, logits):
     """DLBHC: the loss of the classifier alone."""
-    if are_ints(labels):
-        return softmax_cross_entropy(labels, logits)
-    losses = []
-    for classes, row in zip(label_sets(labels), rows_of(logits)):
-        terms = []
-        for c, z in enumerate(row):
-            terms.append(pair_loss(z, 1 if c in classes else 0))
-        losses.append(mean(terms))
-    return mean(losses)
+    return softmax_cross_entropy(labels, logits)
 
 
 def ssdh(labels, codes, logits):
