@@ -83,7 +83,7 @@ def run(folder="runs/demo", epochs=30):
     batches = keras_hash.data.batches(
         digits.train,
         64,
-        augment=keras_hash.data.FlipAndShift(flip=False, shift=3),
+        augment=keras_hash.data.Augment(shift=3),
         shuffle=True,
     )
     console.print(

@@ -4,8 +4,8 @@ from keras_hash.data import cifar10
 from keras_hash.data import corel5k
 from keras_hash.data import digits
 from keras_hash.data import multidigits
+from keras_hash.data.augment import Augment
 from keras_hash.data.benchmark import Benchmark
-from keras_hash.data.pipeline import FlipAndShift
 from keras_hash.data.pipeline import batches
 from keras_hash.data.samplers import ClassSampler
 from keras_hash.data.samplers import ListSampler
@@ -19,9 +19,9 @@ _LOADERS = {
 }
 
 __all__ = [
+    "Augment",
     "Benchmark",
     "ClassSampler",
-    "FlipAndShift",
     "ListSampler",
     "SampledBatches",
     "batches",

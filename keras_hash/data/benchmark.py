@@ -19,7 +19,10 @@ class Benchmark:
     Attributes:
         name: str, dataset.
         protocol: str, how it is split.
-        images: `uint8 [n, h, w, 3]`, the whole pool.
+        images: `uint8 [n, h, w, 3]`, the whole pool; or a pool that reads
+            images when they are asked for: `len(pool)`, `pool[indices]`, an
+            array, and `pool.dataset(indices)`, a `tf.data.Dataset` of images
+            in that order.
         targets: int `[n]`, or multi-hot `uint8 [n, num_classes]`.
         ids: str `[n]`, the publisher's name of each image.
         parts: dict from part name to int indices into the pool.
@@ -85,7 +88,11 @@ class Benchmark:
     def _dataset(self, part):
         import tensorflow as tf
 
-        return tf.data.Dataset.from_tensor_slices(self.arrays(part))
+        if isinstance(self.images, np.ndarray):
+            return tf.data.Dataset.from_tensor_slices(self.arrays(part))
+        indices = self.parts[part]
+        labels = tf.data.Dataset.from_tensor_slices(self.targets[indices])
+        return tf.data.Dataset.zip(self.images.dataset(indices), labels)
 
     @property
     def train(self):

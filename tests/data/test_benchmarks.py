@@ -208,7 +208,11 @@ def test_batches_keep_image_label_and_index_together():
 def test_epochs_differ_and_runs_repeat():
     def epochs():
         batches = data.batches(
-            numbered(), 5, augment=data.FlipAndShift(), shuffle=True, seed=7
+            numbered(),
+            5,
+            augment=data.Augment(flip=True, shift=2),
+            shuffle=True,
+            seed=7,
         )
         return [collect(batches) for _ in range(2)]
 
@@ -238,7 +242,7 @@ def test_augmentation_only_flips_and_shifts(rng):
     images = rng.randint(0, 256, (40, 8, 8, 3)).astype("uint8")
     for flip in (False, True):
         for shift in (0, 2):
-            augment = data.FlipAndShift(flip=flip, shift=shift)
+            augment = data.Augment(flip=flip, shift=shift)
             got = augment(tf.constant(images), tf.constant([1, 2])).numpy()
             assert got.dtype == np.uint8 and got.shape == images.shape
             padded = np.pad(

@@ -24,7 +24,7 @@ SETTINGS = {
     "augmentation": "mirror images, shifts of 2 pixels",
 }
 
-augment = keras_hash.data.FlipAndShift(flip=True, shift=2)
+augment = keras_hash.data.Augment(flip=True, shift=2)
 
 
 def model(num_classes):

@@ -21,7 +21,7 @@ SETTINGS = {
     "augmentation": "shifts of 3 pixels",
 }
 
-augment = keras_hash.data.FlipAndShift(flip=False, shift=3)
+augment = keras_hash.data.Augment(shift=3)
 
 
 def model(num_classes):

@@ -1,0 +1,143 @@
+"""Training augmentation, a batch at a time."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """Random changes of training images, in this order; none by default.
+
+    Everything is computed for a whole batch at once, from a seed.
+
+    Attributes:
+        crop: float in [0, 1): up to this share of the area of an image is cut
+            off, and the rest enlarged (the sides keep their proportion).
+        shift: int, largest shift in pixels, in all four directions; the edge
+            is filled by reflection.
+        flip: bool, whether to mirror half of the images left to right.
+        colour: float in [0, 1): brightness, contrast and saturation are each
+            multiplied by up to one plus or minus this.
+        cutout: int, side in pixels of a square that is replaced by the mean
+            colour of its image, its centre anywhere in the image (DeVries and
+            Taylor 2017).
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    crop: float = 0.0
+    shift: int = 0
+    flip: bool = False
+    colour: float = 0.0
+    cutout: int = 0
+
+    def __post_init__(self):
+        if not (0 <= self.crop < 1 and 0 <= self.colour < 1):
+            raise ValueError(
+                "`crop` and `colour` should be in [0, 1). "
+                f"Received: crop={self.crop}, colour={self.colour}"
+            )
+        if self.shift < 0 or self.cutout < 0:
+            raise ValueError(
+                "`shift` and `cutout` should be pixels, at least 0. "
+                f"Received: shift={self.shift}, cutout={self.cutout}"
+            )
+
+    def __call__(self, images, seed):
+        """Augments a batch.
+
+        Args:
+            images: tensor `[n, h, w, 3]`, pixels in 0..255.
+            seed: int tensor `[2]`.
+
+        Returns:
+            A tensor of the shape and dtype of `images`.
+        """
+        steps = ("crop", "shift", "flip", "colour", "cutout")
+        for number, step in enumerate(steps):
+            if getattr(self, step):
+                images = getattr(self, f"_{step}")(images, seed + number)
+        return images
+
+    def _crop(self, images, seed):
+        import tensorflow as tf
+
+        draws = tf.random.stateless_uniform([3, tf.shape(images)[0]], seed)
+        side = tf.sqrt(1 - self.crop * draws[0])
+        top, left = (1 - side) * draws[1], (1 - side) * draws[2]
+        boxes = tf.stack([top, left, top + side, left + side], axis=1)
+        cropped = tf.image.crop_and_resize(
+            tf.cast(images, tf.float32),
+            boxes,
+            tf.range(tf.shape(images)[0]),
+            tf.shape(images)[1:3],
+        )
+        return _like(cropped, images)
+
+    def _shift(self, images, seed):
+        import tensorflow as tf
+
+        shape, pad = tf.shape(images), self.shift
+        padded = tf.pad(
+            images, [[0, 0], [pad, pad], [pad, pad], [0, 0]], "REFLECT"
+        )
+        offsets = tf.random.stateless_uniform(
+            [shape[0], 2], seed, 0, 2 * pad + 1, tf.int32
+        )
+        rows = offsets[:, :1] + tf.range(shape[1])
+        columns = offsets[:, 1:] + tf.range(shape[2])
+        padded = tf.gather(padded, rows, axis=1, batch_dims=1)
+        shifted = tf.gather(padded, columns, axis=2, batch_dims=1)
+        return tf.ensure_shape(shifted, images.shape)
+
+    def _flip(self, images, seed):
+        import tensorflow as tf
+
+        coins = tf.random.stateless_uniform(
+            [tf.shape(images)[0], 1, 1, 1], seed
+        )
+        return tf.where(coins < 0.5, images, images[:, :, ::-1])
+
+    def _colour(self, images, seed):
+        import tensorflow as tf
+
+        changed = tf.cast(images, tf.float32)
+        factors = tf.random.stateless_uniform(
+            [3, tf.shape(images)[0], 1, 1, 1],
+            seed,
+            1 - self.colour,
+            1 + self.colour,
+        )
+        changed *= factors[0]
+        mean = tf.reduce_mean(changed, axis=[1, 2, 3], keepdims=True)
+        changed = mean + factors[1] * (changed - mean)
+        grey = tf.reduce_mean(changed, axis=3, keepdims=True)
+        return _like(grey + factors[2] * (changed - grey), images)
+
+    def _cutout(self, images, seed):
+        import tensorflow as tf
+
+        shape = tf.shape(images)
+        centres = tf.random.stateless_uniform([2, shape[0], 1], seed)
+        inside = []
+        for centre, side in zip(tf.unstack(centres), (shape[1], shape[2])):
+            first = tf.cast(
+                tf.floor(centre * tf.cast(side, tf.float32)), tf.int32
+            )
+            offset = tf.range(side) - first + self.cutout // 2
+            inside.append((offset >= 0) & (offset < self.cutout))
+        hole = inside[0][:, :, None, None] & inside[1][:, None, :, None]
+        mean = tf.reduce_mean(
+            tf.cast(images, tf.float32), axis=[1, 2], keepdims=True
+        )
+        return tf.where(hole, tf.cast(mean, images.dtype), images)
+
+
+def _like(changed, images):
+    """Float images in the range, dtype and static shape of the given ones."""
+    import tensorflow as tf
+
+    changed = tf.clip_by_value(changed, 0, 255)
+    if images.dtype.is_integer:
+        changed = tf.round(changed)
+    return tf.ensure_shape(tf.cast(changed, images.dtype), images.shape)

@@ -1,0 +1,104 @@
+"""Augmentation: what each change does, and that nothing else changes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_hash import data
+
+SEED = tf.constant([3, 4])
+
+
+def apply(images, **settings):
+    return data.Augment(**settings)(tf.constant(images), SEED).numpy()
+
+
+def test_nothing_by_default(rng):
+    images = rng.randint(0, 256, (4, 9, 7, 3)).astype("uint8")
+    np.testing.assert_array_equal(apply(images), images)
+
+
+def test_cutout_replaces_one_square_by_the_mean(rng):
+    images = rng.randint(0, 256, (60, 12, 12, 3)).astype("uint8")
+    got = apply(images, cutout=4)
+    sizes = set()
+    for before, after in zip(images, got):
+        changed = (before != after).any(axis=-1)
+        rows, columns = np.nonzero(changed)
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert height <= 4 and width <= 4
+        hole = after[
+            rows.min() : rows.max() + 1, columns.min() : columns.max() + 1
+        ]
+        mean = before.astype("float64").mean(axis=(0, 1))
+        assert (np.abs(hole - mean) <= 1).all()
+        sizes.add((height, width))
+    # Some squares pass the edge.
+    assert (4, 4) in sizes and len(sizes) > 1
+
+
+def test_crops_are_parts_of_the_image():
+    """On a ramp, a crop is a ramp with a smaller slope."""
+    ramp = np.linspace(0, 255, 33)
+    images = np.tile(ramp[None, :, None, None], (50, 1, 33, 3)).astype("f4")
+    got = apply(images, crop=0.5)
+    slopes = np.diff(got[:, :, 0, 0], axis=1)
+    np.testing.assert_allclose(slopes.std(axis=1), 0, atol=1e-3)
+    shares = slopes.mean(axis=1) / (255 / 32)
+    assert shares.min() >= np.sqrt(0.5) - 1e-3 and shares.max() <= 1 + 1e-3
+    assert shares.std() > 0.03
+    assert got.min() >= 0 and got.max() <= 255
+
+
+def test_colour_keeps_greys_grey_and_the_range(rng):
+    images = rng.randint(0, 256, (40, 5, 5, 1)).repeat(3, axis=-1)
+    got = apply(images.astype("uint8"), colour=0.4)
+    assert got.dtype == np.uint8
+    np.testing.assert_array_equal(got.max(axis=-1), got.min(axis=-1))
+    flat = np.full((40, 5, 5, 3), 100, "uint8")
+    brightness = apply(flat, colour=0.4)[:, 0, 0, 0] / 100
+    assert brightness.min() >= 0.6 and brightness.max() <= 1.4
+    assert brightness.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    "settings", [{"crop": 1.0}, {"colour": -0.1}, {"shift": -1}, {"cutout": -2}]
+)
+def test_bad_settings(settings):
+    with pytest.raises(ValueError, match="Received"):
+        data.Augment(**settings)
+
+
+def numbered(count=20):
+    images = np.zeros((count, 4, 4, 3), "uint8")
+    images[:, 0, 0, 0] = np.arange(count)
+    return tf.data.Dataset.from_tensor_slices((images, np.arange(count) % 3))
+
+
+def rows(batches):
+    return [
+        int(i)
+        for images, labels in batches
+        for i, image in zip(labels["index"], images)
+        if int(image[0, 0, 0]) == int(i)
+    ]
+
+
+def test_shards_are_disjoint_and_complete():
+    shards = [
+        rows(data.batches(numbered(), 3, shuffle=True, shard=(w, 3), seed=5))
+        for w in range(3)
+    ]
+    assert sorted(sum(shards, [])) == list(range(20))
+    assert [len(s) for s in shards] == [7, 7, 6]
+    with pytest.raises(ValueError, match=r"shard=\(3, 3\)"):
+        data.batches(numbered(), 3, shard=(3, 3))
+
+
+def test_cached_batches_are_the_same(tmp_path):
+    plain = [rows(data.batches(numbered(), 6, shuffle=True, seed=2))]
+    for cache in (True, tmp_path / "images"):
+        batches = data.batches(numbered(), 6, shuffle=True, seed=2, cache=cache)
+        assert [rows(batches)] == plain
+        assert sorted(rows(batches)) == list(range(20))
+    assert list(tmp_path.iterdir())
