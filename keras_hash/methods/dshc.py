@@ -5,6 +5,16 @@ centre and the centre with one bit flipped. A classifier over all sub-classes is
 trained; the code of an image is that of its most probable sub-class. With
 several labels an image, the predicted labels themselves are the code.
 
+    y = 1 / H for the sub-classes of the true class, else 0; p = softmax(z)
+    loss = -mean_i sum_k y_ik log p_ik;  code = that of the largest p
+    several labels: one bit a label, mean binary cross-entropy (Eq. 3)
+
+When to use: classes are known and every image has one; few distinct codes, so
+that search and evaluation are very fast. With several labels use
+`DSHCMultiLabel`, whose codes are compared by `similarity="and"`.
+Cost: O(n classes bits) a step, no pairs: that of a plain classifier.
+Other code: none is published. CPBC needs three bits a class or more; at 10 bits
+and 10 classes use `codebook="kbc"`.
 Reference: Luo et al., "Deep Supervised Hashing by Classification for Image
 Retrieval", ICONIP 2021.
 """

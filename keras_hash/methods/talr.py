@@ -16,7 +16,6 @@ Reference: He et al., "Hashing as Tie-Aware Learning to Rank", CVPR 2018.
 """
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_hash import similarity
@@ -45,7 +44,7 @@ def talr(labels, codes, objective="ap", bins=None):
     width = bits / bins
     others = 1 - ops.eye(ops.shape(codes)[0], dtype="float32")
     shared = others * similarity.pairs(labels, labels, similarity.shared_count)
-    centres = (np.arange(bins + 1) * width).astype("float32")
+    centres = ops.arange(bins + 1, dtype="float32") * width
     distance = triplets.distances(codes, codes)[:, :, None]
     pulse = ops.relu(1 - ops.absolute(distance - centres) / width)
     pulse = pulse * others[:, :, None]
