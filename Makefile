@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow lint format bench table clean
+.PHONY: demo test test-slow lint format bench table pages clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -30,6 +30,10 @@ bench: $(READY)
 # The zoo tables in README.md and zoo/README.md, from the cards.
 table: $(READY)
 	$(BIN)/python tools/zoo_table.py
+
+# The page of each method in docs/methods, from the docstrings.
+pages: $(READY)
+	$(BIN)/python tools/method_pages.py
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'keras_hash needs Python 3.11 or newer; try make PYTHON=python3.11')"

@@ -93,7 +93,7 @@ def encoder_module(model, compact_dtype="float16"):
 
     Raises:
         RuntimeError: Keras does not run on TensorFlow.
-        ValueError: the model takes features, not images.
+        ValueError: the model takes features, not images, or is not solved.
     """
     if len(model.image_shape) != 3:
         raise ValueError(
@@ -101,6 +101,7 @@ def encoder_module(model, compact_dtype="float16"):
             "export what was trained on its features. "
             f"Received: input_shape={model.image_shape}"
         )
+    model.check_ready()
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "A SavedModel is written with Keras on TensorFlow; start Python "

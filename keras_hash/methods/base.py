@@ -86,6 +86,8 @@ class HashModel(keras.Model):
     loss_class = None
     # Whether the method needs labels.
     supervised = True
+    # Whether it is trained by gradient: `compile` and `fit`.
+    trained = True
 
     def __init__(
         self,
@@ -423,6 +425,7 @@ class HashModel(keras.Model):
         Raises:
             ValueError: as `encode`.
         """
+        self.check_ready()
         batches, steps = self._image_batches(images, batch_size)
         real = []
         forward = self._forward()
@@ -434,6 +437,13 @@ class HashModel(keras.Model):
                 "There are no images to encode: `images` is empty."
             )
         return np.concatenate(real)
+
+    def check_ready(self):
+        """Refuses to make codes before there is anything to make them of.
+
+        Raises:
+            ValueError: the method is solved on data, and has not been yet.
+        """
 
     def images_to_codes(self, images):
         """Real codes of one batch, inside a graph as well.

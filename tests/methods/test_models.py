@@ -16,9 +16,7 @@ CLASSES = 5
 METHODS = sorted(n for n, (model, _) in registry().items() if model.supervised)
 SINGLE_ONLY = {"dshc"}
 MULTI_ONLY = {"dshcmultilabel"}
-TRAINED = [
-    name for name in METHODS if not hasattr(registry()[name][0], "solve")
-]
+TRAINED = [name for name in METHODS if registry()[name][0].trained]
 BANKED = [
     name
     for name in TRAINED

@@ -1,0 +1,256 @@
+"""KSH: supervised hashing with kernels.
+
+Each bit is a linear function of the kernels between an image and some anchors.
+Bits are found one after the other, each to correct the inner products of the
+codes so far, which should be `bits` for similar pairs and `-bits` for others.
+
+    min sum_ij (<b_i, b_j> - bits s_ij)^2,  u = sum_a p_a (k(x, x_a) - mean_a)
+    k(x, x_a) = exp(-||x - x_a||^2 / (2 w)),  w = mean ||x - x_a||^2
+
+When to use: a few thousand labelled images, one or several labels an image,
+and a trained backbone.
+Cost: kernels, O(n d anchors); up to 500 gradient steps for each bit, each
+O(labelled anchors). Encoding needs all anchors.
+Other code: the authors solve each spectral step on all directions of the
+kernels; those with a share below 1e-8 of the variance, which only rounding
+errors tell apart, are left out here.
+Reference: Liu, Wang, Ji, Jiang and Chang, "Supervised Hashing with Kernels",
+CVPR 2012.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_hash import codes as codes_lib
+from keras_hash.methods import shallow
+
+# Smallest share of the variance of the kernels that counts as a direction.
+_SHARE = 1e-8
+
+
+def kernel(features, anchors, width, xp=np):
+    """Gaussian kernels.
+
+    Args:
+        features: float `[n, d]`.
+        anchors: float `[m, d]`.
+        width: float, twice which the squared distances are divided by.
+        xp: `numpy`, or `keras.ops` for tensors.
+
+    Returns:
+        float `[n, m]` in 0..1.
+    """
+    squares = (
+        xp.sum(features**2, axis=1)[:, None]
+        + xp.sum(anchors**2, axis=1)
+        - 2 * features @ xp.transpose(anchors)
+    )
+    return xp.exp(-xp.maximum(squares, 0) / (2 * width))
+
+
+class Residue:
+    """What the bits so far leave of `bits * s_ij`, as a matrix to multiply by.
+
+    It is kept by distinct label sets, not by pairs of images.
+
+    Args:
+        labels: int `[n]` or multi-hot `[n, num_classes]`.
+        bits: int, code length.
+    """
+
+    def __init__(self, labels, bits):
+        sets, self._member = np.unique(labels, axis=0, return_inverse=True)
+        alike = sets @ sets.T > 0 if sets.ndim == 2 else np.eye(len(sets)) > 0
+        self._member = self._member.reshape(-1)
+        self._wanted = bits * np.where(alike, 1.0, -1.0)
+        self._done = np.zeros((len(labels), 0))
+
+    def remove(self, code):
+        """Subtracts the inner products of one more bit.
+
+        Args:
+            code: +1 and -1, `[n]`.
+        """
+        self._done = np.column_stack([self._done, code])
+
+    def __matmul__(self, vector):
+        sums = np.bincount(self._member, vector, len(self._wanted))
+        wanted = (self._wanted @ sums)[self._member]
+        return wanted - self._done @ (self._done.T @ vector)
+
+
+def refine(kernels, residue, start, steps=500):
+    """Improves a bit by accelerated gradient descent on a smooth sign.
+
+    Minimises `-phi(K p)' R phi(K p)` with `phi(x) = tanh(x / 2)`.
+
+    Args:
+        kernels: float `[n, m]`, centred.
+        residue: `R`: anything that multiplies a vector `[n]`.
+        start: float `[m]`.
+        steps: int, at most so many.
+
+    Returns:
+        float `[m]`.
+
+    Reference: Liu et al. 2012, Algorithm 1; the authors' line search.
+    """
+    here = before = start
+    at_here = at_before = kernels @ start
+    smooth = np.tanh(at_here / 2)
+    cost = -smooth @ (residue @ smooth)
+    momentum, weight, curvature = 0.0, 1.0, 1.0
+    for _ in range(steps):
+        push = (momentum - 1) / weight
+        probe = here + push * (here - before)
+        at_probe = at_here + push * (at_here - at_before)
+        smooth = np.tanh(at_probe / 2)
+        pull = residue @ smooth
+        gradient = -kernels.T @ (pull * (1 - smooth**2))
+        along = kernels @ gradient
+        bound = -smooth @ pull
+        fall = gradient @ gradient / 2
+        for _ in range(51):
+            at_next = at_probe - along / curvature
+            moved = np.tanh(at_next / 2)
+            lower = -moved @ (residue @ moved)
+            if lower <= bound - fall / curvature:
+                break
+            curvature *= 2
+        else:
+            break
+        before, here = here, probe - gradient / curvature
+        at_before, at_here = at_here, at_next
+        momentum, weight = weight, (1 + np.sqrt(1 + 4 * weight**2)) / 2
+        change, cost = abs(lower - cost), lower
+        if change <= 1e-2 * len(kernels):
+            break
+    return here
+
+
+def greedy(kernels, labels, bits, steps=500):
+    """Finds one bit after the other.
+
+    Args:
+        kernels: float `[n, m]`, centred.
+        labels: int `[n]` or multi-hot `[n, num_classes]`.
+        bits: int, code length.
+        steps: int, gradient steps a bit; 0 for the spectral solution alone.
+
+    Returns:
+        `float64 [m, bits]`: `kernels` times it are the real codes.
+
+    Reference: Liu et al. 2012, Algorithm 1.
+    """
+    values, vectors = np.linalg.eigh(kernels.T @ kernels)
+    kept = values > _SHARE * values[-1]
+    whiten = vectors[:, kept] / np.sqrt(values[kept])
+    white = kernels @ whiten
+    residue = Residue(labels, bits)
+    inner = white.T @ np.column_stack([residue @ c for c in white.T])
+    columns = []
+    for _ in range(bits):
+        leading = shallow.top(inner, 1)[1][:, 0]
+        spectral = np.sqrt(len(kernels)) * whiten @ leading
+        found = [(spectral, codes_lib.sign(kernels @ spectral))]
+        if steps:
+            refined = refine(kernels, residue, spectral, steps)
+            found.append((refined, codes_lib.sign(kernels @ refined)))
+        column, code = max(found, key=lambda f: f[1] @ (residue @ f[1]))
+        columns.append(column)
+        residue.remove(code)
+        inner = inner - np.outer(white.T @ code, code @ white)
+    return np.column_stack(columns)
+
+
+class Kernels(shallow.FixedHead):
+    """`(kernel(features - mean, anchors) - centre) @ projection`.
+
+    Args:
+        bits: int, code length.
+        anchors: int.
+    """
+
+    def __init__(self, bits, anchors):
+        super().__init__(name="head")
+        self.bits, self.count = bits, anchors
+
+    def build(self, input_shape):
+        self.constant("mean", input_shape[-1])
+        self.constant("anchors", self.count, input_shape[-1])
+        self.constant("width")
+        self.constant("centre", self.count)
+        self.constant("projection", self.count, self.bits)
+
+    def call(self, features):
+        found = kernel(features - self.mean, self.anchors, self.width, ops)
+        return (found - self.centre) @ self.projection
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class KSH(shallow.ShallowHash):
+    """Supervised hashing with kernels, one or several labels an image.
+
+    Images that share a label are similar.
+
+    Args:
+        bits: int, code length.
+        num_classes: int, number of classes or labels.
+        anchors: int, images that all others are compared with, drawn at
+            random; all of them where there are fewer.
+        labelled: int, images whose labels are used, drawn at random; all of
+            them where there are fewer.
+        seed: int, of both draws.
+        **kwargs: see `HashModel`.
+
+    Raises:
+        ValueError: `anchors` or `labelled` is below 2.
+
+    Reference: Liu et al., CVPR 2012.
+    """
+
+    supervised = True
+
+    def __init__(
+        self, bits, num_classes, anchors=300, labelled=2000, seed=0, **kwargs
+    ):
+        super().__init__(bits, num_classes, **kwargs)
+        if min(anchors, labelled) < 2:
+            raise ValueError(
+                "`anchors` and `labelled` should be at least 2. "
+                f"Received: anchors={anchors}, labelled={labelled}"
+            )
+        self.settings = {
+            "anchors": anchors,
+            "labelled": labelled,
+            "seed": seed,
+        }
+        self.head = Kernels(bits, anchors)
+        self.finish()
+
+    def solve(self, features, labels):
+        random = np.random.RandomState(self.settings["seed"])
+        size = self.settings["anchors"]
+        drawn = random.permutation(len(features))[:size]
+        taught = random.permutation(len(features))[: self.settings["labelled"]]
+        mean = features.mean(axis=0, dtype="float64")
+        anchors = features[drawn] - mean
+        parts = shallow.chunks(features, mean)
+        spread = sum((part**2).sum() for part in parts) / len(features)
+        width = spread + (anchors**2).sum() / len(anchors)
+        parts = shallow.chunks(features, mean)
+        total = sum(kernel(part, anchors, width).sum(axis=0) for part in parts)
+        centre = total / len(features)
+        kernels = kernel(features[taught] - mean, anchors, width) - centre
+        with shallow.one_thread():
+            found = greedy(kernels, labels[taught], self.bits)
+        # Weights have a fixed shape: anchors that are missing count nothing.
+        missing = (0, size - len(anchors))
+        return {
+            "mean": mean,
+            "anchors": np.pad(anchors, (missing, (0, 0))),
+            "width": width,
+            "centre": np.pad(centre, missing),
+            "projection": np.pad(found, (missing, (0, 0))),
+        }

@@ -1,0 +1,99 @@
+"""SH: spectral hashing.
+
+If features were uniform in a box along their principal directions, the
+smoothest balanced codes would be the signs of standing waves along its sides;
+the waves of the lowest frequencies are taken, the long sides get several.
+
+    u_b = cos(pi k_b (x_i - min_i) / r_i),   i = i(b),  r_i = max_i - min_i
+
+When to use: as the classical baseline without labels. Long codes of few
+directions repeat themselves: ITQ is usually better.
+Cost: the covariance of d features, O(n d^2 + d^3).
+Other code: as the authors', whose product of sines has one factor that is not
+1 for each bit.
+Reference: Weiss, Torralba and Fergus, "Spectral Hashing", NIPS 2008.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_hash.methods import shallow
+
+
+def modes(ranges, bits):
+    """The standing waves of the lowest frequencies in a box.
+
+    Args:
+        ranges: float `[d]`, lengths of its sides; 0 for one without waves.
+        bits: int, how many.
+
+    Returns:
+        A pair of int `[bits]`: the side along which each wave runs, and its
+        number of half waves, at least 1. Lowest frequencies first.
+
+    Reference: Weiss et al. 2008; the authors' code.
+    """
+    counts = np.ceil((bits + 1) * ranges / ranges.max()).astype(int) - 1
+    counts = np.maximum(counts, 0)
+    sides = np.repeat(np.arange(len(ranges)), counts)
+    halves = np.concatenate([np.arange(1, count + 1) for count in counts])
+    order = np.argsort((halves / ranges[sides]) ** 2, kind="stable")[:bits]
+    return sides[order], halves[order]
+
+
+class Waves(shallow.FixedHead):
+    """`cos((features - mean) @ projection + phase)`.
+
+    Args:
+        bits: int, code length.
+    """
+
+    def __init__(self, bits):
+        super().__init__(name="head")
+        self.bits = bits
+
+    def build(self, input_shape):
+        self.constant("mean", input_shape[-1])
+        self.constant("projection", input_shape[-1], self.bits)
+        self.constant("phase", self.bits)
+
+    def call(self, features):
+        return ops.cos((features - self.mean) @ self.projection + self.phase)
+
+
+@keras.saving.register_keras_serializable(package="keras_hash")
+class SH(shallow.ShallowHash):
+    """Spectral hashing, without labels.
+
+    Args:
+        bits: int, code length.
+        num_classes: int or `None`, not needed.
+        **kwargs: see `HashModel`.
+
+    Reference: Weiss et al., NIPS 2008.
+    """
+
+    def __init__(self, bits, num_classes=None, **kwargs):
+        super().__init__(bits, num_classes, **kwargs)
+        self.head = Waves(bits)
+        self.finish()
+
+    def solve(self, features, labels):
+        mean = features.mean(axis=0, dtype="float64")
+        count = min(self.bits, features.shape[1])
+        directions = shallow.top(shallow.covariance(features, features), count)[
+            1
+        ]
+        projected = np.concatenate(
+            [part @ directions for part in shallow.chunks(features, mean)]
+        )
+        lowest = projected.min(axis=0)
+        ranges = projected.max(axis=0) - lowest
+        sides, halves = modes(ranges, self.bits)
+        frequencies = np.pi * halves / ranges[sides]
+        return {
+            "mean": mean,
+            "projection": directions[:, sides] * frequencies,
+            "phase": -lowest[sides] * frequencies,
+        }

@@ -1,0 +1,313 @@
+"""Methods that are solved on the features of a backbone, not trained on them.
+
+The backbone is used as it is, so it should be a trained one: with
+`backbone_weights="imagenet"`, from another model, or `"features"` where the
+features are computed already.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_hash import progress
+from keras_hash.methods import heads
+from keras_hash.methods.base import HashModel
+
+# Rows that are widened to float64 at a time.
+_ROWS = 4096
+
+
+class ShallowHash(HashModel):
+    """Base of models whose head is solved in closed form or by iteration.
+
+    `fit` and `adapt` are the same here, and `compile` is not needed. A
+    subclass sets `self.head`, a `FixedHead`, and defines `solve`.
+    """
+
+    supervised = False
+    trained = False
+    # Whether bits are directions of the features, at most as many as features.
+    bits_are_directions = False
+
+    def finish(self):
+        super().finish()
+        size = self.backbone.output_shape[-1]
+        if self.bits_are_directions and self.bits > size:
+            raise ValueError(
+                f"{type(self).__name__} has at most as many bits as the "
+                f"backbone has features, {size}; take fewer bits, a wider "
+                f"backbone, or SH or KSH. Received: bits={self.bits}"
+            )
+
+    def solve(self, features, labels):
+        """What the weights of the head should be.
+
+        Args:
+            features: `float32 [n, d]`.
+            labels: int `[n]` or multi-hot `[n, num_classes]`; `None` for
+                methods without supervision.
+
+        Returns:
+            A dict from the name of each weight of the head to its value.
+        """
+        raise NotImplementedError
+
+    def adapt(self, images, labels=None, batch_size=256, verbose="auto"):
+        """Solves the head on the features of images; the backbone stays.
+
+        Patches are not whitened either: load a trained `"cifar"` backbone.
+
+        Args:
+            images: as for `encode`; a dataset should yield `(image, label)`
+                where labels are needed.
+            labels: int `[n]` or multi-hot `[n, num_classes]`, of an array of
+                images. Methods without supervision do not look at them.
+            batch_size: int, images whose features are computed at once, for
+                arrays and unbatched datasets.
+            verbose: as for `encode`.
+
+        Raises:
+            ValueError: labels that are missing, wrong or all the same, fewer
+                images than bits, or features that are not finite or all the
+                same.
+        """
+        batches, steps = self._pairs(images, labels, batch_size)
+        forward = self._features()
+        features, found = [], []
+        for batch, label in progress.track(batches, steps, "Features", verbose):
+            batch = self._fitted(self._check_images(batch).astype("float32"))
+            batch = ops.convert_to_numpy(forward(batch)).astype("float32")
+            features.append(batch)
+            found.append(label)
+        features = self._check_features(features)
+        targets = self._check_targets(found) if self.supervised else None
+        for name, value in self.solve(features, targets).items():
+            getattr(self.head, name).assign(value)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Solves the head: `adapt` under the usual name.
+
+        Args:
+            x: images or a dataset, see `adapt`.
+            y: labels of an image array.
+            **kwargs: `batch_size` and `verbose`, see `adapt`.
+
+        Returns:
+            A `keras.callbacks.History` without epochs.
+
+        Raises:
+            ValueError: as `adapt`, and other arguments of
+                `keras.Model.fit`, which would do nothing.
+        """
+        unknown = sorted(set(kwargs) - {"batch_size", "verbose"})
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} is solved, not trained: `fit` takes "
+                "x, y, batch_size and verbose only. "
+                f"Received: {', '.join(unknown)}"
+            )
+        self.adapt(x, y, **kwargs)
+        history = keras.callbacks.History()
+        history.set_model(self)
+        history.on_train_begin()
+        return history
+
+    def default_loss(self):
+        raise ValueError(
+            f"{type(self).__name__} is solved, not trained: call `adapt` or "
+            "`fit` with the images, without `compile`."
+        )
+
+    def check_ready(self):
+        if not np.any(ops.convert_to_numpy(self.head.projection)):
+            raise ValueError(
+                f"This {type(self).__name__} has not seen any data: call "
+                "`adapt` first, with the training images."
+            )
+
+    def _features(self):
+        """The backbone as a function of a batch, compiled."""
+        if keras.backend.backend() != "tensorflow":
+            return self.backbone.predict_on_batch
+        import tensorflow as tf
+
+        spec = tf.TensorSpec((None, *self.image_shape), "float32")
+        return tf.function(lambda x: self.backbone(x, training=False), [spec])
+
+    def _pairs(self, images, labels, size):
+        """Batches of (images, labels), and their number where it is known."""
+        if hasattr(images, "element_spec"):
+            if labels is not None:
+                raise ValueError(
+                    "A dataset yields its labels itself. Received: a dataset "
+                    "and labels"
+                )
+            return self._pairs_of_dataset(images, size)
+        images = self._check_images(images, values=False)
+        if labels is not None:
+            labels = np.asarray(labels)
+            if len(labels) != len(images):
+                raise ValueError(
+                    "There should be one label, or row of labels, an image. "
+                    f"Received: {len(images)} images, {len(labels)} labels"
+                )
+        slices = [slice(i, i + size) for i in range(0, len(images), size)]
+        pairs = (
+            (images[part], None if labels is None else labels[part])
+            for part in slices
+        )
+        return pairs, len(slices)
+
+    def _pairs_of_dataset(self, dataset, size):
+        spec = dataset.element_spec
+        parts = spec if isinstance(spec, tuple) else (spec,)
+        rank = len(self.image_shape)
+        found = getattr(getattr(parts[0], "shape", None), "rank", None)
+        steps = int(dataset.cardinality())
+        if found not in (rank, rank + 1) or len(parts) > 2 or steps == -1:
+            raise ValueError(
+                "The dataset should be finite, and yield images or (image, "
+                f"label), batched or not. Received: element_spec={spec}"
+            )
+        dataset = dataset.batch(size) if found == rank else dataset
+        steps = int(dataset.cardinality())
+
+        def pair(batch):
+            batch = batch if isinstance(batch, tuple) else (batch, None)
+            image, label = (*batch, None)[:2]
+            return image, label["label"] if isinstance(label, dict) else label
+
+        pairs = map(pair, dataset.prefetch(2).as_numpy_iterator())
+        return pairs, steps if steps >= 0 else None
+
+    def _check_features(self, features):
+        count, least = sum(map(len, features)), max(self.bits, 2)
+        if count < least:
+            raise ValueError(
+                f"{type(self).__name__} with {self.bits} bits needs at least "
+                f"{least} images. Received: {count}"
+            )
+        features = np.concatenate(features)
+        if features.ndim != 2:
+            raise ValueError(
+                "The backbone should give [n, features]; end it with a "
+                f"pooling layer. Received: features.shape={features.shape}"
+            )
+        bad = ~np.isfinite(features).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                "Features should be finite. Received: NaN or infinity for "
+                f"{bad.sum()} of {len(bad)} images, first for image "
+                f"{np.flatnonzero(bad)[0]}"
+            )
+        if (features == features[0]).all():
+            raise ValueError(
+                f"The features of all images are the same. Received: "
+                f"{len(features)} images"
+            )
+        return features
+
+    def _check_targets(self, found):
+        if found[0] is None:
+            raise ValueError(
+                f"{type(self).__name__} needs labels: pass images and labels, "
+                "or a dataset of (image, label). Received: labels=None"
+            )
+        labels = np.concatenate(found)
+        self._check_labels(labels)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if (labels == labels[0]).all():
+            raise ValueError(
+                "All images have the same labels, which tell nothing apart. "
+                f"Received: {labels[0]} for all {len(labels)} images"
+            )
+        return labels.astype("int64")
+
+
+class FixedHead(heads.Head):
+    """Base of heads whose weights are solved: zeros until then.
+
+    A subclass calls `constant` for each weight, one of them `projection`.
+    """
+
+    def constant(self, name, *shape):
+        """Adds a weight that is not trained.
+
+        Args:
+            name: str, also the attribute.
+            *shape: ints.
+        """
+        value = self.add_weight(
+            name=name, shape=shape, initializer="zeros", trainable=False
+        )
+        setattr(self, name, value)
+
+
+def one_thread():
+    """Keeps linear algebra to one thread, inside a `with`.
+
+    For many small products: where other programs run too, threads that wait
+    for each other take many times longer.
+
+    Returns:
+        A context manager.
+    """
+    import threadpoolctl
+
+    return threadpoolctl.threadpool_limits(1, "blas")
+
+
+def chunks(features, mean):
+    """Features about their mean, a part at a time.
+
+    Args:
+        features: float `[n, d]`.
+        mean: float `[d]`.
+
+    Yields:
+        `float64 [m, d]`.
+    """
+    for start in range(0, len(features), _ROWS):
+        yield features[start : start + _ROWS].astype("float64") - mean
+
+
+def covariance(left, right):
+    """Covariance between the columns of two arrays.
+
+    Args:
+        left: float `[n, a]`.
+        right: float `[n, b]`, with as many rows.
+
+    Returns:
+        `float64 [a, b]`, divided by `n`.
+    """
+    sides = [
+        chunks(side, side.mean(axis=0, dtype="float64"))
+        for side in (left, right)
+    ]
+    return sum(a.T @ b for a, b in zip(*sides)) / len(left)
+
+
+def top(matrix, count, metric=None):
+    """Leading eigenvectors of a symmetric matrix, largest first.
+
+    Args:
+        matrix: `float64 [d, d]`.
+        count: int, how many.
+        metric: positive definite `[d, d]` of the generalised problem
+            `matrix v = value metric v`; the identity by default.
+
+    Returns:
+        A pair: eigenvalues `[count]`, and eigenvectors `[d, count]`, each with
+        a positive entry of the largest magnitude.
+    """
+    from scipy import linalg
+
+    size = len(matrix)
+    values, vectors = linalg.eigh(
+        matrix, metric, subset_by_index=[size - count, size - 1]
+    )
+    largest = np.argmax(np.abs(vectors), axis=0)
+    vectors = vectors * np.sign(vectors[largest, np.arange(count)])
+    return values[::-1], vectors[:, ::-1]

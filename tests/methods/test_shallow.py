@@ -1,0 +1,516 @@
+"""ITQ, CCA-ITQ, SH and KSH against plain re-implementations."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import linalg
+from scipy import special
+from sklearn import datasets
+
+import keras_hash
+from keras_hash import codes as codes_lib
+from keras_hash import export
+from keras_hash.methods import itq
+from keras_hash.methods import ksh
+from keras_hash.methods import sh
+from keras_hash.methods import shallow
+
+NAMES = ["ITQ", "CCAITQ", "SH", "KSH"]
+SUPERVISED = ["CCAITQ", "KSH"]
+
+
+def make(name, bits=8, width=12, **settings):
+    settings = {"num_classes": 3, "input_shape": (width,), **settings}
+    settings.setdefault("backbone", "features")
+    return getattr(keras_hash.models, name)(bits, **settings)
+
+
+def clusters(rng, count=60, width=12):
+    """Features around three centres far from 0, and their labels."""
+    labels = rng.randint(3, size=count)
+    centres = 2 * rng.randn(3, width) + 5
+    features = centres[labels] + rng.randn(count, width)
+    return features.astype("float32"), labels
+
+
+def loss(projected, turn):
+    rotated = projected @ turn
+    return np.sum((np.where(rotated >= 0, 1, -1) - rotated) ** 2)
+
+
+# ITQ
+
+
+def test_planted_rotation_is_found(rng):
+    corners = rng.choice([-1.0, 1.0], (500, 6))
+    planted = np.linalg.qr(rng.randn(6, 6))[0]
+    turns = [itq.rotation(corners @ planted, seed=seed) for seed in range(8)]
+    # The rounds end in a local minimum; from some starts it is the global one.
+    turn = min(turns, key=lambda turn: loss(corners @ planted, turn))
+    assert loss(corners @ planted, turn) < 1e-20
+    # The corners come back, up to the order and the signs of the bits.
+    signed_order = np.abs(planted @ turn)
+    np.testing.assert_allclose(np.sort(signed_order)[:, :-1], 0, atol=1e-10)
+    np.testing.assert_allclose(np.sort(signed_order)[:, -1], 1, atol=1e-10)
+
+
+def test_quantization_loss_never_rises(rng):
+    projected = rng.randn(300, 8) * np.linspace(3, 0.3, 8)
+    turns = [itq.rotation(projected, k, seed=2) for k in range(30)]
+    losses = [loss(projected, turn) for turn in turns]
+    assert (np.diff(losses) <= 1e-9).all() and losses[-1] < 0.95 * losses[0]
+    for turn in turns:
+        np.testing.assert_allclose(turn.T @ turn, np.eye(8), atol=1e-12)
+    # The last step is the best rotation for its signs: no other one, near or
+    # far, is nearer to them.
+    signs = np.sign(projected @ turns[-2])
+    best = np.sum((signs - projected @ turns[-1]) ** 2)
+    for scale in (1e-3, 1e-2, 1.0):
+        skew = scale * rng.randn(8, 8)
+        other = turns[-1] @ linalg.expm(skew - skew.T)
+        assert np.sum((signs - projected @ other) ** 2) > best
+
+
+def test_itq_rotates_the_principal_directions(rng):
+    features, _ = clusters(rng)
+    values, vectors = np.linalg.eigh(np.cov(features.T.astype("float64")))
+    expected = vectors[:, ::-1][:, :5]
+    found = itq.principal(features, 5)
+    np.testing.assert_allclose(
+        np.abs(np.sum(found * expected, axis=0)), 1, rtol=1e-9
+    )
+    covariance = shallow.covariance(features, features)
+    np.testing.assert_allclose(
+        shallow.top(covariance, 5)[0], values[::-1][:5] * 59 / 60, rtol=1e-9
+    )
+    model = make("ITQ", 5)
+    model.adapt(features)
+    projection = np.array(model.head.projection, "float64")
+    np.testing.assert_allclose(projection.T @ projection, np.eye(5), atol=1e-6)
+    inside = expected @ expected.T @ projection
+    np.testing.assert_allclose(inside, projection, atol=1e-6)
+    centred = features - features.mean(axis=0)
+    np.testing.assert_allclose(
+        model.real_codes(features), centred @ projection, atol=1e-4
+    )
+
+
+def test_covariance_in_parts(rng, monkeypatch):
+    left, right = rng.randn(50, 4) + 3, rng.randn(50, 2)
+    whole = shallow.covariance(left, right)
+    monkeypatch.setattr(shallow, "_ROWS", 7)
+    np.testing.assert_allclose(shallow.covariance(left, right), whole)
+    expected = np.cov(left.T, right.T, bias=True)[:4, 4:]
+    np.testing.assert_allclose(whole, expected)
+
+
+def test_canonical_directions_against_the_singular_values(rng):
+    features, labels = clusters(rng, 200, 6)
+    hot = np.eye(3)[labels]
+    found = itq.canonical(features, hot, 6, ridge=1e-9)
+    # Canonical correlations are the singular values between the orthonormal
+    # bases of both sides; two of them are above 0 for three classes.
+    basis = np.linalg.qr(features - features.mean(axis=0))[0]
+    other = np.linalg.svd(hot - hot.mean(axis=0), full_matrices=False)[0]
+    correlations = np.linalg.svd(basis.T @ other[:, :2])[1]
+    scores = (features - features.mean(axis=0)) @ found
+    # Unit variance times the correlation.
+    np.testing.assert_allclose(scores.std(axis=0)[:2], correlations, rtol=1e-4)
+    np.testing.assert_allclose(scores.std(axis=0)[2:], 0, atol=1e-3)
+    assert abs(np.corrcoef(scores[:, :2].T)[0, 1]) < 1e-5
+
+
+# SH
+
+
+def loop_sh(features, queries, bits):
+    """The authors' two functions, line by line, and the chosen modes."""
+    features = features.astype("float64")
+    values, vectors = np.linalg.eigh(np.cov(features.T))
+    count = min(bits, features.shape[1])
+    directions = vectors[:, ::-1][:, :count]
+    projected = features @ directions
+    low = projected.min(axis=0) - 2.2e-16
+    high = projected.max(axis=0) + 2.2e-16
+    ranges = high - low
+    table = [np.zeros(count)]
+    for i in range(count):
+        for k in range(1, int(np.ceil((bits + 1) * ranges[i] / max(ranges)))):
+            mode = np.zeros(count)
+            mode[i] = k
+            table.append(mode)
+    values = [np.sum((mode * np.pi / ranges) ** 2) for mode in table]
+    chosen = [table[i] for i in np.argsort(values, kind="stable")][1:][:bits]
+    real = np.ones((len(queries), bits))
+    for row, x in enumerate(queries.astype("float64") @ directions):
+        for bit, mode in enumerate(chosen):
+            for i in range(count):
+                omega = mode[i] * np.pi / ranges[i]
+                real[row, bit] *= np.sin((x[i] - low[i]) * omega + np.pi / 2)
+    return real, np.array(chosen), ranges
+
+
+@pytest.mark.parametrize("bits", [3, 12, 20])
+def test_sh_by_loops(rng, bits):
+    features = (rng.randn(40, 6) * [5, 4, 2, 1, 0.5, 0.1]).astype("float32")
+    features += 20
+    queries = (1.3 * features[:10]).astype("float32")
+    expected, chosen, ranges = loop_sh(features, queries, bits)
+    assert (np.sum(chosen > 0, axis=1) == 1).all()
+    sides, halves = sh.modes(ranges, bits)
+    np.testing.assert_array_equal(np.argmax(chosen, axis=1), sides)
+    np.testing.assert_array_equal(np.max(chosen, axis=1), halves)
+    model = make("SH", bits, 6, num_classes=None)
+    model.fit(features)
+    found = model.real_codes(queries)
+    # A principal direction may point the other way: then its waves of an odd
+    # number of halves have the other sign.
+    turned = np.sign(np.sum(found * expected, axis=0))
+    np.testing.assert_allclose(found, turned * expected, atol=2e-3)
+    for side in range(6):
+        odd = turned[(sides == side) & (halves % 2 == 1)]
+        assert (turned[(sides == side) & (halves % 2 == 0)] == 1).all()
+        assert len(set(odd)) <= 1
+
+
+def test_sh_skips_sides_without_length():
+    sides, halves = sh.modes(np.array([2.0, 0.0, 1e-17]), 4)
+    assert list(sides) == [0] * 4 and list(halves) == [1, 2, 3, 4]
+
+
+# KSH
+
+
+def dense_similarity(labels):
+    size = len(labels)
+    pairs = np.empty((size, size))
+    for i in range(size):
+        for j in range(size):
+            if labels.ndim == 1:
+                same = labels[i] == labels[j]
+            else:
+                same = any(a and b for a, b in zip(labels[i], labels[j]))
+            pairs[i, j] = 1 if same else -1
+    return pairs
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_residue_is_the_dense_matrix(rng, multi):
+    labels = rng.randint(2, size=(15, 4)) if multi else rng.randint(3, size=15)
+    residue = ksh.Residue(labels, 8)
+    dense = 8 * dense_similarity(labels)
+    for _ in range(3):
+        vector = rng.randn(15)
+        np.testing.assert_allclose(residue @ vector, dense @ vector)
+        code = rng.choice([-1.0, 1.0], 15)
+        residue.remove(code)
+        dense -= np.outer(code, code)
+
+
+def kernels_of(rng, count=50, anchors=7):
+    features, labels = clusters(rng, count, 5)
+    features = features.astype("float64")
+    found = np.empty((count, anchors))
+    for i in range(count):
+        for j in range(anchors):
+            found[i, j] = np.sum((features[i] - features[j]) ** 2)
+    width = found.mean()
+    found = np.exp(-found / (2 * width))
+    np.testing.assert_allclose(
+        ksh.kernel(features, features[:anchors], width), found
+    )
+    return found - found.mean(axis=0), labels
+
+
+def spectral(kernels, matrix):
+    """The authors' first solution: a generalised eigenvector, scaled."""
+    left, right = kernels.T @ matrix @ kernels, kernels.T @ kernels
+    values, vectors = linalg.eigh(left, right)
+    best = vectors[:, -1]
+    return best * np.sqrt(len(kernels) / (best @ right @ best))
+
+
+def test_spectral_bits_by_scipy(rng):
+    kernels, labels = kernels_of(rng)
+    matrix = 4 * dense_similarity(labels)
+    found = ksh.greedy(kernels, labels, 4, steps=0)
+    for bit in range(4):
+        expected = spectral(kernels, matrix)
+        expected *= np.sign(expected @ found[:, bit])
+        np.testing.assert_allclose(found[:, bit], expected, rtol=1e-5)
+        code = codes_lib.sign(kernels @ expected)
+        matrix -= np.outer(code, code)
+
+
+def loop_refine(kernels, matrix, start, steps):
+    """The authors' optimisation without shortcuts."""
+
+    def value(a):
+        y = 2 * special.expit(kernels @ a) - 1
+        return -y @ matrix @ y
+
+    a0 = a1 = start
+    delta, curvature = [0.0, 1.0], 1.0
+    for _ in range(steps):
+        v = a1 + (delta[-2] - 1) / delta[-1] * (a1 - a0)
+        gradient = np.array(
+            [
+                (value(v + 1e-5 * e) - value(v - 1e-5 * e)) / 2e-5
+                for e in np.eye(len(v))
+            ]
+        )
+        while True:
+            z = v - gradient / curvature
+            step = z - v
+            model = value(v) + gradient @ step + curvature * step @ step / 2
+            if value(z) <= model:
+                break
+            curvature *= 2
+        a0, a1 = a1, z
+        delta.append((1 + np.sqrt(1 + 4 * delta[-1] ** 2)) / 2)
+    return a1, value(a1)
+
+
+def test_refinement_by_loops_and_never_worse_than_the_start(rng):
+    kernels, labels = kernels_of(rng)
+    matrix = 4 * dense_similarity(labels)
+    start = spectral(kernels, matrix)
+    values = []
+    for steps in (1, 2, 6):
+        expected, value = loop_refine(kernels, matrix, start, steps)
+        found = ksh.refine(kernels, ksh.Residue(labels, 4), start, steps)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        values.append(value)
+    assert values[-1] < values[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_bit_is_the_better_of_two(seed):
+    kernels, labels = kernels_of(np.random.RandomState(seed), 80)
+    columns = ksh.greedy(kernels, labels, 4)
+    matrix = 4 * dense_similarity(labels)
+    for column in columns.T:
+        first = codes_lib.sign(kernels @ spectral(kernels, matrix))
+        code = codes_lib.sign(kernels @ column)
+        assert code @ matrix @ code >= first @ matrix @ first
+        matrix -= np.outer(code, code)
+
+
+def test_ksh_kernels_of_fewer_images_than_anchors(rng):
+    features, labels = clusters(rng)
+    model = make("KSH", anchors=100, labelled=40)
+    model.adapt(features, labels)
+    anchors = np.array(model.head.anchors)
+    assert anchors.shape == (100, 12) and not anchors[60:].any()
+    mean = features.mean(axis=0)
+    squares = [[np.sum((x - y) ** 2) for y in features] for x in features]
+    assert float(model.head.width) == pytest.approx(np.mean(squares), rel=1e-5)
+    found = np.exp(-np.array(squares) / (2 * np.mean(squares)))
+    # Anchors are all images, in another order.
+    order = [
+        np.argmin(np.sum((a + mean - features) ** 2, axis=1))
+        for a in anchors[:60]
+    ]
+    assert sorted(order) == list(range(60))
+    real = (found - found.mean(axis=0))[:, order]
+    real = real @ np.array(model.head.projection)[:60]
+    np.testing.assert_allclose(model.real_codes(features), real, atol=1e-3)
+
+
+def test_ksh_with_several_labels_an_image(rng):
+    labels = (rng.rand(200, 3) < 0.5).astype("uint8")
+    features = labels @ rng.randn(3, 12) + 0.1 * rng.randn(200, 12)
+    model = make("KSH", 16)
+    model.adapt(features.astype("float32"), labels)
+    signs = codes_lib.sign(model.real_codes(features.astype("float32")))
+    alike = labels @ labels.T > 0
+    products = signs @ signs.T
+    assert products[alike].mean() > products[~alike].mean() + 8
+
+
+# On real digits
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """8x8 digits as features, by the benchmark's parts."""
+    benchmark = keras_hash.data.load("digits")
+    pixels = datasets.load_digits().data.astype("float32")
+    return {
+        part: (pixels[benchmark.parts[part]], benchmark.arrays(part)[1])
+        for part in ("train", "query", "database")
+    }
+
+
+@pytest.fixture(scope="module")
+def adapted(digits):
+    settings = {"bits": 32, "width": 64, "num_classes": 10}
+    models = {name: make(name, **settings) for name in NAMES}
+    for model in models.values():
+        history = model.fit(*digits["train"])
+        assert isinstance(history, keras.callbacks.History)
+        assert history.history == {} and history.epoch == []
+    return models
+
+
+def test_retrieval_of_digits(digits, adapted):
+    found = {}
+    for name, model in adapted.items():
+        query, database = digits["query"], digits["database"]
+        report = keras_hash.evaluate(
+            model.encode(query[0]),
+            query[1],
+            model.encode(database[0]),
+            database[1],
+            bits=32,
+        )
+        found[name] = report.metrics["map"]
+    assert found["SH"] > 0.3
+    assert found["ITQ"] > 0.62
+    assert found["CCAITQ"] > found["ITQ"] + 0.1
+    assert found["KSH"] > found["ITQ"] + 0.2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_models_give_the_same_codes(digits, adapted, name, tmp_path):
+    model, images = adapted[name], digits["query"][0]
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.encode(images), model.encode(images))
+    assert again.get_config() == model.get_config()
+    assert not model.head.trainable_variables
+    real = model.real_codes(images)
+    assert real.dtype == np.float32 and real.shape == (360, 32)
+    shares = np.mean(real >= 0, axis=0)
+    assert shares.min() > 0.02 and shares.max() < 0.98
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_codes(name, rng):
+    features, labels = clusters(rng)
+    first, second = make(name), make(name)
+    first.adapt(features, labels)
+    second.adapt(features, labels, batch_size=7)
+    np.testing.assert_array_equal(
+        first.encode(features), second.encode(features)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_datasets_and_the_exported_graph(name, rng):
+    labels = rng.randint(3, size=40)
+    images = (
+        rng.randint(0, 90, (40, 16, 16, 3)) + 80 * labels[:, None, None, None]
+    )
+    images = images.astype("uint8")
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    settings = {"backbone": "small", "input_shape": (16, 16, 3)}
+    model = make(name, **settings)
+    model.adapt(images, labels)
+    codes = model.encode(images)
+    for given in (
+        dataset,
+        dataset.batch(9),
+        keras_hash.data.batches(dataset, 16),
+    ):
+        other = make(name, **settings)
+        other.fit(given, batch_size=16, verbose=0)
+        assert np.mean(other.encode(images) == codes) > 0.97
+    module, _ = export.encoder_module(model)
+    served = module.encode(tf.constant(images, "float32"))["code_bits"]
+    found = codes_lib.unpack(codes, 8)
+    assert np.mean((np.array(served) > 0) == (found > 0)) > 0.97
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_data(name, rng):
+    features, labels = clusters(rng)
+    model = make(name)
+    with pytest.raises(ValueError, match="call `adapt` first"):
+        model.encode(features)
+    with pytest.raises(ValueError, match="at least 8 images. Received: 7"):
+        model.adapt(features[:7], labels[:7])
+    with pytest.raises(ValueError, match="at least 8 images. Received: 0"):
+        model.adapt(features[:0], labels[:0])
+    with pytest.raises(ValueError, match="NaN or infinity in 1 of 60"):
+        spoiled = features.copy()
+        spoiled[3, 2] = np.nan
+        model.adapt(spoiled, labels)
+    with pytest.raises(ValueError, match="images are the same"):
+        model.adapt(np.ones((60, 12), "float32"), labels)
+    with pytest.raises(ValueError, match=r"takes features \[n, 12\]"):
+        model.adapt(features[:, :5], labels)
+    with pytest.raises(ValueError, match="60 images, 59 labels"):
+        model.adapt(features, labels[:59])
+    with pytest.raises(ValueError, match="solved, not trained.*epochs, steps"):
+        model.fit(features, labels, epochs=2, steps=3)
+    with pytest.raises(ValueError, match="solved, not trained: call `adapt`"):
+        model.compile("sgd")
+    assert not np.any(model.head.projection)
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_bad_labels(name, rng):
+    features, labels = clusters(rng)
+    model = make(name)
+    alone = tf.data.Dataset.from_tensor_slices(features)
+    for given in (features, alone):
+        with pytest.raises(ValueError, match="Received: labels=None"):
+            model.adapt(given)
+    with pytest.raises(ValueError, match="0 .. 2"):
+        model.adapt(features, labels + 1)
+    with pytest.raises(ValueError, match=r"labels.shape=\(60, 4\)"):
+        model.adapt(features, np.eye(4)[labels])
+    with pytest.raises(ValueError, match="the same labels"):
+        model.adapt(features, 0 * labels)
+    with pytest.raises(ValueError, match="at least 2"):
+        make(name, num_classes=None)
+    model.adapt(features, labels[:, None])
+    codes = model.encode(features)
+    model.adapt(features, np.eye(3)[labels])
+    np.testing.assert_array_equal(model.encode(features), codes)
+
+
+def test_bad_datasets(rng):
+    features, labels = clusters(rng)
+    model = make("CCAITQ")
+    dataset = tf.data.Dataset.from_tensor_slices((features, labels))
+    with pytest.raises(ValueError, match="a dataset and labels"):
+        model.adapt(dataset, labels)
+    weighted = tf.data.Dataset.from_tensor_slices((features, labels, labels))
+    scalar = tf.data.Dataset.from_tensor_slices((labels, labels))
+    for bad in (dataset.repeat(), weighted, scalar):
+        with pytest.raises(ValueError, match="should be finite, and yield"):
+            model.adapt(bad)
+
+
+def test_bad_backbones(rng):
+    images = rng.randint(0, 256, (20, 8, 8, 3))
+    inputs = keras.Input((8, 8, 3))
+    unpooled = keras.Model(inputs, inputs * 1.0)
+    model = make("SH", backbone=unpooled, input_shape=(8, 8, 3))
+    with pytest.raises(ValueError, match="end it with a pooling layer"):
+        model.adapt(images)
+    logarithm = keras.layers.Flatten()(keras.ops.log(inputs))
+    endless = keras.Model(inputs, logarithm)
+    model = make("SH", backbone=endless, input_shape=(8, 8, 3))
+    with pytest.raises(ValueError, match="Features should be finite"):
+        model.adapt(images)
+
+
+def test_bad_settings():
+    for name in ("ITQ", "CCAITQ"):
+        with pytest.raises(ValueError, match="features, 12; take fewer bits"):
+            make(name, 13)
+        with pytest.raises(ValueError, match="iterations=-1"):
+            make(name, iterations=-1)
+    assert make("SH", 13).bits == 13
+    for wrong in ({"anchors": 1}, {"labelled": 0}):
+        with pytest.raises(ValueError, match="should be at least 2"):
+            make("KSH", **wrong)
+    with pytest.raises(ValueError, match="memory bank"):
+        make("KSH", bank_size=50)

@@ -1,0 +1,390 @@
+"""Compares all methods on the same features, budget and rule.
+
+    python tools/compare_methods.py --task corel5k [--methods dsrh itq ...]
+    python tools/compare_methods.py --table
+
+Tasks: `digits` and `multidigits` (the small network, trained from scratch by
+each method), `cifar10` and `corel5k` (a hash layer on frozen ImageNet features
+of MobileNetV2, at 96 and 128 pixels; a trunk trained on the labels of CIFAR-10
+would have seen the answer). The rule: Adam with one learning rate that falls
+to zero along a cosine, a fixed number of epochs, the last weights, the papers'
+constants. Nothing is selected on the queries.
+
+Every run adds a row to `docs/comparison.csv`; runs that are in it are skipped.
+`--table` renews the tables in `docs/comparison.md` from it. Features are kept
+in `runs/features`.
+"""
+
+import argparse
+import csv
+import dataclasses
+import functools
+import os
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+import keras_hash
+from keras_hash import methods
+from keras_hash.data import places
+from keras_hash.evaluation import measure
+from keras_hash.methods import base
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CSV = ROOT / "docs" / "comparison.csv"
+PAGE = ROOT / "docs" / "comparison.md"
+WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
+SCORES = (
+    "map",
+    "ndcg@100",
+    "acg@100",
+    "wmap@100",
+    "jaccard_ndcg@100",
+    "jaccard_acg@100",
+    "unique_codes",
+)
+COLUMNS = ("task", "method", "bits", "seed", *SCORES, "seconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is compared on: a benchmark and a budget."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    rate: float
+    bits: tuple
+    seeds: tuple
+    pixels: int | None = None
+
+    @functools.cached_property
+    def benchmark(self):
+        """The benchmark, with features in place of images where frozen."""
+        benchmark = keras_hash.data.load(self.name)
+        if self.pixels is None:
+            return benchmark
+        features = frozen_features(benchmark, self.pixels)
+        # Shifted and scaled as a whole, which changes no distance but their
+        # unit: losses that start from a far-off mean take long to leave it.
+        train = features[benchmark.parts["train"]]
+        features = (features - train.mean(axis=0)) / train.std()
+        return dataclasses.replace(benchmark, images=features)
+
+    def settings(self, method):
+        """Backbone arguments of a model of this task."""
+        if self.pixels is None:
+            shape = (32, 32, 3)
+            backbone = raw_pixels(shape) if method in SHALLOW else "small"
+            return {"backbone": backbone, "input_shape": shape}
+        width = self.benchmark.images.shape[1]
+        if method in SHALLOW or method == "dsrh":
+            # DSRH brings fully connected layers of its own.
+            return {"backbone": "features", "input_shape": (width,)}
+        inputs = keras.Input((width,))
+        x = keras.layers.Dense(512, "relu")(inputs)
+        x = keras.layers.Dropout(0.5)(x)
+        return {"backbone": keras.Model(inputs, x), "input_shape": (width,)}
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("digits", 25, 64, 2e-3, (32,), (0, 1, 2)),
+        Task("multidigits", 12, 128, 2e-3, (32,), (0, 1, 2)),
+        Task("cifar10", 3, 128, 1e-3, (16, 32, 48), (0, 1, 2), pixels=96),
+        Task("corel5k", 40, 128, 1e-3, (16, 32, 48), (0, 1, 2), pixels=128),
+    )
+}
+# The heart first; DSHC has lengths of its own.
+TRAINED = (
+    "dsrh",
+    "dmssph",
+    "isdh",
+    "idhn",
+    "dpsh",
+    "dsdh",
+    "dtsh",
+    "dhn",
+    "hashnet",
+    "ssdh",
+    "dlbhc",
+    "ninh",
+    "dsh",
+    "greedyhash",
+    "csq",
+    "dpn",
+    "orthohash",
+    "hyp2",
+    "dch",
+    "talr",
+)
+SHALLOW = ("itq", "ccaitq", "sh", "ksh")
+BASELINES = ("trivial", "chance")
+
+
+def raw_pixels(shape):
+    """A backbone that shows grey images at half the size."""
+    inputs = keras.Input(shape)
+    grey = keras.ops.mean(inputs, axis=-1, keepdims=True)
+    small = keras.layers.AveragePooling2D(2)(grey)
+    return keras.Model(inputs, keras.layers.Flatten()(small))
+
+
+def frozen_features(benchmark, pixels):
+    """MobileNetV2 features of the whole pool, computed once."""
+    path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}.npy"
+    if path.exists():
+        return np.load(path)
+    weights = next(
+        (p for p in places.folders(f"weights/{WEIGHTS}") if p.exists()), None
+    )
+    if weights is None:
+        raise FileNotFoundError(
+            f"The features need {WEIGHTS} in the folder `weights` of "
+            "KERAS_HASH_DATA."
+        )
+    backbone = keras_hash.backbones.build(
+        "mobilenet_v2", (pixels, pixels, 3), str(weights)
+    )
+    features = []
+    for start in range(0, len(benchmark.images), 250):
+        images = benchmark.images[start : start + 250].astype("float32")
+        images = base.resize(images, (pixels, pixels))
+        features.append(backbone.predict_on_batch(images))
+    features = np.concatenate(features)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new.npy")
+    np.save(beside, features)
+    os.replace(beside, path)
+    return features
+
+
+def lengths(task, method):
+    """Code lengths of a method on a task; DSHC has its own."""
+    if method == "dshc":
+        return (10, 30, 60) if task.pixels else (30,)
+    if method == "dshc_kbc":
+        return (10, 16)
+    if method == "dshcmultilabel":
+        return (task.benchmark.num_classes,)
+    return task.bits
+
+
+def all_methods(task):
+    """Methods that suit the labels of a task."""
+    own = ("dshcmultilabel",) if task.benchmark.multi_label else ("dshc",)
+    if not task.benchmark.multi_label:
+        own += ("dshc_kbc",)
+    return own + TRAINED + SHALLOW + BASELINES
+
+
+def build(task, method, bits):
+    """An untrained model."""
+    classes = task.benchmark.num_classes
+    settings = {"bits": bits, "num_classes": classes, **task.settings(method)}
+    if method == "dshc_kbc":
+        method, settings["codebook"] = "dshc", "kbc"
+    if method == "talr" and task.benchmark.multi_label:
+        settings["objective"] = "ndcg"
+    return methods.registry()[method][0](**settings)
+
+
+def fit(task, model):
+    """Trains by the rule that is the same for all."""
+    images, labels = task.benchmark.arrays("train")
+    if not model.trained:
+        model.adapt(images, labels)
+        return
+    steps = task.epochs * (len(images) // task.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(task.rate, steps)
+    model.compile(keras.optimizers.Adam(rate), steps_per_execution=8)
+    order = np.random.RandomState(0).permutation(len(images))
+    whole = order[: len(images) // task.batch_size * task.batch_size]
+    model.fit(
+        images[whole],
+        labels[whole],
+        batch_size=task.batch_size,
+        epochs=task.epochs,
+        verbose=0,
+    )
+
+
+def trivial(task, seed):
+    """A plain classifier's most probable class number, in binary.
+
+    Returns:
+        The report.
+    """
+    benchmark = task.benchmark
+    keras.utils.set_random_seed(seed)
+    settings = task.settings("trivial")
+    shape = settings["input_shape"]
+    backbone = keras_hash.backbones.build(settings["backbone"], shape)
+    inputs = keras.Input(shape)
+    logits = keras.layers.Dense(benchmark.num_classes)(backbone(inputs))
+    model = keras.Model(inputs, logits)
+    images, labels = benchmark.arrays("train")
+    steps = task.epochs * (len(images) // task.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(task.rate, steps)
+    if benchmark.multi_label:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, steps_per_execution=8)
+    size = task.batch_size
+    model.fit(images, labels, size, task.epochs, verbose=0)
+    bits = (benchmark.num_classes - 1).bit_length()
+    parts = []
+    for part in ("query", "database"):
+        images, labels = benchmark.arrays(part)
+        number = model.predict(images, 256, verbose=0).argmax(axis=1)
+        ones = (number[:, None] >> np.arange(bits)) & 1
+        parts += [keras_hash.codes.pack(2.0 * ones - 1), labels]
+    return keras_hash.evaluate(*parts, bits=bits)
+
+
+def chance(task):
+    """What one bit that is the same for all images scores."""
+    labels = [task.benchmark.arrays(part)[1] for part in ("query", "database")]
+    codes = [np.zeros((len(x), 1), "uint8") for x in labels]
+    return keras_hash.evaluate(codes[0], labels[0], codes[1], labels[1], bits=1)
+
+
+def run(task, method, bits, seed):
+    """Trains and measures one model.
+
+    Returns:
+        A row of the CSV.
+    """
+    started = time.perf_counter()
+    if method == "chance":
+        report = chance(task)
+    elif method == "trivial":
+        report = trivial(task, seed)
+    else:
+        keras.utils.set_random_seed(seed)
+        model = build(task, method, bits)
+        fit(task, model)
+    seconds = time.perf_counter() - started
+    if method not in BASELINES:
+        report, _ = measure(model, task.benchmark, k=(100,))
+    row = {"task": task.name, "method": method, "bits": bits, "seed": seed}
+    found = {k: report.metrics.get(k, "") for k in SCORES}
+    row |= {
+        k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()
+    }
+    return {**row, "seconds": round(seconds, 1)}
+
+
+def read():
+    """The rows of the CSV."""
+    if not CSV.exists():
+        return []
+    with CSV.open() as file:
+        return list(csv.DictReader(file))
+
+
+def add(row):
+    """Adds a row to the CSV, which is whole at any moment."""
+    rows = [*read(), row]
+    beside = CSV.with_suffix(".new")
+    with beside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(beside, CSV)
+
+
+def plan(task, chosen):
+    """All runs of a task: three seeds at 32 bits, one at other lengths."""
+    for method in chosen or all_methods(task):
+        if method in BASELINES:
+            seeds = task.seeds if method == "trivial" else (0,)
+            yield from ((method, 0, seed) for seed in seeds)
+            continue
+        for bits in lengths(task, method):
+            several = bits == 32 or bits not in task.bits
+            for seed in task.seeds if several else task.seeds[:1]:
+                yield method, bits, seed
+
+
+def cell(rows, score):
+    """Mean and spread (largest less smallest) of a score, as text."""
+    values = [float(row[score]) for row in rows if row[score]]
+    if not values:
+        return ""
+    text = f"{np.mean(values):.3f}"
+    if len(values) > 1:
+        text += f" ± {(max(values) - min(values)) / 2:.3f}"
+    return text
+
+
+def table(task, rows):
+    """A Markdown table of a task: best mAP at 32 bits first."""
+    shown = ["map"]
+    if any(row["jaccard_ndcg@100"] for row in rows):
+        shown = ["map", "ndcg@100", "acg@100", "jaccard_ndcg@100"]
+        shown += ["jaccard_acg@100"]
+    own = {row["method"]: set() for row in rows}
+    for row in rows:
+        own[row["method"]].add(int(row["bits"]))
+    others = [b for b in task.bits if b != 32]
+    head = ["method", "bits", *shown]
+    head += [f"{name} at {b}" for b in others for name in shown[:2]]
+    lines = []
+    for method, lengths_ in own.items():
+        # Methods with lengths of their own have a line for each.
+        for bits in [32] if 32 in lengths_ else sorted(lengths_):
+            of = [r for r in rows if r["method"] == method]
+            main_ = [r for r in of if int(r["bits"]) == bits]
+            cells = [method, str(bits or ""), *(cell(main_, s) for s in shown)]
+            for other in others:
+                there = [r for r in of if int(r["bits"]) == other != bits]
+                cells += [cell(there, s) for s in shown[:2]]
+            lines.append((float(cell(main_, "map").split()[0]), cells))
+    lines.sort(key=lambda line: -line[0])
+    table_ = [head, ["---"] * len(head), *(cells for _, cells in lines)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in table_)
+
+
+def write_tables():
+    """Renews the tables between the marks of `docs/comparison.md`."""
+    text = PAGE.read_text()
+    for name, task in TASKS.items():
+        rows = [row for row in read() if row["task"] == name]
+        before, mark, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if rows and mark and end:
+            text = f"{before}{mark}{table(task, rows)}\n{end}{after}"
+    PAGE.write_text(text)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--task", choices=sorted(TASKS), action="append")
+    parser.add_argument("--methods", nargs="+", default=[])
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.table:
+        write_tables()
+    done = {
+        (row["task"], row["method"], int(row["bits"]), int(row["seed"]))
+        for row in read()
+    }
+    for name in arguments.task or []:
+        task = TASKS[name]
+        for method, bits, seed in plan(task, arguments.methods):
+            if (name, method, bits, seed) in done:
+                continue
+            row = run(task, method, bits, seed)
+            add(row)
+            print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

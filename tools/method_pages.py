@@ -1,0 +1,116 @@
+"""Writes `docs/methods/`, a page for each method, from the docstrings.
+
+    python tools/method_pages.py
+
+A module docstring holds a title, the idea, the formula (indented), and the
+paragraphs `When to use:`, `Cost:`, `Other code:` and `Reference:`.
+"""
+
+import inspect
+import pathlib
+import re
+import sys
+import textwrap
+
+from keras_hash import methods
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "methods"
+NOTE = "<!-- Written by tools/method_pages.py from the docstrings. -->\n"
+PARTS = {
+    "When to use": "When to use it",
+    "Cost": "Cost",
+    "Other code": "How it differs from other code",
+    "Reference": "Reference",
+}
+
+
+def parse(doc):
+    """The parts of a module docstring, by name.
+
+    Raises:
+        ValueError: a part is missing.
+    """
+    found = {name: "" for name in ("Title", "Idea", "Formula", *PARTS)}
+    title, _, rest = inspect.cleandoc(doc).partition("\n\n")
+    found["Title"] = title.rstrip(".")
+    place = "Idea"
+    for line in rest.splitlines():
+        head = re.match(rf"({'|'.join(PARTS)}): ", line)
+        if head:
+            place, line = head[1], line[head.end() :]
+        elif line.startswith("    ") and place in ("Idea", "Formula"):
+            place = "Formula"
+        found[place] += line + "\n"
+    missing = [name for name, text in found.items() if not text.strip()]
+    if missing:
+        raise ValueError(f"{title!r} lacks {missing}")
+    return {name: text.strip("\n") for name, text in found.items()}
+
+
+def described(thing, heading):
+    """A class with its arguments, from its docstring."""
+    doc = inspect.getdoc(thing)
+    summary = doc.partition("\n\n")[0]
+    arguments = re.search(r"^Args:\n((?:    .*\n?|\n)*)", doc, re.MULTILINE)
+    lines = [f"## {heading}", "", f"`{signature(thing)}`", "", summary, ""]
+    items = textwrap.dedent(arguments[1]) if arguments else ""
+    for name, text in re.findall(
+        r"^(\*{0,2}\w+): ((?:.*\n?)(?:    .*\n?)*)", items, re.MULTILINE
+    ):
+        text = " ".join(text.split())
+        lines.append(f"- `{name}`: {text}")
+    return "\n".join(lines) + "\n"
+
+
+def signature(cls):
+    name = cls.__name__.removesuffix("Loss")
+    home = "losses" if cls.__name__.endswith("Loss") else "models"
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    given = ", ".join(str(p) for p in list(parameters)[1:])
+    return f"keras_hash.{home}.{name}({given})"
+
+
+def pages():
+    """All pages: a dict from file name to text."""
+    by_module = {}
+    for model, loss in methods.registry().values():
+        by_module.setdefault(model.__module__, []).append((model, loss))
+    texts, rows = {}, []
+    for module, pairs in sorted(by_module.items()):
+        parts = parse(sys.modules[module].__doc__)
+        name = module.rpartition(".")[2]
+        formula = textwrap.dedent(parts["Formula"])
+        text = f"{NOTE}\n# {parts['Title']}\n\n{parts['Idea'].strip()}\n\n"
+        text += f"```text\n{formula}\n```\n"
+        for part, heading in PARTS.items():
+            body = parts[part].strip()
+            text += f"\n**{heading}.** {body[0].upper()}{body[1:]}\n"
+        for model, loss in pairs:
+            text += f"\n{described(model, f'Model {model.__name__}')}"
+            if loss is not None:
+                text += f"\n{described(loss, f'Loss {model.__name__}')}"
+        texts[f"{name}.md"] = text
+        when = " ".join(parts["When to use"].split())
+        when = when[0].upper() + when[1:]
+        rows.append(f"| [{parts['Title']}]({name}.md) | {when} |")
+    texts["README.md"] = (
+        f"{NOTE}\n# Methods\n\nAll are used in the same way: "
+        "`keras_hash.models.NAME(bits, num_classes)`, `compile`, `fit`, "
+        "`encode`; those that are solved on features need `adapt` (or `fit`) "
+        "alone. How they compare is measured in "
+        "[comparison.md](../comparison.md).\n\n"
+        "| method | when to use it |\n|---|---|\n" + "\n".join(rows) + "\n"
+    )
+    return texts
+
+
+def main():
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text)
+        print(f"docs/methods/{name}")
+
+
+if __name__ == "__main__":
+    main()
