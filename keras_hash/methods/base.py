@@ -145,6 +145,44 @@ class HashModel(keras.Model):
         """Builds the model: the last call of a subclass' constructor."""
         self.build((None, *self.image_shape))
 
+    @classmethod
+    def from_encoder(cls, encoder, num_classes=None, bits=None, **settings):
+        """A new model of this method on the trained backbone of another.
+
+        The hash layer is new: train it on your own images, with a smaller
+        rate for the backbone (`compile(backbone_rate=0.1)`), or none (`0`).
+
+        Args:
+            encoder: a `HashModel`, such as a loaded zoo entry. Its backbone is
+                copied, so it stays as it is.
+            num_classes: int, your number of classes or labels.
+            bits: int, code length; that of the encoder by default.
+            **settings: other arguments of the method.
+
+        Returns:
+            A model of the class it is called on.
+
+        Raises:
+            ValueError: as the constructor.
+
+        Example:
+
+        >>> encoder = keras_hash.load("dshc_cifar10_30")
+        >>> model = keras_hash.models.DPSH.from_encoder(encoder, 5, bits=48)
+        """
+        config = encoder.get_config()
+        model = cls.from_config(
+            {
+                "bits": encoder.bits if bits is None else bits,
+                "num_classes": num_classes,
+                "backbone": config["backbone"],
+                "input_shape": config["input_shape"],
+                **settings,
+            }
+        )
+        model.backbone.set_weights(encoder.backbone.get_weights())
+        return model
+
     def build(self, input_shape):
         if not self.backbone.built:
             self.backbone.build((None, *self.image_shape))

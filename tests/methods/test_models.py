@@ -238,6 +238,28 @@ def test_the_backbone_learns_at_its_own_rate(optimizer, tmp_path):
         model.compile("sgd", backbone_rate=-1)
 
 
+def test_a_new_method_on_a_trained_backbone():
+    encoder = keras_hash.load("dshc_digits_30")
+    images, labels = keras_hash.data.load("digits").arrays("train")
+    before = encoder.encode(images[:50])
+    model = keras_hash.models.DPSH.from_encoder(encoder, num_classes=5, bits=24)
+    assert model.bits == 24 and model.num_classes == 5
+    for a, b in zip(model.backbone.weights, encoder.backbone.weights):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
+    model.compile(keras.optimizers.Adam(1e-2), backbone_rate=0.0)
+    odd = labels // 2
+    model.fit(images[:600], odd[:600], epochs=3, verbose=0)
+    np.testing.assert_array_equal(encoder.encode(images[:50]), before)
+    queries = model.encode(images[600:800])
+    report = keras_hash.evaluate(
+        queries, odd[600:800], model.encode(images[800:]), odd[800:], bits=24
+    )
+    assert report.metrics["map"] > 0.6  # 0.2 by chance
+    same = keras_hash.models.ITQ.from_encoder(encoder)
+    same.adapt(images[:300])
+    assert same.bits == 30 and same.encode(images[:3]).shape == (3, 4)
+
+
 # Heads
 
 
