@@ -53,50 +53,54 @@ class Augment:
         Returns:
             A tensor of the shape and dtype of `images`.
         """
-        steps = ("crop", "shift", "flip", "colour", "cutout")
-        for number, step in enumerate(steps):
-            if getattr(self, step):
-                images = getattr(self, f"_{step}")(images, seed + number)
+        if self.crop or self.shift or self.flip:
+            images = self._place(images, seed)
+        if self.colour:
+            images = self._colour(images, seed + 3)
+        if self.cutout:
+            images = self._cutout(images, seed + 4)
         return images
 
-    def _crop(self, images, seed):
-        import tensorflow as tf
+    def _place(self, images, seed):
+        """Crop, shift and mirror in one pass: boxes on the padded images.
 
-        draws = tf.random.stateless_uniform([3, tf.shape(images)[0]], seed)
-        side = tf.sqrt(1 - self.crop * draws[0])
-        top, left = (1 - side) * draws[1], (1 - side) * draws[2]
-        boxes = tf.stack([top, left, top + side, left + side], axis=1)
-        cropped = tf.image.crop_and_resize(
-            tf.cast(images, tf.float32),
-            boxes,
-            tf.range(tf.shape(images)[0]),
-            tf.shape(images)[1:3],
-        )
-        return _like(cropped, images)
-
-    def _shift(self, images, seed):
+        A box whose left side is the larger one gives a mirror image.
+        """
         import tensorflow as tf
 
         shape, pad = tf.shape(images), self.shift
+        count = shape[0]
+        last = tf.cast(shape[1:3] - 1, tf.float32)
+        draws = tf.random.stateless_uniform([3, count], seed)
+        side = tf.sqrt(1 - self.crop * draws[0])
+        ends = []
+        offsets = tf.random.stateless_uniform(
+            [2, count], seed + 1, 0, 2 * pad + 1, tf.int32
+        )
+        for axis in (0, 1):
+            start = (1 - side) * draws[1 + axis] * last[axis]
+            start += tf.cast(offsets[axis], tf.float32)
+            end = start + side * last[axis]
+            ends.append(tf.stack([start, end]) / (last[axis] + 2 * pad))
+        (top, bottom), (left, right) = map(tf.unstack, ends)
+        if self.flip:
+            mirrored = tf.random.stateless_uniform([count], seed + 2) < 0.5
+            left, right = (
+                tf.where(mirrored, right, left),
+                tf.where(mirrored, left, right),
+            )
         padded = tf.pad(
             images, [[0, 0], [pad, pad], [pad, pad], [0, 0]], "REFLECT"
         )
-        offsets = tf.random.stateless_uniform(
-            [shape[0], 2], seed, 0, 2 * pad + 1, tf.int32
+        placed = tf.image.crop_and_resize(
+            padded,
+            tf.stack([top, left, bottom, right], axis=1),
+            tf.range(count),
+            shape[1:3],
+            # Whole pixels only, unless a part is enlarged.
+            method="bilinear" if self.crop else "nearest",
         )
-        rows = offsets[:, :1] + tf.range(shape[1])
-        columns = offsets[:, 1:] + tf.range(shape[2])
-        padded = tf.gather(padded, rows, axis=1, batch_dims=1)
-        shifted = tf.gather(padded, columns, axis=2, batch_dims=1)
-        return tf.ensure_shape(shifted, images.shape)
-
-    def _flip(self, images, seed):
-        import tensorflow as tf
-
-        coins = tf.random.stateless_uniform(
-            [tf.shape(images)[0], 1, 1, 1], seed
-        )
-        return tf.where(coins < 0.5, images, images[:, :, ::-1])
+        return _like(placed, images)
 
     def _colour(self, images, seed):
         import tensorflow as tf
