@@ -22,11 +22,13 @@ def compact(value, dtype):
 
     Args:
         value: array.
-        dtype: `"float16"`, or `"int8"`: one scale for each output channel
-            (last axis). Vectors stay float32, whole numbers are kept exactly.
+        dtype: `"float16"`, or `"int8"`: one scale for each output channel (the
+            last axis; of depthwise kernels `[h, w, channels, 1]` the one
+            before). Vectors stay float32, whole numbers are kept exactly.
 
     Returns:
-        A pair: the stored array, and float32 scales `[channels]` or `None`.
+        A pair: the stored array, and float32 scales that broadcast against it,
+        or `None`.
 
     Raises:
         ValueError: another dtype, or a weight that is not finite.
@@ -52,7 +54,11 @@ def compact(value, dtype):
     if dtype == "float16":
         fits = largest < np.finfo("float16").max
         return value.astype("float16") if fits else value, None
-    scale = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0) / 127
+    axis = -1 if value.shape[-1] > 1 else -2
+    others = tuple(i for i in range(value.ndim) if i != value.ndim + axis)
+    scale = np.abs(value).max(axis=others) / 127
+    if axis == -2:
+        scale = scale[:, None]
     scale = np.where(scale == 0, 1, scale).astype("float32")
     return np.round(value / scale).clip(-127, 127).astype("int8"), scale
 

@@ -302,6 +302,17 @@ def test_compact_and_widen(rng):
         assert np.abs(error[..., channel]).max() <= step / 2 + 1e-7
 
 
+def test_depthwise_kernels_have_a_scale_for_each_channel(rng):
+    kernel = rng.randn(3, 3, 5, 1).astype("float32") * 10.0 ** np.arange(5)[
+        :, None
+    ].astype("float32")
+    stored, scale = export.compact(kernel, "int8")
+    assert stored.dtype == "int8" and scale.shape == (5, 1)
+    error = np.abs(export.widen(stored, scale, "float32") - kernel)
+    largest = np.abs(kernel).max(axis=(0, 1))
+    assert (error.max(axis=(0, 1)) <= largest / 127 * 0.51).all()
+
+
 def test_what_compact_keeps_exactly(rng):
     vector = rng.randn(9).astype("float32")
     book = codes.sign(rng.randn(4, 9)).astype("float32")
