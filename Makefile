@@ -31,9 +31,10 @@ bench: $(READY)
 table: $(READY)
 	$(BIN)/python tools/zoo_table.py
 
-# The page of each method in docs/methods, from the docstrings.
+# Pages made from docstrings and tables: docs/methods, docs/protocols.md.
 pages: $(READY)
 	$(BIN)/python tools/method_pages.py
+	$(BIN)/python tools/protocol_page.py
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'keras_hash needs Python 3.11 or newer; try make PYTHON=python3.11')"

@@ -98,6 +98,8 @@ def test_importing_does_not_import_tensorflow_twice():
         "rich",
     }
     for path in (ROOT / "keras_hash").rglob("*.py"):
+        if path.name.endswith("_dataset_builder.py"):
+            continue  # Imported by `builders.get` alone.
         for node in ast.parse(path.read_text()).body:
             names = []
             if isinstance(node, ast.Import):

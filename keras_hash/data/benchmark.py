@@ -28,6 +28,8 @@ class Benchmark:
         parts: dict from part name to int indices into the pool.
         labels: list of str, class names.
         licence: str, licence or terms of the images.
+        notes: dict, what was left out of own images: `"skipped"` and
+            `"duplicates"`, each a dict from name to reason.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Benchmark:
     parts: dict
     labels: list
     licence: str
+    notes: dict = dataclasses.field(default_factory=dict)
 
     @property
     def num_classes(self):
@@ -84,6 +87,19 @@ class Benchmark:
             )
         indices = self.parts[part]
         return self.images[indices], self.targets[indices]
+
+    def summary(self, top=10):
+        """Counts, frequent labels, chance level and what was left out.
+
+        Args:
+            top: int, labels and names of files that are listed.
+
+        Returns:
+            str of several lines, to be printed.
+        """
+        from keras_hash.data import summary
+
+        return summary.text(self, top)
 
     def _dataset(self, part):
         import tensorflow as tf

@@ -1,27 +1,10 @@
 """CIFAR-10 through TensorFlow Datasets."""
 
-import os
-import pathlib
-
 import numpy as np
 
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
-
-# Each but the official one draws from all 60,000 images with seed 0. The
-# papers' own draws were random and mostly never published: the counts are
-# theirs, the lists ours.
-PROTOCOLS = {
-    # The test images are the queries, the training images all else.
-    "official": None,
-    # Luo et al. 2021 (DSHC); also "setting 2" of the field.
-    "dshc": {"query": 1000, "train": 5000, "train_in_database": True},
-    # "Setting 1" (CNNH, DPSH, DTSH, DSDH): 59,000 in the database.
-    "cifar10-1": {"query": 100, "train": 500, "train_in_database": True},
-    # DeepHash-pytorch and HashNet: 54,000, without the training images.
-    "cifar10": {"query": 100, "train": 500, "train_in_database": False},
-}
 
 
 def load(protocol="official"):
@@ -37,7 +20,9 @@ def load(protocol="official"):
             50,000 training images are training set and database; `"dshc"`:
             the same counts, drawn from all; `"cifar10-1"`: 1,000 queries,
             5,000 training images, which are among the 59,000 of the database;
-            `"cifar10"`: the same without them, 54,000.
+            `"cifar10"`: the same without them, 54,000; `"disjoint"`: the
+            official one, with half of the classes for training and the other
+            half for queries and database.
 
     Returns:
         A `Benchmark`, each split in the order of its ids.
@@ -46,31 +31,23 @@ def load(protocol="official"):
         ValueError: another protocol.
         FileNotFoundError: not prepared anywhere and not downloadable.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(
-            f"CIFAR-10 has the protocols {sorted(PROTOCOLS)}. "
-            f"Received: protocol={protocol!r}"
-        )
+    plan = protocols.find("cifar10", protocol)
     splits, labels = _read()
-    first = len(splits["train"]["label"])
-    count = first + len(splits["test"]["label"])
     columns = {
         key: np.concatenate([splits[s][key] for s in ("train", "test")])
         for key in ("image", "label", "id")
     }
     targets = columns["label"].astype("int64")
-    if PROTOCOLS[protocol] is None:
-        train = np.arange(first)
-        parts = protocols.parts(train, np.arange(first, count), train)
-    else:
-        parts = protocols.draw_per_class(targets, **PROTOCOLS[protocol], seed=0)
+    split_names = np.repeat(
+        ["train", "test"], [len(splits[s]["label"]) for s in ("train", "test")]
+    )
     return Benchmark(
         name="cifar10",
         protocol=protocol,
         images=columns["image"],
         targets=targets,
         ids=columns["id"].astype(str),
-        parts=parts,
+        parts=plan.draw(targets, split_names),
         labels=labels,
         licence="no licence stated by the publisher (Krizhevsky 2009)",
     )
@@ -82,26 +59,14 @@ def is_prepared():
     Returns:
         bool.
     """
-    return _prepared_folder() is not None
-
-
-def _prepared_folder():
-    candidates = [
-        os.environ.get("TFDS_DATA_DIR"),
-        *places.folders("tfds"),
-        pathlib.Path.home() / "tensorflow_datasets",
-    ]
-    for place in candidates:
-        if place and (pathlib.Path(place) / "cifar10").is_dir():
-            return str(place)
-    return None
+    return places.prepared("cifar10") is not None
 
 
 def _read():
     """Both splits as columns sorted by id, and the class names."""
     import tensorflow_datasets as tfds
 
-    folder = _prepared_folder()
+    folder = places.prepared("cifar10")
     try:
         builder = tfds.builder("cifar10", data_dir=folder)
         if folder is None:

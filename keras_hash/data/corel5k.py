@@ -47,11 +47,7 @@ def load(protocol="official"):
         FileNotFoundError: the folder, or a file that it should hold, is
             missing.
     """
-    if protocol != "official":
-        raise ValueError(
-            "Corel-5K has the protocol 'official' only. "
-            f"Received: protocol={protocol!r}"
-        )
+    plan = protocols.find("corel5k", protocol)
     folder = _folder()
     if folder is None:
         looked = " and ".join(str(p) for p in places.folders("corel5k"))
@@ -62,27 +58,25 @@ def load(protocol="official"):
             "KERAS_HASH_DATA to the folder around it. "
             f"Looked for: {looked}"
         )
-    words = _words(folder / "labels" / "words")
+    words, annotated = read_labels(folder)
     paths, ids, rows = [], [], []
-    for split, (photos, labels) in _SPLITS.items():
-        entries = _entries(folder, photos, labels, len(words))
-        paths += [folder / photos / f"{name}.jpeg" for name in entries]
+    for split, entries in annotated.items():
+        paths += [photo(folder, split, name) for name in entries]
         ids += [f"{split}/{name}" for name in entries]
         targets = np.zeros((len(entries), len(words)), "uint8")
         for row, numbers in zip(targets, entries.values()):
             row[numbers] = 1
         rows.append(targets)
     common = rows[0].any(axis=0) & rows[1].any(axis=0)
-    train, count = len(rows[0]), len(ids)
+    targets = np.concatenate(rows)[:, common]
+    splits = np.repeat(list(annotated), [len(row) for row in rows])
     return Benchmark(
         name="corel5k",
         protocol=protocol,
         images=_decode_all(paths),
-        targets=np.concatenate(rows)[:, common],
+        targets=targets,
         ids=np.array(ids),
-        parts=protocols.parts(
-            np.arange(train), np.arange(train, count), np.arange(train)
-        ),
+        parts=plan.draw(targets, splits),
         labels=[words[i] for i in np.flatnonzero(common)],
         licence="research use (Corel photos, Duygulu et al. 2002)",
     )
@@ -95,6 +89,41 @@ def is_prepared():
         bool.
     """
     return _folder() is not None
+
+
+def read_labels(folder):
+    """Reads the words of all photos.
+
+    Args:
+        folder: `pathlib.Path` in the layout that `load` describes.
+
+    Returns:
+        A pair: the list of all words, and a dict from split to a dict from the
+        number of a photo to the positions of its words.
+
+    Raises:
+        ValueError: a line cannot be read.
+        FileNotFoundError: a file is missing.
+    """
+    words = _words(folder / "labels" / "words")
+    return words, {
+        split: _entries(folder, photos, labels, len(words))
+        for split, (photos, labels) in _SPLITS.items()
+    }
+
+
+def photo(folder, split, name):
+    """The path of a photo.
+
+    Args:
+        folder: `pathlib.Path` in the layout that `load` describes.
+        split: `"train"` or `"test"`.
+        name: str, the photo's number.
+
+    Returns:
+        A `pathlib.Path`.
+    """
+    return folder / _SPLITS[split][0] / f"{name}.jpeg"
 
 
 def _folder():

@@ -11,7 +11,9 @@ def load(protocol="official"):
 
     Args:
         protocol: `"official"`: 36 queries a class (seed 0), the other 1,437
-            images are training set and database.
+            images are training set and database; `"disjoint"`: the same, with
+            half of the classes for training and the other half for queries and
+            database.
 
     Returns:
         A `Benchmark`.
@@ -19,11 +21,7 @@ def load(protocol="official"):
     Raises:
         ValueError: another protocol.
     """
-    if protocol != "official":
-        raise ValueError(
-            "The digits have the protocol 'official' only. "
-            f"Received: protocol={protocol!r}"
-        )
+    plan = protocols.find("digits", protocol)
     from scipy import ndimage
     from sklearn import datasets
 
@@ -39,7 +37,7 @@ def load(protocol="official"):
         images=np.repeat(grey[..., None], 3, axis=-1),
         targets=targets,
         ids=np.array([f"digit_{i:04d}" for i in range(len(targets))]),
-        parts=protocols.query_per_class(targets, 36, seed=0),
+        parts=plan.draw(targets, None),
         labels=[str(name) for name in digits.target_names],
         licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
     )

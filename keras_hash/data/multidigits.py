@@ -31,11 +31,7 @@ def load(protocol="official"):
     Raises:
         ValueError: another protocol.
     """
-    if protocol != "official":
-        raise ValueError(
-            "The scenes of digits have the protocol 'official' only. "
-            f"Received: protocol={protocol!r}"
-        )
+    plan = protocols.find("multidigits", protocol)
     from sklearn import datasets
 
     single = digits.load()
@@ -52,16 +48,15 @@ def load(protocol="official"):
         for i, scene in enumerate(drawn):
             names = [f"d{digit:04d}" for digit in scene if digit >= 0]
             ids.append("_".join([part, f"{i:04d}", *names]))
-    train, count = SCENES["train"], len(ids)
+    targets = _multi_hot(np.concatenate(members), single.targets)
+    splits = np.repeat(list(SCENES), list(SCENES.values()))
     return Benchmark(
         name="multidigits",
         protocol=protocol,
         images=np.concatenate(images),
-        targets=_multi_hot(np.concatenate(members), single.targets),
+        targets=targets,
         ids=np.array(ids),
-        parts=protocols.parts(
-            np.arange(train), np.arange(train, count), np.arange(train)
-        ),
+        parts=plan.draw(targets, splits),
         labels=single.labels,
         licence=single.licence,
     )

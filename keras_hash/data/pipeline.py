@@ -11,6 +11,7 @@ def batches(
     drop=False,
     cache=None,
     shard=None,
+    buffer=None,
 ):
     """Batches of a labelled dataset, ready for `fit`.
 
@@ -31,6 +32,8 @@ def batches(
             a file to keep them in, which later runs read.
         shard: `None`, or `(worker, workers)`: every so-manieth image, so that
             the shards of all workers are disjoint and complete.
+        buffer: int, images that are held in memory to be shuffled; all of them
+            by default, which is the only even shuffle.
 
     Returns:
         A `tf.data.Dataset` of `(images, {"label": ..., "index": ...})`.
@@ -69,7 +72,7 @@ def batches(
     if cache:
         dataset = dataset.cache("" if cache is True else str(cache))
     if shuffle and count:
-        dataset = dataset.shuffle(count, seed=seed)
+        dataset = dataset.shuffle(buffer or count, seed=seed)
     dataset = dataset.batch(size, drop_remainder=drop)
     if augment is not None:
         seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)

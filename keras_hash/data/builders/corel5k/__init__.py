@@ -1,0 +1,1 @@
+"""Corel-5K for TensorFlow Datasets."""

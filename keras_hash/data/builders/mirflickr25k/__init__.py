@@ -1,0 +1,1 @@
+"""MIRFLICKR-25K for TensorFlow Datasets."""

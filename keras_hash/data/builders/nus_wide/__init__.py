@@ -1,0 +1,1 @@
+"""NUS-WIDE for TensorFlow Datasets."""

@@ -1,0 +1,216 @@
+"""NUS-WIDE from a folder, for TensorFlow Datasets."""
+
+import re
+import tempfile
+import urllib.request
+from concurrent import futures
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from keras_hash.data import images
+from keras_hash.data import label_sets
+from keras_hash.data.builders import photos
+
+# Photos are fetched by a few connections, a few hundred at a time in memory.
+CONNECTIONS = 8
+CHUNK = 256
+TIMEOUT = 30
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """NUS-WIDE: image, 81 labels, id."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Initial release."}
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(
+            name="local", description="The photos of the folder."
+        ),
+        tfds.core.BuilderConfig(
+            name="urls",
+            description="Others are fetched from Flickr where possible.",
+        ),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Put `ImageList/Imagelist.txt`, `Groundtruth/AllLabels/` and the "
+        "photos, in `Flickr/`, of NUS-WIDE into one folder; for the "
+        "configuration `urls` also `NUS-WIDE-urls.txt`."
+    )
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(encoding_format="jpeg"),
+                    "labels": tfds.features.Sequence(
+                        tfds.features.ClassLabel(names=list(label_sets.NUS81))
+                    ),
+                    "id": tfds.features.Text(),
+                }
+            ),
+            homepage="https://lms.comp.nus.edu.sg/wp-content/uploads/2019/"
+            "research/nuswide/NUS-WIDE.html",
+            license="research use; each photo has that of its owner",
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager):
+        folder = dl_manager.manual_dir
+        return {"full": self._generate_examples(folder)}
+
+    def _generate_examples(self, folder):
+        files = read_list(folder)
+        targets = read_targets(folder, len(files))
+        urls = {}
+        if self.builder_config.name == "urls":
+            urls = read_urls(folder / "NUS-WIDE-urls.txt")
+        ids = photo_ids(files)
+        found = fetched = 0
+        for i, image, from_url in _images(folder, files, urls):
+            found += 1
+            fetched += from_url
+            yield (
+                i,
+                {
+                    "image": image,
+                    "labels": np.flatnonzero(targets[i]).tolist(),
+                    "id": ids[i],
+                },
+            )
+        self.info.metadata.update(
+            listed=len(files), missing=len(files) - found, fetched=fetched
+        )
+
+
+def read_list(folder):
+    """Reads the names of all photos.
+
+    Args:
+        folder: `epath.Path` with the publisher's layout.
+
+    Returns:
+        A list of str, `"folder/file.jpg"`.
+
+    Raises:
+        FileNotFoundError: the list is missing.
+    """
+    path = folder / "ImageList" / "Imagelist.txt"
+    return [line.replace("\\", "/") for line in photos.lines(path)]
+
+
+def read_targets(folder, count):
+    """Reads the labels of all photos.
+
+    Args:
+        folder: `epath.Path` with the publisher's layout.
+        count: int, number of photos.
+
+    Returns:
+        `uint8 [count, 81]`.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file does not hold a 0 or 1 for every photo, or the
+            concepts are not those of `label_sets.NUS81`.
+    """
+    for place in (folder, folder / "ConceptsList"):
+        path = place / "Concepts81.txt"
+        if path.exists():
+            names = photos.lines(path)
+            if set(names) != set(label_sets.NUS81):
+                odd = sorted(set(names) ^ set(label_sets.NUS81))
+                raise ValueError(f"{path}: unexpected or missing: {odd}")
+    targets = np.zeros((count, len(label_sets.NUS81)), "uint8")
+    for column, name in enumerate(label_sets.NUS81):
+        path = folder / "Groundtruth" / "AllLabels" / f"Labels_{name}.txt"
+        values = photos.lines(path)
+        if len(values) != count or not set(values) <= {"0", "1"}:
+            raise ValueError(
+                f"{path} should hold a 0 or 1 for each of {count} photos. "
+                f"Received: {len(values)} lines with {sorted(set(values))[:5]}"
+            )
+        targets[:, column] = np.array(values) == "1"
+    return targets
+
+
+def photo_ids(files):
+    """Flickr's ids, made different from each other.
+
+    Args:
+        files: sequence of str such as `"actor/0001_2124494179.jpg"`.
+
+    Returns:
+        A list of str; a photo that is listed again has `-2` behind its id.
+    """
+    seen, ids = {}, []
+    for file in files:
+        name = re.sub(r"^.*_|\.\w+$", "", file.rpartition("/")[2])
+        seen[name] = seen.get(name, 0) + 1
+        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return ids
+
+
+def read_urls(path):
+    """Reads where the photos were on Flickr.
+
+    Args:
+        path: `epath.Path` of NUS-WIDE-urls.txt: a header, then lines with the
+            file, its id, and addresses, large to small, then original; `null`
+            where there is none.
+
+    Returns:
+        A dict from `"folder/file.jpg"` to a list of addresses.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+    """
+    urls = {}
+    for line in photos.lines(path):
+        file, *fields = line.split()
+        key = "/".join(file.replace("\\", "/").split("/")[-2:])
+        urls[key] = [field for field in fields if field.startswith("http")]
+    return urls
+
+
+def fetch(urls):
+    """Downloads a photo from the first address that still has it.
+
+    Args:
+        urls: sequence of str.
+
+    Returns:
+        `uint8 [h, w, 3]`, or `None`.
+    """
+    for url in urls:
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+                # Flickr answers for deleted photos with a picture of its own.
+                if "photo_unavailable" in answer.geturl():
+                    continue
+                with tempfile.NamedTemporaryFile() as file:
+                    file.write(answer.read())
+                    file.flush()
+                    return images.decode(file.name)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _images(folder, files, urls):
+    """Position, image and whether it was fetched, of all that are there."""
+    with futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        for start in range(0, len(files), CHUNK):
+            chunk = files[start : start + CHUNK]
+            stored = [photos.encoded(folder / "Flickr" / f) for f in chunk]
+            wanted = [
+                urls.get(file, []) if image is None else []
+                for file, image in zip(chunk, stored)
+            ]
+            for i, (image, other) in enumerate(
+                zip(stored, pool.map(fetch, wanted)), start
+            ):
+                if image is not None:
+                    yield i, image, False
+                elif other is not None:
+                    yield i, other, True

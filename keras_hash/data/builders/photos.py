@@ -1,0 +1,69 @@
+"""Photos for the builders: as their files are, turned where they say so."""
+
+from keras_hash.data import images
+
+_ORIENTATION = 0x0112
+
+
+def encoded(path):
+    """A photo as a TFDS image feature takes it.
+
+    Args:
+        path: path of an image file.
+
+    Returns:
+        The path, as str, where the file can be stored as it is; `uint8
+        [h, w, 3]` where it has to be turned or is not grey or RGB; `None` where
+        it is missing or cannot be decoded.
+    """
+    from PIL import Image
+
+    path = str(path)
+    if images.check(path) is not None:
+        return None
+    with Image.open(path) as image:
+        plain = image.format == "JPEG" and image.mode in ("L", "RGB")
+        try:
+            upright = image.getexif().get(_ORIENTATION, 1) == 1
+        except Exception:
+            # Damaged tags make Pillow raise nearly anything.
+            upright = False
+    return path if upright and plain else images.decode(path)
+
+
+def lines(path):
+    """The lines of a text file.
+
+    Args:
+        path: `epath.Path` or `pathlib.Path`.
+
+    Returns:
+        A list of str, less the empty ones.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"The file {path} is missing.")
+    text = path.read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def first(paths):
+    """The first path that exists.
+
+    Args:
+        paths: sequence of `epath.Path` or `pathlib.Path`.
+
+    Returns:
+        One of them.
+
+    Raises:
+        FileNotFoundError: none exists.
+    """
+    for path in paths:
+        if path.exists():
+            return path
+    raise FileNotFoundError(
+        f"One of these should exist: {', '.join(map(str, paths))}"
+    )

@@ -1,0 +1,261 @@
+"""Image files of all kinds to `uint8 [h, w, 3]`, and lazy pools of them."""
+
+import contextlib
+import os
+import pathlib
+from concurrent import futures
+
+import numpy as np
+
+from keras_hash import export
+
+_ORIENTATION = 0x0112
+
+
+def decode(path):
+    """Decodes one image file; its content, not its name, says what it is.
+
+    The image is turned as its EXIF orientation says; transparency becomes
+    white; grey, palette and CMYK images become RGB; 16 bits are scaled to 8;
+    of an animation the first frame counts.
+
+    Args:
+        path: str or path of a file in any format that Pillow reads.
+
+    Returns:
+        `uint8 [h, w, 3]`.
+
+    Raises:
+        ValueError: the file cannot be read, is empty, no image, cut off, of
+            float pixels, or above `export.MAX_PIXELS`, which is seen in its
+            header before anything is decoded. The message names the file.
+    """
+    with _opened(path) as image:
+        return np.asarray(_turned(image))
+
+
+def read(path, size):
+    """Decodes one image file and resizes it, bilinear with antialias.
+
+    Args:
+        path: as for `decode`.
+        size: `(height, width)`.
+
+    Returns:
+        `uint8 [height, width, 3]`.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    from PIL import Image
+
+    height, width = size
+    with _opened(path) as image:
+        # Pillow's filters widen where they shrink: antialias.
+        return np.asarray(
+            _turned(image).resize((width, height), Image.Resampling.BILINEAR)
+        )
+
+
+def check(path):
+    """Whether `decode` would work, at less cost where the format allows.
+
+    Args:
+        path: as for `decode`.
+
+    Returns:
+        `None`, or a str: why the file cannot be used, without its name.
+    """
+    try:
+        with _opened(path) as image:
+            # The whole file is still parsed, but JPEGs skip most arithmetic.
+            image.draft(None, tuple(max(1, side // 8) for side in image.size))
+            _rgb(image)
+    except ValueError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None
+
+
+def pair(size):
+    """A size as height and width.
+
+    Args:
+        size: int, or `(height, width)`.
+
+    Returns:
+        A tuple of two ints.
+
+    Raises:
+        ValueError: it is neither, or below 1.
+    """
+    sides = (size, size) if isinstance(size, (int, np.integer)) else size
+    try:
+        height, width = (int(side) for side in sides)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ValueError(
+            "`size` should be (height, width), or one int for a square. "
+            f"Received: size={size!r}"
+        )
+    return height, width
+
+
+class ImageFiles:
+    """A pool of image files that are read when they are asked for.
+
+    It stands for an array `uint8 [n, height, width, 3]`: `len(pool)`,
+    `pool.shape`, and `pool[indices]` for an int, a slice, ints or a mask.
+
+    Args:
+        paths: sequence of paths.
+        size: int or `(height, width)` that all images are resized to.
+
+    Raises:
+        ValueError: a size that makes no sense; later, where an image is asked
+            for, as `decode`.
+    """
+
+    dtype = np.dtype("uint8")
+
+    def __init__(self, paths, size):
+        self.paths = [str(path) for path in paths]
+        self.size = pair(size)
+
+    @property
+    def shape(self):
+        """Shape of the array that the pool stands for."""
+        return (len(self), *self.size, 3)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, indices):
+        indices = np.arange(len(self))[indices]
+        if indices.ndim == 0:
+            return read(self.paths[indices], self.size)
+        images = np.empty((len(indices), *self.size, 3), "uint8")
+
+        def fill(place):
+            images[place] = read(self.paths[indices[place]], self.size)
+
+        with futures.ThreadPoolExecutor(threads()) as pool:
+            for _ in pool.map(fill, range(len(indices))):
+                pass
+        return images
+
+    def dataset(self, indices):
+        """Images as a dataset: read lazily, in parallel, in their order.
+
+        Args:
+            indices: int `[k]`.
+
+        Returns:
+            An unbatched `tf.data.Dataset` of `uint8 [height, width, 3]`.
+        """
+        import tensorflow as tf
+
+        def load(index):
+            image = tf.numpy_function(
+                lambda i: read(self.paths[i], self.size), [index], tf.uint8
+            )
+            return tf.ensure_shape(image, (*self.size, 3))
+
+        return (
+            tf.data.Dataset.from_tensor_slices(np.asarray(indices, "int64"))
+            .map(load, num_parallel_calls=threads(), deterministic=True)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+
+def threads():
+    """Threads that read files: Pillow works outside of Python's lock.
+
+    Returns:
+        int.
+    """
+    return min(32, 2 + (os.cpu_count() or 1))
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """The image with its header read; one kind of error, with the name."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > export.MAX_PIXELS:
+                raise ValueError(
+                    f"{width}x{height} pixels, above {export.MAX_PIXELS}"
+                )
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(
+            f"{path}: more than {export.MAX_PIXELS} pixels"
+        ) from None
+    except Exception as error:
+        # Damaged files make Pillow's readers raise nearly anything.
+        raise ValueError(f"{path}: {_reason(path, error)}") from error
+
+
+def _reason(path, error):
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        empty = pathlib.Path(path).stat().st_size == 0
+        return "empty file" if empty else "not an image of a known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"damaged: {error or type(error).__name__}"
+
+
+def _rgb(image):
+    """An opened image as 8-bit RGB."""
+    from PIL import Image
+
+    image.load()
+    if image.mode.startswith("I"):
+        return _from_16_bits(np.asarray(image))
+    if image.mode == "F":
+        raise ValueError("float pixels have no known range; use 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _from_16_bits(pixels):
+    from PIL import Image
+
+    pixels = pixels.astype("int64")
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise ValueError("pixels of more than 16 bits; use 8 or 16 bits")
+    grey = ((pixels + 128) // 257).astype("uint8")
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _turned(image):
+    """An opened image as RGB, upright."""
+    from PIL import Image
+
+    turn = Image.Transpose
+    rgb = _rgb(image)
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:
+        # A damaged tag does not spoil the pixels.
+        orientation = None
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    return rgb.transpose(turns[orientation]) if orientation in turns else rgb

@@ -1,0 +1,595 @@
+"""Benchmarks of one's own images: a folder, a CSV file, arrays, a dataset.
+
+Queries are drawn from all images, stratified by label; the others are the
+training set and the database. What cannot be used is left out and named in one
+warning and in `Benchmark.notes`.
+"""
+
+import hashlib
+import os
+import pathlib
+import warnings
+from concurrent import futures
+
+import numpy as np
+
+from keras_hash import files
+from keras_hash import progress
+from keras_hash.data import images as images_lib
+from keras_hash.data import protocols
+from keras_hash.data import stratify
+from keras_hash.data import summary
+from keras_hash.data.benchmark import Benchmark
+
+# What file managers leave behind, beside names that start with a dot.
+_CLUTTER = {"thumbs.db", "desktop.ini"}
+_YES = {"1", "1.0", "true", "yes"}
+_NO = {"", "0", "0.0", "-1", "false", "no"}
+
+
+def from_folder(
+    path, size=(224, 224), query=0.1, validation=0.0, seed=0, labels=None
+):
+    """A benchmark of a folder that holds one folder a class.
+
+    Images may lie at any depth in the folder of their class, under any name;
+    hidden files are passed over. They are read when they are asked for, see
+    `images.ImageFiles`.
+
+    Args:
+        path: str or path of the folder; it is only read.
+        size: int or `(height, width)` that images are resized to, bilinear
+            with antialias.
+        query: float in [0, 1), share of every class that becomes queries, see
+            `stratify.draw`.
+        validation: float in [0, 1), share of the other images, drawn likewise,
+            that is cut off the training set.
+        seed: int, seed of both draws.
+        labels: optional list of str, the folders to use, in this order; all
+            that hold images, sorted, by default.
+
+    Returns:
+        A `Benchmark`; ids are paths in the folder, such as `"cats/1.jpg"`.
+        Files that are no images, and all but the first of files with the same
+        content, are left out, with one warning.
+
+    Raises:
+        ValueError: `path` is no folder, there are fewer than two classes with
+            images, a folder of `labels` is missing, or no image can be a query.
+    """
+    size, root = images_lib.pair(size), pathlib.Path(path)
+    if not root.is_dir():
+        raise ValueError(
+            "`path` should be a folder that holds one folder a class. "
+            f"Received: path={str(path)!r}, which is "
+            f"{'a file' if root.exists() else 'not there'}"
+        )
+    _check_shares(query, validation)
+    places = sorted(p for p in root.iterdir() if not _is_clutter(p.name))
+    folders = {p.name: p for p in places if p.is_dir()}
+    missing = sorted(set(labels or ()) - set(folders))
+    if missing:
+        raise ValueError(
+            f"`labels` should be folders in {root}: {', '.join(folders)}. "
+            f"Received: {', '.join(missing)}"
+        )
+    chosen = list(folders) if labels is None else list(labels)
+    notes = _no_notes()
+    for place in places:
+        if place.name not in folders:
+            notes["skipped"][place.name] = "not in the folder of a class"
+    paths, classes = [], []
+    for name in chosen:
+        inside = _files_in(folders[name])
+        paths += inside
+        classes += [name] * len(inside)
+        if not inside:
+            notes["skipped"][f"{name}/"] = "no files in the folder"
+    ids = [p.relative_to(root).as_posix() for p in paths]
+    kept = _usable(paths, ids, classes, notes)
+    present = {classes[i] for i in kept}
+    if labels is None:
+        chosen = [name for name in chosen if name in present]
+    if len(present) < 2:
+        raise ValueError(
+            f"{root} should hold one folder with images for each of two or "
+            f"more classes. Received: {len(folders)} folders, "
+            f"{len(present)} with images{_reasons(notes)}"
+        )
+    numbers = {name: number for number, name in enumerate(chosen)}
+    return _benchmark(
+        name=root.resolve().name,
+        images=images_lib.ImageFiles([paths[i] for i in kept], size),
+        targets=np.array([numbers[classes[i]] for i in kept]),
+        ids=[ids[i] for i in kept],
+        labels=chosen,
+        shares=(query, validation),
+        seed=seed,
+        notes=notes,
+    )
+
+
+def from_csv(
+    path,
+    image_column,
+    label_columns,
+    separator=None,
+    folder=None,
+    size=(224, 224),
+    query=0.1,
+    validation=0.0,
+    seed=0,
+    labels=None,
+    delimiter=",",
+):
+    """A benchmark of images that a CSV file lists with their labels.
+
+    The file is UTF-8 with a line of column names. Each image has one row; one
+    without labels stays, in training set and database. Labels are class
+    numbers where one column, without `separator`, has a label in every row,
+    and multi-hot otherwise.
+
+    Args:
+        path: str or path of the file.
+        image_column: str, column of paths.
+        label_columns: str, column of label names; or a list of columns, one a
+            label, with 1 or 0 (also `true`, `false`, -1 or nothing).
+        separator: optional str between several labels in one column, such as
+            `"|"`.
+        folder: folder that the paths start from; that of the file by default.
+        size: as for `from_folder`.
+        query: as for `from_folder`; several labels are stratified jointly.
+        validation: as for `from_folder`.
+        seed: as for `from_folder`.
+        labels: optional list of str, all labels, in their order. Defaults to
+            the columns, or the sorted names that occur.
+        delimiter: str between columns, such as `";"`.
+
+    Returns:
+        A `Benchmark`; ids are the paths as the file has them. Images that are
+        missing or cannot be read, and all but the first of images with the
+        same path or content, are left out, with one warning.
+
+    Raises:
+        ValueError: no such file or column, a cell that makes no sense, an
+            image with two rows of different labels (by their lines), or no
+            image that can be used, or be a query.
+    """
+    size, path = images_lib.pair(size), pathlib.Path(path)
+    _check_shares(query, validation)
+    several = not isinstance(label_columns, str) and len(label_columns) > 1
+    columns = (
+        [label_columns] if isinstance(label_columns, str) else label_columns
+    )
+    columns = list(columns)
+    if not columns or (several and separator):
+        raise ValueError(
+            "`label_columns` should be one column, or with `separator=None` "
+            f"several. Received: label_columns={label_columns!r}, "
+            f"separator={separator!r}"
+        )
+    rows = _rows(path, [image_column, *columns], delimiter)
+    root = path.parent if folder is None else pathlib.Path(folder)
+    notes, seen = _no_notes(), {}
+    paths, ids, found = [], [], []
+    for line, (image, *cells) in rows:
+        where = f"{path}, line {line}"
+        names = _names(cells, columns, separator, several, where)
+        if labels is not None:
+            _check_known(names, labels, where)
+        place = root / image
+        key = os.path.normpath(place)
+        if not image:
+            notes["skipped"][f"line {line}"] = "no image named"
+        elif key in seen:
+            first, others = seen[key]
+            if sorted(names) != sorted(others):
+                raise ValueError(
+                    f"{where}: {image} should have one row, with all of its "
+                    f"labels (see `separator`). Received: {names} here and "
+                    f"{others} in line {first}"
+                )
+            notes["duplicates"][f"line {line}"] = f"same image as line {first}"
+        elif not place.is_file():
+            notes["skipped"][f"{image} (line {line})"] = "no such file"
+        else:
+            seen[key] = line, names
+            paths.append(place)
+            ids.append(image)
+            found.append(names)
+    kept = _usable(paths, ids, found, notes)
+    if not kept:
+        raise ValueError(
+            f"{path} names no image that can be read in {root} (`folder`, "
+            f"where its paths start): {len(rows)} rows{_reasons(notes)}"
+        )
+    if labels is None:
+        labels = (
+            columns if several else _sorted({n for i in kept for n in found[i]})
+        )
+    single = not several and not separator
+    single = single and all(len(found[i]) == 1 for i in kept)
+    return _benchmark(
+        name=path.stem,
+        images=images_lib.ImageFiles([paths[i] for i in kept], size),
+        targets=_numbered([found[i] for i in kept], labels, single),
+        ids=[ids[i] for i in kept],
+        labels=list(labels),
+        shares=(query, validation),
+        seed=seed,
+        notes=notes,
+    )
+
+
+def from_arrays(
+    images, labels, query=0.1, validation=0.0, seed=0, names=None, name="arrays"
+):
+    """A benchmark of images in memory.
+
+    Args:
+        images: `[n, h, w, 3]`, or grey `[n, h, w]` or `[n, h, w, 1]`, integers
+            or floats in 0..255.
+        labels: int or str `[n]`, or multi-hot `[n, num_classes]`.
+        query: as for `from_csv`.
+        validation: as for `from_folder`.
+        seed: as for `from_folder`.
+        names: optional list of str, the names of the labels. Defaults to the
+            numbers, or the sorted names that occur.
+        name: str, name of the benchmark.
+
+    Returns:
+        A `Benchmark`; ids are running numbers. All but the first of equal
+        images are in no part, with one warning.
+
+    Raises:
+        ValueError: images or labels that do not fit this or each other, or no
+            image can be a query.
+    """
+    _check_shares(query, validation)
+    images = np.asarray(images)
+    images = _pixels(images[..., None] if images.ndim == 3 else images)
+    targets, names = _targets(np.asarray(labels), names)
+    if len(images) != len(targets) or not len(images):
+        raise ValueError(
+            "There should be images, each with a label or a row of labels. "
+            f"Received: {len(images)} images, {len(targets)} labels"
+        )
+    notes = _no_notes()
+    ids = [str(i) for i in range(len(images))]
+    digests = [hashlib.sha256(image).digest() for image in images]
+    kept = _unique(
+        range(len(images)), digests, ids, list(map(_key, targets)), notes
+    )
+    return _benchmark(
+        name=name,
+        images=images,
+        targets=targets,
+        ids=ids,
+        labels=names,
+        shares=(query, validation),
+        seed=seed,
+        notes=notes,
+        used=np.array(kept),
+    )
+
+
+def from_dataset(
+    dataset, size=None, query=0.1, validation=0.0, seed=0, names=None
+):
+    """A benchmark of a dataset, which is read into memory once.
+
+    Args:
+        dataset: finite `tf.data.Dataset` of `(image, label)`, batched or not;
+            images and labels as for `from_arrays`. Give it a fixed order, so
+            that the same seed draws the same queries.
+        size: int or `(height, width)` that images are resized to, bilinear
+            with antialias; `None` where all have one size already.
+        query: as for `from_csv`.
+        validation: as for `from_folder`.
+        seed: as for `from_folder`.
+        names: optional list of str, the names of the labels. Defaults to the
+            `class_names` of a dataset that Keras made of a folder.
+
+    Returns:
+        A `Benchmark`, as `from_arrays`.
+
+    Raises:
+        ValueError: an infinite dataset, one of other elements, images of
+            several sizes without `size`, or as `from_arrays`.
+    """
+    size = None if size is None else images_lib.pair(size)
+    _check_shares(query, validation)
+    spec = getattr(dataset, "element_spec", None)
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        raise ValueError(
+            "`dataset` should be a tf.data.Dataset of (image, label). "
+            f"Received: element_spec={spec}"
+        )
+    steps = int(dataset.cardinality())
+    if steps == -1:
+        raise ValueError(
+            "`dataset` should be finite; use `dataset.take(n)`. "
+            "Received: a dataset that repeats for ever"
+        )
+    names = names or getattr(dataset, "class_names", None)
+    images, labels, top = [], [], 0.0
+    elements = dataset.as_numpy_iterator()
+    total = steps if steps >= 0 else None
+    for image, label, *_ in progress.track(elements, total, "Reading"):
+        batched = image.ndim == 4
+        batch = image if batched else image[None]
+        if batch.dtype.kind == "f" and batch.size:
+            top = max(top, float(batch.max()))
+        batch = _pixels(batch, scaled=False)
+        images += [_resized(one, size) for one in batch]
+        labels += list(label) if batched else [label]
+    if images and 0 < top <= 1:
+        raise ValueError(_SCALED)
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        raise ValueError(
+            "Images should have one size; pass `size=(height, width)` to "
+            f"resize them. Received: {len(shapes)} sizes, such as "
+            f"{shapes[0][:2]} and {shapes[-1][:2]}"
+        )
+    labels = [one.decode() if isinstance(one, bytes) else one for one in labels]
+    images = np.stack(images) if images else np.zeros((0, 1, 1, 3), "uint8")
+    return from_arrays(
+        images, np.array(labels), query, validation, seed, names, "dataset"
+    )
+
+
+_SCALED = (
+    "Images should be raw pixels in 0..255; multiply those in 0..1 by 255. "
+    "Received: floats of at most 1"
+)
+
+
+def _no_notes():
+    return {"skipped": {}, "duplicates": {}}
+
+
+def _check_shares(query, validation):
+    for name, share in (("query", query), ("validation", validation)):
+        if not 0 <= share < 1:
+            raise ValueError(
+                f"`{name}` should be a share in [0, 1). "
+                f"Received: {name}={share!r}"
+            )
+
+
+def _is_clutter(name):
+    return name.startswith(".") or name.lower() in _CLUTTER
+
+
+def _files_in(folder):
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not _is_clutter(f))
+        found += [
+            pathlib.Path(place, name)
+            for name in sorted(names)
+            if not _is_clutter(name)
+        ]
+    return found
+
+
+def _usable(paths, ids, labels, notes):
+    """Positions of the files that can be read, each content once."""
+
+    def look(path):
+        reason = images_lib.check(path)
+        return reason, None if reason else files.sha256(path)
+
+    # Pillow also warns of what is then refused, or does no harm.
+    with (
+        warnings.catch_warnings(action="ignore"),
+        futures.ThreadPoolExecutor(images_lib.threads()) as pool,
+    ):
+        looked = pool.map(look, paths)
+        total = len(paths)
+        show = total > 1000
+        results = list(progress.track(looked, total, "Checking files", show))
+    for name, (reason, _) in zip(ids, results):
+        if reason:
+            notes["skipped"][name] = reason
+    readable = [i for i, (reason, _) in enumerate(results) if not reason]
+    digests = [digest for _, digest in results]
+    return _unique(readable, digests, ids, labels, notes)
+
+
+def _unique(positions, digests, ids, labels, notes):
+    """The positions without those whose content an earlier one has."""
+    first, kept = {}, []
+    for i in positions:
+        j = first.setdefault(digests[i], i)
+        if j == i:
+            kept.append(i)
+            continue
+        reason = f"same content as {ids[j]}"
+        if labels[i] != labels[j]:
+            reason += ", which has another label and is kept"
+        notes["duplicates"][ids[i]] = reason
+    return kept
+
+
+def _reasons(notes):
+    reasons = {**notes["skipped"], **notes["duplicates"]}
+    return f"; left out: {summary.listing(reasons, 5)}" if reasons else ""
+
+
+def _benchmark(
+    name, images, targets, ids, labels, shares, seed, notes, used=None
+):
+    used = np.arange(len(targets)) if used is None else used
+    left_out = {**notes["skipped"], **notes["duplicates"]}
+    if left_out:
+        warnings.warn(
+            f"{name}: {len(left_out)} left out, all of them in "
+            f"`benchmark.notes`: {summary.listing(left_out)}",
+            stacklevel=3,
+        )
+    drawn = stratify.draw(targets[used], shares[0], seed)
+    if shares[0] and not len(drawn):
+        raise ValueError(
+            f"{name}: no image can be a query, because no label has two images "
+            "or the share is too small; `query=0` goes without queries. "
+            f"Received: {len(used)} images, query={shares[0]}"
+        )
+    query, rest = used[drawn], np.delete(used, drawn)
+    held = stratify.draw(targets[rest], shares[1], seed + 1)
+    parts = protocols.parts(np.delete(rest, held), query, rest)
+    parts["validation"] = rest[held]
+    return Benchmark(
+        name=name,
+        protocol=f"query={shares[0]}, seed={seed}",
+        images=images,
+        targets=targets,
+        ids=np.array(ids, dtype=str),
+        parts=parts,
+        labels=[str(label) for label in labels],
+        licence="not stated",
+        notes=notes,
+    )
+
+
+def _rows(path, columns, delimiter):
+    """Pairs of line number and stripped cells of the columns."""
+    import csv
+
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            header = reader.fieldnames or []
+            missing = [c for c in columns if c not in header]
+            if missing:
+                raise ValueError(
+                    f"{path} should have the column {missing[0]!r}. Received: "
+                    f"the columns {header}; `delimiter` is {delimiter!r}"
+                )
+            return [
+                (reader.line_num, [row[c].strip() for c in columns])
+                for row in reader
+            ]
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read: {error.strerror or error}"
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} should be a CSV file in UTF-8. Received: {error}"
+        ) from error
+
+
+def _names(cells, columns, separator, several, where):
+    """The labels of a row."""
+    if not several:
+        parts = cells[0].split(separator) if separator else cells
+        # A label that is there twice counts once.
+        return list(dict.fromkeys(p.strip() for p in parts if p.strip()))
+    for column, cell in zip(columns, cells):
+        if cell.lower() not in _YES | _NO:
+            raise ValueError(
+                f"{where}: column {column!r} should be 0 or 1. "
+                f"Received: {cell!r}"
+            )
+    return [c for c, cell in zip(columns, cells) if cell.lower() in _YES]
+
+
+def _check_known(names, labels, where):
+    unknown = [name for name in names if name not in labels]
+    if unknown:
+        raise ValueError(
+            f"{where}: labels should be among {list(labels)} (`labels`). "
+            f"Received: {unknown[0]!r}"
+        )
+
+
+def _sorted(names):
+    """Names in order, numbers by their value."""
+    numbers = all(name.isdecimal() for name in names)
+    return sorted(names, key=(lambda n: (int(n), n)) if numbers else None)
+
+
+def _numbered(found, labels, single):
+    number = {name: i for i, name in enumerate(labels)}
+    if single:
+        return np.array([number[name] for (name,) in found])
+    targets = np.zeros((len(found), len(labels)), "uint8")
+    for row, names in zip(targets, found):
+        row[[number[name] for name in names]] = 1
+    return targets
+
+
+def _key(target):
+    return target.tobytes()
+
+
+def _pixels(images, scaled=True):
+    """Raw pixels as `uint8 [n, h, w, 3]`."""
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "Images should be [h, w, 3], or grey with one channel. "
+            f"Received: images.shape={images.shape}"
+        )
+    if images.dtype != np.uint8:
+        number = images.dtype.kind in "uif"
+        if images.size and not (
+            number and images.min() >= 0 and images.max() <= 255
+        ):
+            received = f"dtype={images.dtype}"
+            if number:
+                received += f", values from {images.min()} to {images.max()}"
+            raise ValueError(
+                f"Images should be raw pixels in 0..255. Received: {received}"
+            )
+        if scaled and images.dtype.kind == "f" and 0 < images.max() <= 1:
+            raise ValueError(_SCALED)
+        images = np.round(images).astype("uint8")
+    if images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=-1)
+    return np.ascontiguousarray(images)
+
+
+def _resized(image, size):
+    from PIL import Image
+
+    if size is None or image.shape[:2] == size:
+        return image
+    return np.asarray(
+        Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
+    )
+
+
+def _targets(labels, names):
+    """Class numbers or multi-hot rows, and the names of the labels."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 1 and labels.dtype.kind in "UO":
+        found = [str(label) for label in labels]
+        names = _sorted(set(found)) if names is None else list(names)
+        for i, label in enumerate(found):
+            _check_known([label], names, f"Image {i}")
+        return _numbered([[label] for label in found], names, True), names
+    whole = labels.dtype.kind in "uib" or (
+        labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
+    )
+    top = {1: np.inf, 2: 1}.get(labels.ndim, -1)
+    if not whole or (
+        labels.size and not 0 <= labels.min() <= labels.max() <= top
+    ):
+        raise ValueError(
+            "Labels should be class numbers from 0 on or names [n], or rows "
+            f"of 0 and 1 [n, num_classes]. Received: shape={labels.shape}, "
+            f"dtype={labels.dtype}"
+        )
+    count = (
+        labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
+    )
+    names = [str(i) for i in range(count)] if names is None else list(names)
+    if len(names) < count or (labels.ndim == 2 and len(names) != count):
+        raise ValueError(
+            f"`names` should have one name a label, {count}. "
+            f"Received: {len(names)} names"
+        )
+    return labels.astype("uint8" if labels.ndim == 2 else "int64"), names

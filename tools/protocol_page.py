@@ -1,0 +1,76 @@
+"""Writes `docs/protocols.md`, a table of all protocols.
+
+python tools/protocol_page.py
+"""
+
+import itertools
+import pathlib
+import sys
+
+from keras_hash.data import protocols
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "protocols.md"
+HEAD = """<!-- Written by tools/protocol_page.py. -->
+# Protocols
+
+How each dataset is split into queries, training images and a database:
+`keras_hash.data.load("cifar10", "dshc")`, and `keras-hash info cifar10:dshc`
+prints one. A split depends on labels, ids and the publisher's splits alone;
+`benchmark.checksum` pins it. Most papers drew their lists at random; many were
+never published, and the package contains none. Where a note says so, counts are
+theirs and lists ours, with one fixed seed: results are comparable with each
+other, and nearly so with the papers. Where you have a published list,
+`keras_hash.data.protocols.listed` makes the split of it.
+
+`k` is where the papers cut the ranking for mAP. "Disjoint" protocols train on
+half of the classes and retrieve among the others;
+`keras_hash.data.disjoint_classes` makes one of any benchmark with one label an
+image.
+
+All but `corel5k`, `digits` and `multidigits` are read from where TensorFlow
+Datasets prepared them (`TFDS_DATA_DIR`); NUS-WIDE, MIRFLICKR-25K and Corel-5K
+have builders in `keras_hash.data.builders`. Photos are resized to 224x224,
+those of Corel-5K to 128x128. Sets with missing photos give a warning with their
+counts.
+"""
+
+
+def page():
+    """The page as text."""
+    lines = [HEAD]
+    for dataset, group in itertools.groupby(
+        protocols.PROTOCOLS, lambda protocol: protocol.dataset
+    ):
+        lines += [
+            f"## {dataset}\n",
+            "| name | queries | training | database | labels | k | papers |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        notes = []
+        for p in group:
+            parts = [
+                f"{p.counts[part]:,}: {text}"
+                for part, text in (
+                    ("query", p.query),
+                    ("train", p.train),
+                    ("database", p.database),
+                )
+            ]
+            k = f"{p.k:,}" if p.k else "all"
+            papers = ", ".join(p.papers)
+            cells = [f"`{p.name}`", *parts, p.labels, k, papers]
+            lines.append("| " + " | ".join(cells) + " |")
+            if p.notes:
+                notes.append(f"- `{p.name}`: {p.notes}")
+        lines += ["", *notes, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main():
+    """Writes the page."""
+    PAGE.write_text(page())
+    print(f"Wrote {PAGE}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
