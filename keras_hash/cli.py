@@ -71,10 +71,12 @@ def _parser():
     train = add(
         "train",
         _train,
-        "Train a method on a benchmark; goes on where it was stopped.",
-        "keras-hash train --data digits --bits 30 --out runs/mine",
+        "Train a method on a benchmark or on your own images; goes on where it "
+        "was stopped.",
+        "keras-hash train --data photos/ --method dsrh --bits 48 --out runs/it",
     )
-    train.add_argument("--data", required=True, help="cifar10 or digits")
+    train.add_argument("--data", required=True, help=_DATA)
+    _add_data_options(train)
     train.add_argument("--method", default="dshc")
     train.add_argument("--bits", type=int, required=True)
     train.add_argument("--backbone", default="small")
@@ -91,7 +93,8 @@ def _parser():
         "keras-hash evaluate dshc_digits_30 --data digits",
     )
     evaluate.add_argument("model", help="zoo name or folder of an entry")
-    evaluate.add_argument("--data", help="the card's dataset by default")
+    evaluate.add_argument("--data", help=f"{_DATA}; the card's by default")
+    _add_data_options(evaluate)
     evaluate.add_argument("--protocol", default="official")
     evaluate.add_argument("-k", type=int, nargs="+", default=[100, 1000, 5000])
     evaluate.add_argument(
@@ -111,6 +114,70 @@ def _parser():
         "--out", help="npz file with `codes`, `paths`, `bits`; else printed"
     )
     return parser
+
+
+_DATA = (
+    "name of a benchmark (such as digits), folder with one folder a class, or "
+    ".csv file"
+)
+_OWN = ("size", "image_column", "label_columns", "separator")
+
+
+def _add_data_options(command):
+    own = command.add_argument_group("your own images")
+    own.add_argument(
+        "--size", type=int, help="side they are resized to (default 224)"
+    )
+    own.add_argument("--image-column", help="of a .csv file: their paths")
+    own.add_argument(
+        "--label-columns",
+        nargs="+",
+        help="of a .csv file: one of label names, or one of 0 and 1 a label",
+    )
+    own.add_argument("--separator", help="between labels in one column")
+
+
+def _benchmark(data, options, size=224, protocol="official", seed=0):
+    """A benchmark by its name, or of one's own images.
+
+    `options` is a dict from the names in `_OWN` to values or `None`; `size` is
+    the default of the first.
+    """
+    import warnings
+
+    from keras_hash import data as data_lib
+
+    path, names = pathlib.Path(data), sorted(data_lib._LOADERS)
+    is_csv = path.suffix.lower() == ".csv"
+    is_folder = path.is_dir() and data not in names
+    options = {
+        name: options[name] for name in _OWN if options.get(name) is not None
+    }
+    taken = _OWN if is_csv else _OWN[:1] if is_folder else ()
+    for name in set(options) - set(taken):
+        raise ValueError(
+            f"`--{name.replace('_', '-')}` is not for {data}: the size is for "
+            "your own images, columns and separator are for a .csv file."
+        )
+    if not (is_csv or is_folder):
+        if data not in names:
+            raise ValueError(
+                f"`--data` should be one of {names}, a folder with one folder "
+                f"a class, or a .csv file. Received: {data}"
+            )
+        return data_lib.load(data, protocol)
+    if is_csv and not {"image_column", "label_columns"} <= set(options):
+        raise ValueError(
+            "A .csv file needs `--image-column` and `--label-columns`. "
+            f"Received: {data}"
+        )
+    columns = options.get("label_columns", ())
+    if len(columns) == 1:
+        options["label_columns"] = columns[0]
+    load = data_lib.from_csv if is_csv else data_lib.from_folder
+    # The summary says what the warning would.
+    with warnings.catch_warnings(action="ignore"):
+        return load(path, seed=seed, **{"size": size, **options})
 
 
 def _demo(chosen):
@@ -150,8 +217,13 @@ def _info(chosen):
     from rich.table import Table
 
     from keras_hash import zoo
+    from keras_hash.data import protocols
 
-    card = zoo.card(chosen.model)
+    dataset, colon, protocol = chosen.model.partition(":")
+    if colon and not pathlib.Path(chosen.model).exists():
+        card = protocols.find(dataset, protocol).card()
+    else:
+        card = zoo.card(chosen.model)
     if chosen.json:
         print(json.dumps(card, indent=1))
         return
@@ -169,6 +241,7 @@ def _train(chosen):
     import keras
 
     import keras_hash
+    from keras_hash import figures
     from keras_hash import methods
     from keras_hash import zoo
     from keras_hash.evaluation import measure
@@ -180,25 +253,31 @@ def _train(chosen):
             f"Received: {chosen.method}"
         )
     keras.utils.set_random_seed(chosen.seed)
-    benchmark = keras_hash.data.load(chosen.data)
-    images, _ = benchmark.arrays("train")
+    benchmark = _benchmark(chosen.data, vars(chosen), seed=chosen.seed)
+    print(benchmark.summary(), flush=True)
     model = known[chosen.method][0](
         bits=chosen.bits,
         num_classes=benchmark.num_classes,
         backbone=chosen.backbone,
-        input_shape=images.shape[1:],
-    )
-    model.adapt(images[:: max(1, len(images) // 5000)])
-    model.compile(keras.optimizers.Adam(chosen.learning_rate))
-    batches = keras_hash.data.batches(
-        benchmark.train, chosen.batch_size, shuffle=True, seed=chosen.seed
+        input_shape=benchmark.images.shape[1:],
     )
     folder = pathlib.Path(chosen.out)
-    backup = keras.callbacks.BackupAndRestore(
-        folder / ".checkpoint", double_checkpoint=True
-    )
-    model.fit(batches, epochs=chosen.epochs, callbacks=[backup])
-    report, _ = measure(model, benchmark)
+    if not model.trained:
+        model.adapt(benchmark.train)
+    else:
+        if chosen.backbone == "cifar":
+            train = benchmark.parts["train"]
+            sample = train[:: max(1, len(train) // 5000)]
+            model.adapt(benchmark.images[sample])
+        model.compile(keras.optimizers.Adam(chosen.learning_rate))
+        batches = keras_hash.data.batches(
+            benchmark.train, chosen.batch_size, shuffle=True, seed=chosen.seed
+        )
+        backup = keras.callbacks.BackupAndRestore(
+            folder / ".checkpoint", double_checkpoint=True
+        )
+        model.fit(batches, epochs=chosen.epochs, callbacks=[backup])
+    report, codes = measure(model, benchmark)
     zoo.write(
         model,
         folder,
@@ -218,6 +297,10 @@ def _train(chosen):
         },
     )
     _show(report)
+    if model.similarity == "hamming" and len(benchmark.parts["query"]):
+        figures.nearest(
+            benchmark, codes, model.bits, folder / "search.png", folder.name
+        )
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
 
 
@@ -227,9 +310,23 @@ def _evaluate(chosen):
     from keras_hash.evaluation import measure
 
     card = zoo.card(chosen.model)
-    benchmark = keras_hash.data.load(
-        chosen.data or card["dataset"], chosen.protocol
+    recipe = card.get("recipe", {})
+    options = {name: getattr(chosen, name) for name in _OWN}
+    data = chosen.data or recipe.get("data") or card.get("dataset")
+    if data is None:
+        raise ValueError(f"{chosen.model} does not say on what: give `--data`.")
+    if chosen.data is None:
+        # Own images as they were trained on: the columns too.
+        options = {name: options[name] or recipe.get(name) for name in _OWN}
+    benchmark = _benchmark(
+        data,
+        options,
+        card["image_shape"][:2],
+        chosen.protocol,
+        recipe.get("seed", 0),
     )
+    if not chosen.json:
+        print(benchmark.summary())
     model = keras_hash.load(chosen.model)
     report, _ = measure(
         model, benchmark, k=chosen.k, convention=chosen.convention
@@ -238,7 +335,8 @@ def _evaluate(chosen):
         print(report.to_json())
         return
     _show(report)
-    if benchmark.checksum == card["split_checksum"] and not chosen.convention:
+    same = benchmark.checksum == card.get("split_checksum")
+    if same and not chosen.convention:
         print(f"mAP on the card: {card['metrics']['map']:.6f}")
 
 

@@ -57,6 +57,7 @@ def run(folder="runs/demo", epochs=30):
 
     import keras_hash
     from keras_hash import evaluation
+    from keras_hash import figures
     from keras_hash import files
     from keras_hash import zoo
     from keras_hash.data import cifar10
@@ -96,7 +97,7 @@ def run(folder="runs/demo", epochs=30):
     measure("digits: random hyperplanes on pixels", digits, planes)
     chance = next(iter(rows.values()))["chance_map"]
     rows["digits: chance"] = {"map": chance}
-    search(digits, found, encoder.bits, folder / "digits.png", DIGITS)
+    figures.nearest(digits, found, encoder.bits, folder / "digits.png", DIGITS)
 
     console.rule("2. CIFAR-10: the encoder of the zoo, measured again")
     card = zoo.card(CIFAR)
@@ -105,7 +106,9 @@ def run(folder="runs/demo", epochs=30):
         cifar = keras_hash.data.load("cifar10")
         console.print("Encoding 60,000 images ...")
         found = measure(f"cifar10: {CIFAR}", cifar, encoder)
-        search(cifar, found, encoder.bits, folder / "cifar10.png", CIFAR)
+        figures.nearest(
+            cifar, found, encoder.bits, folder / "cifar10.png", CIFAR
+        )
         rows["cifar10: the same, on its card"] = card["metrics"]
         rows["cifar10: chance"] = {"map": card["metrics"]["chance_map"]}
     else:
@@ -134,37 +137,3 @@ def run(folder="runs/demo", epochs=30):
         f"{time.perf_counter() - start:.0f} s in all."
     )
     return rows
-
-
-def search(benchmark, parts, bits, path, name, queries=10, k=10):
-    """Searches the first queries of different classes and draws the result.
-
-    Args:
-        benchmark: a `Benchmark`.
-        parts: dict with the codes of `query` and `database`.
-        bits: int, code length.
-        path: path of the PNG file to write.
-        name: str, the encoder's name, for the title.
-        queries: int, queries to draw.
-        k: int, neighbours of each.
-    """
-    import keras_hash
-    from keras_hash import figures
-
-    images, labels = benchmark.arrays("query")
-    database, database_labels = benchmark.arrays("database")
-    order = np.random.RandomState(0).permutation(len(labels))
-    _, first = np.unique(labels[order], return_index=True)
-    chosen = order[first][:queries]
-    index = keras_hash.Index(bits=bits)
-    index.add(parts["database"])
-    distances, ids = index.search(parts["query"][chosen], k=k)
-    figures.gallery(
-        images[chosen],
-        database[ids],
-        distances,
-        database_labels[ids] == labels[chosen][:, None],
-        path,
-        title=f"{name}: nearest of {len(database)} images, Hamming distance "
-        f"of {bits} bits",
-    )

@@ -1,6 +1,9 @@
 """The command line, as a person calls it."""
 
 import json
+import pathlib
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from PIL import Image
 import keras_hash
 from keras_hash import cli
 from keras_hash import figures
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def run(capsys, *arguments):
@@ -46,6 +51,59 @@ def test_train_then_use_what_it_wrote(capsys, tmp_path):
     assert "keras_hash.load(" in out
     code, out, _ = run(capsys, "evaluate", folder)
     assert code == 0 and "mAP on the card" in out
+
+
+@pytest.fixture
+def photos(tmp_path, rng):
+    """Two classes that differ in colour, and a file that is no image."""
+    for c, kind in enumerate(("cats", "dogs")):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(12):
+            image = rng.randint(0, 128, (20, 24, 3)).astype("uint8")
+            image[..., 2 * c] += 120
+            Image.fromarray(image).save(tmp_path / f"photos/{kind}/{i}.png")
+    (tmp_path / "photos/cats/notes.txt").write_text("about cats")
+    return tmp_path / "photos"
+
+
+def test_the_command_of_the_readme(capsys, photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    text = (ROOT / "README.md").read_text()
+    (command,) = re.findall(r"^keras-hash (train --data photos.*)$", text, re.M)
+    code, out, err = run(
+        capsys, *shlex.split(command), "--size", 32, "--epochs", 2
+    )
+    assert code == 0, err
+    assert "cats/notes.txt: not an image" in out
+    assert out.index("cats 12, dogs 12") < out.index("chance_map")
+    assert keras_hash.load("runs/mine").image_shape == (32, 32, 3)
+    with Image.open("runs/mine/search.png") as picture:
+        assert min(picture.size) > 100
+    code, out, err = run(capsys, "evaluate", "runs/mine")
+    assert code == 0 and "mAP on the card" in out, err
+    code, out, _ = run(capsys, "evaluate", "runs/mine", "--json")
+    assert code == 0 and json.loads(out)["metrics"]["map"] > 0
+
+
+def test_train_a_shallow_method_on_a_csv(capsys, photos):
+    lines = [
+        f"{k}/{i}.png,{k}|pet" for k in ("cats", "dogs") for i in range(12)
+    ]
+    path = photos / "list.csv"
+    path.write_text("\n".join(["file,words", *lines]))
+    columns = ("--image-column", "file", "--label-columns", "words")
+    train = ("train", "--data", path, "--method", "itq", "--bits", 8)
+    out = ("--out", photos.parent / "mine", "--size", 16)
+    code, text, err = run(capsys, *train, *out, *columns, "--separator", "|")
+    assert code == 0, err
+    assert "labels an image  2.00" in text
+    code, text, _ = run(capsys, "evaluate", photos.parent / "mine")
+    assert code == 0 and "mAP on the card" in text
+    code, _, err = run(capsys, *train, *out)
+    assert code == 2 and "needs `--image-column`" in err
+    train = ("train", "--data", photos, "--method", "itq", "--bits", 8)
+    code, _, err = run(capsys, *train, *out, *columns)
+    assert code == 2 and "is not for" in err and err.count("\n") == 1
 
 
 def test_encode_files(capsys, tmp_path):

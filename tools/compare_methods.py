@@ -259,6 +259,8 @@ def run(task, method, bits, seed):
     Returns:
         A row of the CSV.
     """
+    # Graphs of earlier models would pile up.
+    keras.backend.clear_session()
     started = time.perf_counter()
     if method == "chance":
         report = chance(task)

@@ -445,8 +445,13 @@ def measure(model, benchmark, query="query", database="database", **options):
     """
     codes, labels = {}, {}
     for part in (query, database):
-        images, labels[part] = benchmark.arrays(part)
-        codes[part] = model.encode(images)
+        images = benchmark.images
+        labels[part] = benchmark.targets[benchmark.parts[part]]
+        if isinstance(images, np.ndarray):
+            codes[part] = model.encode(images[benchmark.parts[part]])
+        else:
+            # Images that are read when they are asked for: a batch at a time.
+            codes[part] = model.encode(getattr(benchmark, part))
     report = evaluate(
         codes[query],
         labels[query],

@@ -321,6 +321,8 @@ class HashModel(keras.Model):
     def fit(self, x=None, y=None, **kwargs):
         """Trains as `keras.Model.fit`; label arrays are checked first.
 
+        A model that was not compiled is, with Adam and the method's own loss.
+
         Args:
             x: images `[n, h, w, 3]`, or a dataset of `(image, label)`: of
                 batches (see `keras_hash.data.batches`), or unbatched, which is
@@ -336,6 +338,8 @@ class HashModel(keras.Model):
             ValueError: labels outside `0 .. num_classes - 1`, or images that
                 are not `[n, h, w, 3]`.
         """
+        if not self.compiled:
+            self.compile()
         own = self._method_loss is not None
         if own and isinstance(y, (np.ndarray, list, tuple)):
             self._check_images(x, values=False)

@@ -21,9 +21,11 @@ class Index:
 
     Args:
         bits: int, code length, any number from 1.
+        codes: optional packed codes to start with, see `add`.
+        ids: optional int64 `[n]`, their ids, see `add`.
 
     Raises:
-        ValueError: `bits` is not a positive int.
+        ValueError: `bits` is not a positive int, or as `add`.
 
     Example:
 
@@ -32,7 +34,7 @@ class Index:
     >>> distances, ids = index.search(query_codes, k=10)
     """
 
-    def __init__(self, bits):
+    def __init__(self, bits, codes=None, ids=None):
         import faiss
 
         self.bits = int(bits)
@@ -42,6 +44,8 @@ class Index:
         # Counting by distance in place of a heap keeps ties in order.
         self._faiss.use_heap = False
         self._ids = np.zeros(0, "int64")
+        if codes is not None:
+            self.add(codes, ids)
 
     def __len__(self):
         return len(self._ids)
