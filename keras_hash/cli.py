@@ -83,6 +83,11 @@ def _parser():
     train.add_argument("--epochs", type=int, default=30)
     train.add_argument("--batch-size", type=int, default=128)
     train.add_argument("--learning-rate", type=float, default=1e-3)
+    train.add_argument(
+        "--augment",
+        action="store_true",
+        help="mirror, shift or crop training photos, as suits the method",
+    )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--out", required=True, help="folder of the new entry")
 
@@ -271,7 +276,11 @@ def _train(chosen):
             model.adapt(benchmark.images[sample])
         model.compile(keras.optimizers.Adam(chosen.learning_rate))
         batches = keras_hash.data.batches(
-            benchmark.train, chosen.batch_size, shuffle=True, seed=chosen.seed
+            benchmark.train,
+            chosen.batch_size,
+            augment=model.default_augment() if chosen.augment else None,
+            shuffle=True,
+            seed=chosen.seed,
         )
         backup = keras.callbacks.BackupAndRestore(
             folder / ".checkpoint", double_checkpoint=True

@@ -71,7 +71,7 @@ def test_the_command_of_the_readme(capsys, photos, monkeypatch):
     text = (ROOT / "README.md").read_text()
     (command,) = re.findall(r"^keras-hash (train --data photos.*)$", text, re.M)
     code, out, err = run(
-        capsys, *shlex.split(command), "--size", 32, "--epochs", 2
+        capsys, *shlex.split(command), "--size", 32, "--epochs", 2, "--augment"
     )
     assert code == 0, err
     assert "cats/notes.txt: not an image" in out

@@ -88,6 +88,8 @@ class HashModel(keras.Model):
     supervised = True
     # Whether it is trained by gradient: `compile` and `fit`.
     trained = True
+    # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
+    augmentation = ("flip", "shift")
 
     def __init__(
         self,
@@ -247,6 +249,27 @@ class HashModel(keras.Model):
                 "`compile(loss=...)`."
             )
         return self.loss_class(self.bits, **self.settings)
+
+    def default_augment(self):
+        """The augmentation of training photos that suits the method.
+
+        That of its authors where it is known, mirror images and shifts of a
+        sixteenth of the side elsewhere. Digits and text should not be mirrored.
+
+        Returns:
+            A `keras_hash.data.Augment` for `keras_hash.data.batches`, or `None`
+            for methods that were published without.
+        """
+        if not self.augmentation:
+            return None
+        from keras_hash import data
+
+        usual = {
+            "flip": True,
+            "shift": max(1, min(self.image_shape[:2]) // 16),
+            "crop": 0.25,
+        }
+        return data.Augment(**{name: usual[name] for name in self.augmentation})
 
     def adapt(self, images):
         """Sets what is computed from data rather than trained.

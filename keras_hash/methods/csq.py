@@ -110,6 +110,7 @@ class CSQ(targets.TargetModel):
     """
 
     loss_class = CSQLoss
+    augmentation = ("crop",)
 
     def __init__(
         self,

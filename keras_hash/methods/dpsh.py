@@ -84,6 +84,7 @@ class DPSH(HashModel):
     """
 
     loss_class = DPSHLoss
+    augmentation = ()
 
     def __init__(self, bits, num_classes, quantization=0.01, **kwargs):
         super().__init__(bits, num_classes, **kwargs)

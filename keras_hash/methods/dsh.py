@@ -97,6 +97,7 @@ class DSH(HashModel):
     """
 
     loss_class = DSHLoss
+    augmentation = ("flip",)
 
     def __init__(
         self, bits, num_classes, margin=None, quantization=0.01, **kwargs

@@ -70,6 +70,7 @@ class GreedyHash(HashModel):
     """
 
     loss_class = GreedyHashLoss
+    augmentation = ()
 
     def __init__(self, bits, num_classes, quantization=0.1, **kwargs):
         super().__init__(bits, num_classes, **kwargs)

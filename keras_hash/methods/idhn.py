@@ -112,6 +112,7 @@ class IDHN(HashModel):
     """
 
     loss_class = IDHNLoss
+    augmentation = ()
 
     def __init__(
         self,

@@ -122,6 +122,7 @@ class ISDH(HashModel):
     """
 
     loss_class = ISDHLoss
+    augmentation = ()
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class ShallowHash(HashModel):
 
     supervised = False
     trained = False
+    augmentation = ()
     # Whether bits are directions of the features, at most as many as features.
     bits_are_directions = False
 

@@ -378,6 +378,19 @@ def test_majority_vote_by_loops(rng):
             assert target[k] == wanted
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_default_augmentation(name):
+    model = make(name, backbone="small", input_shape=(32, 48, 3))
+    augment = model.default_augment()
+    images = np.random.RandomState(0).randint(0, 256, (8, 32, 48, 3), "uint8")
+    if not model.augmentation:
+        assert augment is None
+        return
+    changed = augment(tf.constant(images), tf.constant([1, 2])).numpy()
+    assert changed.shape == images.shape and (changed != images).any()
+    assert augment.shift in (0, 2) and not augment.colour
+
+
 # Feature inputs
 
 
