@@ -80,7 +80,7 @@ def widen(stored, scale, dtype):
     return wide if scale is None else wide * scale
 
 
-def encoder_module(model, compact_dtype="float16"):
+def encoder_module(model, compact_dtype=None):
     """Builds the `tf.Module` that is saved for a model.
 
     Its variables are `w["000"]`, `w["001"]` ... in the order of
@@ -88,7 +88,9 @@ def encoder_module(model, compact_dtype="float16"):
 
     Args:
         model: a `HashModel`, built.
-        compact_dtype: `"float16"` or `"int8"`, see `compact`.
+        compact_dtype: `"float16"` or `"int8"`, see `compact`. Defaults to how
+            the entry that the model was loaded from keeps its weights, which
+            changes nothing, and to float16.
 
     Returns:
         A pair: the module, and its signatures: a dict with `encode` (`image`,
@@ -108,6 +110,7 @@ def encoder_module(model, compact_dtype="float16"):
             f"Received: input_shape={model.image_shape}"
         )
     model.check_ready()
+    compact_dtype = compact_dtype or model.stored_as
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
             "A SavedModel is written with Keras on TensorFlow; start Python "
@@ -219,20 +222,97 @@ def encoder_module(model, compact_dtype="float16"):
     return module, signatures
 
 
-def save_encoder(model, folder, compact_dtype="float16"):
+def save_encoder(model, folder, compact_dtype=None):
     """Writes a model as a SavedModel.
 
     Args:
         model: a `HashModel`, built.
         folder: where to write; should not exist yet.
-        compact_dtype: `"float16"` or `"int8"`, see `compact`.
+        compact_dtype: see `encoder_module`.
 
     Raises:
         RuntimeError: Keras does not run on TensorFlow.
     """
+    save(*encoder_module(model, compact_dtype), folder)
+
+
+def retrieval_model(encoder, codes, ids=None, k=10):
+    """A whole retrieval system: images in, ids and distances out.
+
+    Args:
+        encoder: a `HashModel`, built.
+        codes: packed codes `uint8 [n, ceil(bits / 8)]` of the database.
+        ids: int or str `[n]`; positions by default.
+        k: int, items a query.
+
+    Returns:
+        A pair, for `save`: a `tf.Module`, and its signatures: `search`, which
+        is `serving_default` too, from `image_bytes` (string `[n]`),
+        `search_arrays` from `image` (float32 `[n, h, w, 3]`) and
+        `search_codes` from `code` (uint8), each to `distances` (int32
+        `[n, k]`) and `ids` (int64 or string `[n, k]`); and those of
+        `encoder_module`.
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+        ValueError: as `search.HammingSearch`.
+    """
     import tensorflow as tf
 
-    module, signatures = encoder_module(model, compact_dtype)
+    from keras_hash import codes as codes_lib
+    from keras_hash.search import HammingSearch
+
+    module, signatures = encoder_module(encoder)
+    layer = HammingSearch(
+        codes, encoder.bits, ids, k, similarity=encoder.similarity
+    )
+    # The layer itself would bring Keras' own functions along.
+    module.search_words, module.search_ids = layer.words, layer.ids
+
+    def found(codes):
+        distances, ids = layer(codes)
+        return {"distances": distances, "ids": ids}
+
+    width = codes_lib.num_bytes(encoder.bits)
+    height_width = [None, None, None, 3]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
+    )
+    def search(image_bytes):
+        return found(module.encode_bytes(image_bytes)["code"])
+
+    @tf.function(input_signature=[tf.TensorSpec(height_width, name="image")])
+    def search_arrays(image):
+        return found(module.encode(image)["code"])
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, width], tf.uint8, name="code")]
+    )
+    def search_codes(code):
+        return found(code)
+
+    module.search = search
+    module.search_arrays, module.search_codes = search_arrays, search_codes
+    return module, {
+        **signatures,
+        "serving_default": search,
+        "search": search,
+        "search_arrays": search_arrays,
+        "search_codes": search_codes,
+    }
+
+
+def save(module, signatures, folder):
+    """Writes a module as a SavedModel, without what only debuggers read.
+
+    Args:
+        module: a `tf.Module`.
+        signatures: dict from name to `tf.function`.
+        folder: where to write; should not exist yet.
+    """
+    import tensorflow as tf
+
     # Encoding needs no gradient: the functions of custom ones are left out.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(folder), signatures, options)

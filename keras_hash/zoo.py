@@ -195,6 +195,7 @@ def load(name):
             else None
         )
         variable.assign(export.widen(stored, scale, variable.dtype))
+    model.stored_as = content["weights"]
     return model
 
 

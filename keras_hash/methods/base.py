@@ -118,6 +118,8 @@ class HashModel(keras.Model):
         self._method_loss = None
         self._method_metric = False
         self._backbone_rate = 1.0
+        # How its weights are kept when it is exported.
+        self.stored_as = "float16"
         self._graph = None
         # XLA makes convolutions slower on CPU, and the codes of near-tied
         # outputs would differ from those of the exported graph.

@@ -1,0 +1,129 @@
+"""`HammingSearch`: exact nearest codes inside a TensorFlow graph."""
+
+import keras
+import numpy as np
+
+from keras_hash import codes as codes_lib
+
+
+class HammingSearch(keras.layers.Layer):
+    """Finds the nearest of the codes that it holds, exactly.
+
+    All distances of a query are counted by XOR and popcount on 64-bit words,
+    one query after the other, so that a batch needs no more memory than one:
+    `8 * ceil(bits / 64)` bytes an item for the codes, 8 for its id, and about
+    16 while searching. Items at equal distance come in the order of their ids.
+
+    Args:
+        codes: packed codes `uint8 [n, ceil(bits / 8)]`.
+        bits: int, code length.
+        ids: int `[n]` or str `[n]`, what a search returns; positions by
+            default.
+        k: int, items a query; all items where there are fewer.
+        similarity: `"hamming"`, or `"and"`: the distance is `bits` less the
+            ones in common.
+
+    Call arguments:
+        codes: packed codes `uint8 [q, ceil(bits / 8)]` of the queries.
+
+    Returns (of a call):
+        A pair: distances `int32 [q, k]` and ids `[q, k]`.
+
+    Raises:
+        ValueError: codes that do not fit `bits`, no codes, another number of
+            ids, or `k` below 1.
+        RuntimeError: Keras does not run on TensorFlow.
+
+    Example:
+
+    >>> search = keras_hash.search.HammingSearch(codes, bits=48, k=10)
+    >>> distances, ids = search(query_codes)
+    """
+
+    def __init__(
+        self, codes, bits, ids=None, k=10, similarity="hamming", **kwargs
+    ):
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError(
+                "HammingSearch needs Keras on TensorFlow; keras_hash.Index "
+                "searches without. "
+                f"Received: backend={keras.backend.backend()!r}"
+            )
+        import tensorflow as tf
+
+        super().__init__(trainable=False, **kwargs)
+        codes = codes_lib.check(codes, bits)
+        ids = np.arange(len(codes)) if ids is None else np.asarray(ids)
+        if ids.shape != (len(codes),) or ids.dtype.kind not in "iuUSO":
+            raise ValueError(
+                f"`ids` should be ints or str of shape [{len(codes)}], one a "
+                f"code. Received: ids.shape={ids.shape}, dtype={ids.dtype}"
+            )
+        if len(codes) == 0 or k < 1:
+            raise ValueError(
+                "`codes` and `k` should be at least one. "
+                f"Received: {len(codes)} codes, k={k}"
+            )
+        if similarity not in ("hamming", "and"):
+            raise ValueError(
+                "`similarity` should be 'hamming' or 'and'. "
+                f"Received: similarity={similarity!r}"
+            )
+        self.bits, self.similarity = int(bits), similarity
+        self.k = min(int(k), len(codes))
+        ids = ids.astype("int64" if ids.dtype.kind in "iu" else "str")
+        order = np.argsort(ids, kind="stable")
+        words = _words(codes[order])
+        # Words first: each is one run in memory.
+        self.words = tf.Variable(words.T, trainable=False, name="words")
+        self.ids = tf.Variable(ids[order], trainable=False, name="ids")
+        self.built = True
+
+    def call(self, codes):
+        import tensorflow as tf
+
+        codes = tf.convert_to_tensor(codes)
+        width = codes_lib.num_bytes(self.bits)
+        if codes.shape.rank != 2 or codes.shape[1] != width:
+            raise ValueError(
+                f"`codes` should be packed, uint8 [q, {width}] for {self.bits} "
+                f"bits. Received: codes.shape={tuple(codes.shape)}"
+            )
+        padded = tf.pad(codes, [[0, 0], [0, -width % 8]])
+        queries = tf.bitcast(
+            tf.reshape(padded, [-1, self.words.shape[0], 8]), tf.int64
+        )
+        distances, places = tf.map_fn(
+            self._nearest,
+            queries,
+            fn_output_signature=(
+                tf.TensorSpec([self.k], tf.int32),
+                tf.TensorSpec([self.k], tf.int32),
+            ),
+        )
+        return distances, tf.gather(self.ids, places)
+
+    def _nearest(self, query):
+        """Distances and places of the nearest items of one query."""
+        import tensorflow as tf
+
+        combine = tf.bitwise.bitwise_xor
+        if self.similarity == "and":
+            combine = tf.bitwise.bitwise_and
+        ones = 0
+        for word in range(self.words.shape[0]):
+            both = combine(self.words[word], query[word])
+            count = tf.raw_ops.PopulationCount(x=both)
+            ones += tf.cast(count, tf.int32)
+        # Among equals the first is taken: that of the smallest id.
+        nearness = -ones if self.similarity == "hamming" else ones
+        best, places = tf.math.top_k(nearness, self.k)
+        far = -best if self.similarity == "hamming" else self.bits - best
+        return far, places
+
+
+def _words(codes):
+    """Codes as int64 words `[n, ceil(bytes / 8)]`, padded with zeros."""
+    wide = np.zeros((len(codes), -(-codes.shape[1] // 8) * 8), "uint8")
+    wide[:, : codes.shape[1]] = codes
+    return wide.view("int64")
