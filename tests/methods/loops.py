@@ -617,3 +617,28 @@ def talr(labels, codes, objective="ap", bins=None):
             before, positives_before = after, positives_after
         scores.append(score)
     return 1 - mean(scores) if scores else 0.0
+
+
+def dshc(labels, logits, owners, weights):
+    """DSHC: softmax cross-entropy against the sub-classes of the class."""
+    losses = []
+    for label, row in zip(labels, rows_of(logits)):
+        top = max(row)
+        total = math.log(sum(math.exp(z - top) for z in row)) + top
+        loss = 0.0
+        for z, owner in zip(row, owners):
+            if owner == label:
+                loss -= weights[owner] * (z - total)
+        losses.append(loss)
+    return mean(losses)
+
+
+def dshcmultilabel(labels, logits):
+    """DSHC for several labels: mean binary cross-entropy over labels."""
+    losses = []
+    for classes, row in zip(label_sets(labels), rows_of(logits)):
+        terms = []
+        for c, z in enumerate(row):
+            terms.append(pair_loss(z, 1 if c in classes else 0))
+        losses.append(mean(terms))
+    return mean(losses)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_hash
+from keras_hash import codebooks
 from keras_hash import losses
 from keras_hash.methods import registry
 from keras_hash.methods.dsdh import dcc
@@ -120,6 +121,71 @@ def test_value(name, kind):
         found = loss(labels, outputs(codes, logits))
         expected = value(labels, codes, logits)
         np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+
+
+def slopes(function, array):
+    """Differences of a function of one array, element by element."""
+    found = np.zeros_like(array)
+    for at in np.ndindex(array.shape):
+        ends = []
+        for step in (-1e-5, 1e-5):
+            moved = array.copy()
+            moved[at] += step
+            ends.append(function(moved))
+        found[at] = (ends[1] - ends[0]) / 2e-5
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:CPBC with")
+def test_dshc_value_and_gradient():
+    for seed in range(CASES):
+        random = np.random.RandomState(seed)
+        classes, per_class = random.randint(2, 5), random.randint(1, 4)
+        bits, count = classes * per_class, random.randint(1, 6)
+        labels = random.randint(0, classes, count)
+        logits = 3 * random.randn(count, classes * (bits + 1))
+        owners = np.repeat(np.arange(classes), bits + 1)
+        weights = [1 / per_class] * classes
+        loss = losses.DSHC(bits, classes)
+
+        def value(x, labels=labels, owners=owners, weights=weights):
+            return loops.dshc(labels, x, owners, weights)
+
+        inputs = tf.constant(logits, "float32")
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            found = loss(labels, inputs)
+        assert float(found) == pytest.approx(value(logits), rel=1e-4)
+        gradient = tape.gradient(found, inputs)
+        np.testing.assert_allclose(gradient, slopes(value, logits), atol=2e-3)
+
+
+def test_dshc_kbc_value():
+    codes, owners = codebooks.dshc_table(10, 10, "kbc", 0)
+    sizes = np.bincount(owners)
+    for seed in range(CASES):
+        random = np.random.RandomState(seed)
+        labels = random.randint(0, 10, 4)
+        logits = 3 * random.randn(4, len(codes))
+        found = losses.DSHC(10, 10, codebook="kbc")(labels, logits)
+        expected = loops.dshc(labels, logits, owners, 1 / sizes)
+        assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_dshc_multi_label_value_and_gradient():
+    for seed in range(CASES):
+        bits, labels, _, logits = sample("dshcmultilabel", "multi", seed)
+        inputs = tf.constant(logits, "float32")
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            found = losses.DSHCMultiLabel()(labels, inputs)
+
+        def value(x, labels=labels):
+            return loops.dshcmultilabel(labels, x)
+
+        assert float(found) == pytest.approx(value(logits), rel=1e-4)
+        gradient = tape.gradient(found, inputs)
+        np.testing.assert_allclose(gradient, slopes(value, logits), atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
