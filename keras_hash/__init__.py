@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from keras_hash import callbacks
 from keras_hash import codes
 from keras_hash import data
 from keras_hash import losses

@@ -17,7 +17,7 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
         neighbours: `uint8 [q, k, h, w, 3]`, nearest first.
         distances: int `[q, k]`, Hamming distances, written above each image.
         relevant: bool `[q, k]`: a green frame where true, else a red one.
-        path: str or path of the PNG file to write.
+        path: str or path of the PNG file to write, or an open binary file.
         title: optional str above the picture.
 
     Raises:
@@ -69,9 +69,7 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
             color = RIGHT if relevant[row][column] else WRONG
             for side in axis.spines.values():
                 side.set(color=color, linewidth=2.5)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    files.write(path, content.getvalue())
+    _save(figure, path)
 
 
 def radius_curves(curves, caption, path, bits):
@@ -99,9 +97,28 @@ def radius_curves(curves, caption, path, bits):
     for axis in (left, middle, right):
         axis.grid(alpha=0.3)
     figure.supxlabel(textwrap.fill(caption, 150), fontsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    files.write(path, content.getvalue())
+    _save(figure, path)
+
+
+def code_bits(balance, correlation, path):
+    """Draws how often each bit is 1, and how bits hang together.
+
+    Args:
+        balance: float `[bits]`, share of ones of each bit.
+        correlation: float `[bits, bits]`, correlation between two bits.
+        path: str or path of the PNG file to write, or an open binary file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.bar(range(len(balance)), balance)
+    left.axhline(0.5, color="black", linewidth=0.8)
+    left.set(xlabel="bit", ylabel="share of ones", ylim=(0, 1))
+    image = right.imshow(correlation, vmin=-1, vmax=1, cmap="RdBu")
+    right.set(xlabel="bit", ylabel="bit", title="correlation")
+    figure.colorbar(image, ax=right)
+    _save(figure, path)
 
 
 def nearest(benchmark, parts, bits, path, name, queries=10, k=10):
@@ -141,3 +158,13 @@ def nearest(benchmark, parts, bits, path, name, queries=10, k=10):
         title=f"{name}: nearest of {len(database)} images, Hamming distance "
         f"of {bits} bits",
     )
+
+
+def _save(figure, path):
+    """Writes a figure as PNG, to a path or into an open binary file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    if hasattr(path, "write"):
+        path.write(content.getvalue())
+    else:
+        files.write(path, content.getvalue())

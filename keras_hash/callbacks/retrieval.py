@@ -1,0 +1,248 @@
+"""`RetrievalMetrics`: what training does to retrieval, epoch by epoch."""
+
+import re
+
+import keras
+import numpy as np
+
+from keras_hash import codes as codes_lib
+from keras_hash.callbacks.source import Source
+from keras_hash.evaluation import HammingEvaluator
+from keras_hash.evaluation import statistic
+
+
+class RetrievalMetrics(keras.callbacks.Callback):
+    """Measures retrieval while a `HashModel` trains.
+
+    The images are encoded with the model as it is, and `keras_hash.evaluate`'s
+    metrics go into Keras' logs as `val_map`, `val_ndcg@100` and so on: the
+    progress bar, `History`, `ModelCheckpoint(monitor="val_map", mode="max")`
+    and `EarlyStopping` see them. Callbacks that monitor them stand behind this
+    one in the list; `fit` says so where they do not.
+
+    It measures after the first epoch, after every `every`-th and after the
+    last one that was asked for. The epochs between repeat the last values, so
+    that monitors never miss them: for `EarlyStopping`, `patience` should be at
+    least `every`.
+
+    Cost: a forward pass over all queries and database items and one
+    evaluation each time; `subset` and `every` make it cheaper. Memory: the
+    packed codes and the labels, and a batch of images. With `log_dir`, up to
+    1,000 database items are held as thumbnails and real codes as well, and the
+    pictures take about a second. A batched `tf.data.Dataset`, or one of unknown
+    size, is read once more before training to count it, where `subset` or
+    `log_dir` needs the number.
+
+    Args:
+        query: a pair of arrays `(images, labels)`, or a `tf.data.Dataset` of
+            `(image, label)`, batched or not; labels as for
+            `keras_hash.evaluate`, or dicts with `label`.
+        database: what is searched, given in the same way.
+        log_dir: str or path of a folder for TensorBoard; `None` writes nothing
+            and does not need TensorFlow. All metrics of the report, precision
+            and recall by Hamming radius, histograms, pictures of the bits and
+            of the nearest images, the settings, and up to 1,000 database codes
+            for the Projector, those of the last measurement.
+        every: int, epochs from one measurement to the next.
+        k: int or sequence of ints, cut-offs.
+        metrics: names of the metrics that go into the logs, such as
+            `("map", "ndcg@1000")`; their cut-offs are added to `k`. `None`:
+            `map`, and `precision` and `ndcg` at each of `k`.
+        subset: int, at most how many queries and how many database items are
+            used; all if `None`. Chance level and metrics are those of the
+            smaller set.
+        batch_size: int, images that are encoded at once.
+        seed: int, which items `subset` takes, and which are drawn.
+        images: optional pair `(query_images, database_images)` of
+            `uint8 [n, h, w, 3]`: what to draw where the model takes features.
+        **options: `ties`, `denominator`, `no_relevant`, `empty`, `ideal_zero`
+            and `self_match`, as for `HammingEvaluator.result`, which have
+            `keras_hash.evaluate`'s defaults.
+
+    Attributes:
+        report: the `RetrievalReport` of the last measurement.
+
+    Raises:
+        ValueError: no images, labels that do not fit, or an argument out of
+            range; when training begins, a model without `encode`, an unknown
+            metric, or a monitor that stands before this callback.
+
+    Example:
+
+    >>> metrics = keras_hash.callbacks.RetrievalMetrics(
+    ...     bench.validation, bench.train, log_dir="runs/isdh"
+    ... )
+    >>> best = keras.callbacks.ModelCheckpoint(
+    ...     "best.keras", monitor="val_map", mode="max", save_best_only=True
+    ... )
+    >>> model.fit(train, epochs=20, callbacks=[metrics, best])
+    """
+
+    def __init__(
+        self,
+        query,
+        database,
+        log_dir=None,
+        every=1,
+        k=(100,),
+        metrics=None,
+        subset=None,
+        batch_size=256,
+        seed=0,
+        images=None,
+        **options,
+    ):
+        super().__init__()
+        numbers = {"every": every, "batch_size": batch_size, "subset": subset}
+        for name, value in numbers.items():
+            if value is None and name == "subset":
+                continue
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(
+                    f"`{name}` should be an int of at least 1. "
+                    f"Received: {name}={value!r}"
+                )
+        if images is None:
+            images = (None, None)
+        if not isinstance(images, (tuple, list)) or len(images) != 2:
+            raise ValueError(
+                "`images` should be a pair (query_images, database_images). "
+                f"Received: images of type {type(images).__name__}"
+            )
+        cuts = [k] if np.ndim(k) == 0 else list(k)
+        if metrics is None:
+            at = [f"{name}@{cut}" for cut in cuts for name in _AT_CUTS]
+            metrics = ["map", *at]
+        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+        for name in self.metrics:
+            cut = re.search(r"@(\d+)", name)
+            if cut and "radius" not in name and "ball" not in name:
+                cuts.append(int(cut[1]))
+        self.k = tuple(dict.fromkeys(cuts))
+        self.query = Source(query, "query", images[0])
+        self.database = Source(database, "database", images[1])
+        self.log_dir = log_dir
+        self.every = every
+        self.subset = subset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.options = options
+        self.report = None
+        self._values = {}
+        self._board = None
+
+    def on_train_begin(self, logs=None):
+        self._values = {}
+        if not hasattr(self.model, "real_codes"):
+            raise ValueError(
+                "`RetrievalMetrics` measures models of `keras_hash.models`, "
+                "which have `encode`. "
+                f"Received: a model of type {type(self.model).__name__}"
+            )
+        self._rank = len(self.model.image_shape)
+        for source in (self.query, self.database):
+            source.choose(self.subset, self.seed, self._rank)
+        self._check_metrics()
+        if self.log_dir is not None:
+            from keras_hash.callbacks.board import Board
+
+            self._board = Board(
+                self.log_dir,
+                self.model,
+                self.database.sample(Board.items, self.seed, self._rank),
+            )
+
+    def check_order(self, callbacks):
+        """Refuses monitors of these values that would look before they are.
+
+        `HashModel.fit` calls it: Keras does not tell a callback of others.
+
+        Args:
+            callbacks: list of all callbacks, this one among them.
+
+        Raises:
+            ValueError: a monitor stands before this callback.
+        """
+        names = {f"val_{name}" for name in self.metrics}
+        for other in callbacks[: callbacks.index(self)]:
+            monitor = getattr(other, "monitor", None)
+            if isinstance(monitor, str) and monitor in names:
+                kind = type(other).__name__
+                raise ValueError(
+                    f"`{kind}` monitors {monitor!r}, which is only measured "
+                    "after it has looked: put `RetrievalMetrics` before it, "
+                    f"`callbacks=[RetrievalMetrics(...), {kind}(...)]`. "
+                    f"Received: `{kind}` first"
+                )
+
+    def _check_metrics(self):
+        """Refuses what cannot be measured, before an epoch is spent."""
+        width = codes_lib.num_bytes(self.model.bits)
+        query = self.query.peek(self._rank)
+        database = self.database.peek(self._rank)
+        statistic.check_labels(query, len(query), "query")
+        evaluator = self._evaluator(np.zeros((1, width), "uint8"), query[:1])
+        # The query too, for `self_match="drop"`.
+        evaluator.update(np.zeros((1, width), "uint8"), query[:1])
+        evaluator.update(np.zeros((len(database), width), "uint8"), database)
+        found = self._result(evaluator).metrics
+        unknown = [name for name in self.metrics if name not in found]
+        if unknown:
+            raise ValueError(
+                f"`metrics` should be some of {sorted(found)}. "
+                f"Received: {unknown}"
+            )
+
+    def _evaluator(self, codes, labels):
+        return HammingEvaluator(
+            codes, labels, self.model.bits, self.model.similarity
+        )
+
+    def _result(self, evaluator):
+        return evaluator.result(k=self.k, **{"seed": self.seed, **self.options})
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = epoch + 1 == (self.params or {}).get("epochs")
+        due = not self._values or (epoch + 1) % self.every == 0 or last
+        if due:
+            self._measure(epoch)
+        if logs is not None:
+            logs.update(self._values)
+
+    def _measure(self, epoch):
+        board = self._board
+        queries = self._encode(self.query, board and board.add_queries)
+        evaluator = self._evaluator(*queries)
+        evaluator.update(
+            *self._encode(self.database, board and board.add_database)
+        )
+        self.report = self._result(evaluator)
+        self._values = {
+            f"val_{name}": self.report.metrics[name] for name in self.metrics
+        }
+        if board:
+            board.write(epoch, self.report, evaluator)
+
+    def _encode(self, source, watch):
+        """Codes and labels of a source; `watch` sees every batch."""
+        codes, labels = [], []
+        for positions, images, label, pictures in source.batches(
+            self.batch_size, self._rank
+        ):
+            if watch:
+                real = self.model.real_codes(images, self.batch_size, False)
+                codes.append(codes_lib.pack(real))
+                watch(positions, real, codes[-1], label, pictures)
+            else:
+                codes.append(self.model.encode(images, self.batch_size, False))
+            labels.append(label)
+        return np.concatenate(codes), np.concatenate(labels)
+
+    def on_train_end(self, logs=None):
+        if self._board:
+            self._board.close()
+            self._board = None
+
+
+# What is logged at each cut-off by default.
+_AT_CUTS = ("precision", "ndcg")

@@ -1,0 +1,249 @@
+"""Labelled images as a callback reads them: again each time, by batches."""
+
+import numpy as np
+
+
+class Source:
+    """Labelled images, arrays or `tf.data`, of which a part may be taken.
+
+    Args:
+        data: a pair of arrays `(images, labels)`, or a `tf.data.Dataset` of
+            `(image, label)`, batched or not; labels may be dicts with `label`.
+        name: str, `"query"` or `"database"`, for the errors.
+        pictures: optional `uint8 [n, h, w, 3]`, what to draw in place of the
+            images, in their order.
+
+    Raises:
+        ValueError: neither a pair of arrays nor a dataset of pairs, no images,
+            an endless dataset, or labels or pictures of another number.
+    """
+
+    def __init__(self, data, name, pictures=None):
+        self.name = name
+        self.pictures = pictures
+        self.dataset = data if hasattr(data, "element_spec") else None
+        # The positions that are read, sorted; all if `None`.
+        self.chosen = None
+        self._count = None
+        if self.dataset is not None:
+            self._check_dataset()
+            return
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise ValueError(
+                f"`{name}` should be a pair of arrays (images, labels) or a "
+                "tf.data.Dataset of (image, label). "
+                f"Received: {name} of type {type(data).__name__}"
+            )
+        images, labels = data
+        self.images = images if hasattr(images, "dtype") else np.asarray(images)
+        self.labels = flat_labels(labels)
+        if len(self.images) == 0:
+            raise ValueError(
+                f"`{name}` has no images. "
+                f"Received: images.shape={tuple(self.images.shape)}"
+            )
+        if self.labels.ndim == 0 or len(self.labels) != len(self.images):
+            raise ValueError(
+                f"`{name}` should have one label, or one row of labels, for "
+                f"each of its {len(self.images)} images. "
+                f"Received: labels.shape={self.labels.shape}"
+            )
+        self._set_count(len(self.images))
+
+    def _check_dataset(self):
+        spec = self.dataset.element_spec
+        if not isinstance(spec, tuple) or len(spec) < 2:
+            raise ValueError(
+                f"`{self.name}` should yield (image, label). "
+                f"Received: element_spec={spec}"
+            )
+        if isinstance(spec[1], dict) and "label" not in spec[1]:
+            raise ValueError(
+                f"The labels of `{self.name}` should be arrays, or dicts with "
+                f"'label'. Received: {sorted(spec[1])}"
+            )
+        cardinality = int(self.dataset.cardinality())
+        if cardinality == -1:
+            raise ValueError(
+                f"`{self.name}` never ends: call `take(n)` on it. "
+                "Received: an infinite dataset"
+            )
+        if cardinality == 0:
+            raise ValueError(
+                f"`{self.name}` has no images. Received: an empty dataset"
+            )
+
+    def _set_count(self, count):
+        self._count = count
+        if self.pictures is not None and len(self.pictures) != count:
+            raise ValueError(
+                f"`images` should have a picture for each of the {count} "
+                f"items of `{self.name}`. Received: {len(self.pictures)}"
+            )
+
+    def _batched(self, rank):
+        """Whether the dataset yields batches."""
+        found = getattr(self.dataset.element_spec[0].shape, "rank", None)
+        if found not in (rank, rank + 1):
+            raise ValueError(
+                f"The images of `{self.name}` should have rank {rank}, or "
+                f"{rank + 1} in batches. "
+                f"Received: {self.dataset.element_spec[0]}"
+            )
+        return found == rank + 1
+
+    def count(self, rank):
+        """The number of items; a dataset may be read once to find it.
+
+        Args:
+            rank: int, rank of one image.
+
+        Returns:
+            int.
+
+        Raises:
+            ValueError: images of another rank, or none.
+        """
+        if self._count is not None:
+            return self._count
+        batched = self._batched(rank)
+        count = int(self.dataset.cardinality())
+        if batched or count < 0:
+            labels = self.dataset.map(lambda *pair: _label(pair[1]))
+            count = sum(
+                len(label) if batched else 1
+                for label in labels.as_numpy_iterator()
+            )
+        if count == 0:
+            raise ValueError(
+                f"`{self.name}` has no images. Received: an empty dataset"
+            )
+        self._set_count(count)
+        return count
+
+    def choose(self, subset, seed, rank):
+        """Takes a part of the items, or all of them.
+
+        Args:
+            subset: int, how many; all if `None` or where there are fewer.
+            seed: int, which ones.
+            rank: int, rank of one image.
+        """
+        self.chosen = None
+        if subset is not None and subset < self.count(rank):
+            order = np.random.RandomState(seed).permutation(self.count(rank))
+            self.chosen = np.sort(order[:subset])
+
+    def sample(self, size, seed, rank):
+        """Some of the items that are read.
+
+        Args:
+            size: int, at most how many.
+            seed: int, which ones.
+            rank: int, rank of one image.
+
+        Returns:
+            A set of positions.
+        """
+        pool = self.chosen
+        if pool is None:
+            pool = np.arange(self.count(rank))
+        order = np.random.RandomState(seed).permutation(len(pool))
+        return set(pool[order[:size]].tolist())
+
+    def peek(self, rank):
+        """Labels to check before the work: of an array all, else the first.
+
+        Args:
+            rank: int, rank of one image.
+
+        Returns:
+            int `[n]` or multi-hot `[n, num_classes]`.
+        """
+        if self.dataset is None:
+            return self.labels
+        batched = self._batched(rank)
+        for _, labels, *_ in self.dataset.take(1).as_numpy_iterator():
+            labels = flat_labels(labels, batched)
+            return labels if batched else labels[None]
+        raise ValueError(
+            f"`{self.name}` has no images. Received: an empty dataset"
+        )
+
+    def batches(self, size, rank):
+        """Reads the items once, in order.
+
+        Args:
+            size: int, images a batch at most.
+            rank: int, rank of one image.
+
+        Yields:
+            Positions `[b]`, images, labels and pictures of a batch; pictures
+            are `None` where the images are none and none were given.
+
+        Raises:
+            ValueError: there are no images.
+        """
+        seen = 0
+        for positions, images, labels in self._read(size, rank):
+            if self.pictures is not None:
+                pictures = self.pictures[positions]
+            else:
+                pictures = images if rank == 3 else None
+            seen += len(positions)
+            yield positions, images, labels, pictures
+        if not seen:
+            raise ValueError(
+                f"`{self.name}` has no images. Received: an empty dataset"
+            )
+
+    def _read(self, size, rank):
+        if self.dataset is None:
+            chosen = self.chosen
+            if chosen is None:
+                chosen = np.arange(self._count)
+            for low in range(0, len(chosen), size):
+                part = chosen[low : low + size]
+                # A slice reads faster than scattered rows.
+                rows = part
+                if self.chosen is None:
+                    rows = slice(low, low + size)
+                yield part, np.asarray(self.images[rows]), self.labels[part]
+            return
+        batched = self._batched(rank)
+        dataset = self.dataset if batched else self.dataset.batch(size)
+        start = 0
+        for images, labels, *_ in dataset.prefetch(2).as_numpy_iterator():
+            labels = flat_labels(labels)
+            rows = np.arange(len(images))
+            if self.chosen is not None:
+                low, high = np.searchsorted(
+                    self.chosen, (start, start + len(images))
+                )
+                rows = self.chosen[low:high] - start
+            for low in range(0, len(rows), size):
+                part = rows[low : low + size]
+                yield start + part, images[part], labels[part]
+            start += len(images)
+            if self.chosen is not None and start > self.chosen[-1]:
+                return
+
+
+def flat_labels(labels, batched=True):
+    """Labels without index and without an axis of one.
+
+    Args:
+        labels: array, or a dict with `label`.
+        batched: bool, whether the first axis counts the items.
+
+    Returns:
+        An array.
+    """
+    labels = np.asarray(_label(labels))
+    if labels.ndim == 1 + batched and labels.shape[-1] == 1:
+        return labels[..., 0]
+    return labels
+
+
+def _label(labels):
+    return labels["label"] if isinstance(labels, dict) else labels
