@@ -306,9 +306,14 @@ def _train(chosen):
         },
     )
     _show(report)
-    if model.similarity == "hamming" and len(benchmark.parts["query"]):
+    if len(benchmark.parts["query"]):
         figures.nearest(
-            benchmark, codes, model.bits, folder / "search.png", folder.name
+            benchmark,
+            codes,
+            model.bits,
+            folder / "search.png",
+            folder.name,
+            similarity=model.similarity,
         )
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
 

@@ -121,7 +121,16 @@ def code_bits(balance, correlation, path):
     _save(figure, path)
 
 
-def nearest(benchmark, parts, bits, path, name, queries=10, k=10):
+def nearest(
+    benchmark,
+    parts,
+    bits,
+    path,
+    name,
+    queries=10,
+    k=10,
+    similarity="hamming",
+):
     """Searches some queries, of different classes first, and draws the result.
 
     Args:
@@ -132,6 +141,7 @@ def nearest(benchmark, parts, bits, path, name, queries=10, k=10):
         name: str, the encoder's name, for the title.
         queries: int, queries to draw.
         k: int, neighbours of each.
+        similarity: `"hamming"` or `"and"`.
     """
     from keras_hash.search import Index
 
@@ -140,7 +150,7 @@ def nearest(benchmark, parts, bits, path, name, queries=10, k=10):
     labels = benchmark.targets[query[order]]
     _, first = np.unique(labels, axis=0, return_index=True)
     chosen = order[first][:queries]
-    index = Index(bits, parts["database"])
+    index = Index(bits, parts["database"], similarity=similarity)
     distances, ids = index.search(parts["query"][chosen], k=k)
     found = database[ids]
     labels, other = benchmark.targets[query[chosen]], benchmark.targets[found]

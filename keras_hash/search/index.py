@@ -1,31 +1,37 @@
 """`Index`: exact nearest codes by Hamming distance on one machine."""
 
-import io
+import contextlib
 import pathlib
 import zipfile
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash import files
+from keras_hash.search import groups as groups_lib
+from keras_hash.search import ids as ids_lib
+from keras_hash.search import storage
 
-# Codes are held in whole 32-bit words: FAISS has fast kernels for those.
-_WORD = 4
+# Floats of items' features that are held at a time.
+_FLOATS = 1 << 24
 
 
 class Index:
     """Exact search among packed codes, over FAISS.
 
     Results are ordered by distance, items at equal distance in the order in
-    which they were added.
+    which they were added. Equal codes are compared once. Several threads may
+    search at a time, but not while another one adds or removes.
 
     Args:
         bits: int, code length, any number from 1.
         codes: optional packed codes to start with, see `add`.
-        ids: optional int64 `[n]`, their ids, see `add`.
+        ids: optional, their ids, see `add`.
+        similarity: `"hamming"`, or `"and"`, for which the distance is `bits`
+            less the ones in common (multi-label codes of DSHC).
 
     Raises:
-        ValueError: `bits` is not a positive int, or as `add`.
+        ValueError: `bits` is not a positive int, an unknown `similarity`, or as
+            `add`.
 
     Example:
 
@@ -34,67 +40,184 @@ class Index:
     >>> distances, ids = index.search(query_codes, k=10)
     """
 
-    def __init__(self, bits, codes=None, ids=None):
-        import faiss
-
-        self.bits = int(bits)
-        self._bytes = codes_lib.num_bytes(bits)
-        self._width = -(-self._bytes // _WORD) * _WORD
-        self._faiss = faiss.IndexBinaryFlat(8 * self._width)
-        # Counting by distance in place of a heap keeps ties in order.
-        self._faiss.use_heap = False
-        self._ids = np.zeros(0, "int64")
+    def __init__(self, bits, codes=None, ids=None, similarity="hamming"):
+        codes_lib.num_bytes(bits)
+        if similarity not in ("hamming", "and"):
+            raise ValueError(
+                '`similarity` should be "hamming" or "and". '
+                f"Received: similarity={similarity!r}"
+            )
+        self.bits, self.similarity = int(bits), similarity
+        self._width = groups_lib.width_of(bits)
+        self._ids = ids_lib.Ids()
+        empty = np.zeros((0, self._width), "uint8")
+        # Groups, and codes that wait to be grouped: one attribute, so that
+        # threads that search see both as they belong together.
+        self._state = groups_lib.Groups(self.bits, similarity, empty), ()
         if codes is not None:
             self.add(codes, ids)
 
     def __len__(self):
         return len(self._ids)
 
+    def __repr__(self):
+        return (
+            f"<Index bits={self.bits}, similarity={self.similarity!r}, "
+            f"items={len(self)}, distinct codes={len(self._groups().codes)}>"
+        )
+
+    @property
+    def ids(self):
+        """The ids in the order of addition: `int64 [n]`, or `str` objects."""
+        view = self._ids.values.view()
+        view.flags.writeable = False
+        return view
+
     def add(self, codes, ids=None):
-        """Adds codes.
+        """Adds codes, all or, after an error, none.
 
         Args:
             codes: packed codes `uint8 [n, ceil(bits / 8)]`.
-            ids: int64 `[n]`, what `search` returns; running numbers if `None`.
+            ids: `[n]` ints or strings, what `search` returns, all different and
+                of one kind in an index; `None`: the numbers that follow the
+                largest one so far, from 0.
 
         Raises:
-            ValueError: codes that do not fit `bits`, or another number of ids.
+            ValueError: codes that do not fit `bits`; another number of ids, or
+                of another kind; an id that is there already.
         """
         codes = codes_lib.check(codes, self.bits)
         if ids is None:
-            ids = np.arange(len(self), len(self) + len(codes))
-        ids = np.asarray(ids)
-        if ids.shape != (len(codes),) or ids.dtype.kind not in "iu":
-            raise ValueError(
-                f"`ids` should be ints of shape [{len(codes)}], one a code. "
-                f"Received: ids.shape={ids.shape}, dtype={ids.dtype}"
-            )
-        self._faiss.add(self._padded(codes))
-        self._ids = np.concatenate([self._ids, ids.astype("int64")])
+            ids = self._ids.running(len(codes))
+        else:
+            ids = ids_lib.check(ids)
+            if len(ids) != len(codes):
+                raise ValueError(
+                    f"`ids` should have shape [{len(codes)}], one a code. "
+                    f"Received: ids.shape={ids.shape}"
+                )
+            self._ids.refuse(ids)
+        if not len(codes):
+            return
+        groups, waiting = self._state
+        waiting = *waiting, groups_lib.padded(codes, self._width)
+        self._ids.add(ids)
+        self._state = groups, waiting
 
-    def search(self, codes, k=10):
+    def remove(self, ids):
+        """Removes items, all or, after an error, none.
+
+        Args:
+            ids: ids of items, any number of them; repeated ones count once.
+
+        Raises:
+            ValueError: an id that is not in the index.
+        """
+        places = self._ids.places_of_all(ids_lib.check(ids))
+        if not len(places):
+            return
+        keep = np.ones(len(self), bool)
+        keep[places] = False
+        keep = np.flatnonzero(keep)
+        groups = self._groups().chosen(keep)
+        self._ids, self._state = self._ids.chosen(keep), (groups, ())
+
+    def search(
+        self,
+        codes,
+        k=10,
+        among=None,
+        rerank=None,
+        candidates=None,
+        threads=None,
+    ):
         """Finds the nearest items of each query.
 
         Args:
             codes: packed codes `uint8 [q, ceil(bits / 8)]`.
             k: int, items a query; all items where there are fewer.
+            among: optional ids: only these items are searched; ids that are not
+                in the index are passed over.
+            rerank: optional pair, to order the `candidates` nearest items by
+                the Euclidean distance of features: features of the queries
+                `[q, d]`, and features of all items `[n, d]` in the order of
+                `Index.ids`, or a function that returns `[m, d]` for ids `[m]`.
+            candidates: int, at least `k`, items a query that `rerank` orders;
+                `None` means `10 * k`.
+            threads: int, threads of FAISS; `None` leaves it to FAISS.
 
         Returns:
-            A pair: distances `int32 [q, k]` and ids `int64 [q, k]`.
+            A pair: distances `int32 [q, k]`, with `rerank` `float32 [q, k]`,
+            and ids `[q, k]`.
 
         Raises:
-            ValueError: an empty index, codes that do not fit, or `k` below 1.
+            ValueError: an empty index, codes or features that do not fit, or
+                `k` below 1.
         """
-        codes = codes_lib.check(codes, self.bits)
-        if len(self) == 0:
-            raise ValueError("The index is empty: call `add` before `search`.")
-        if not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"`k` should be at least 1. Received: k={k!r}")
-        k = min(int(k), len(self))
-        if len(codes) == 0:
-            return np.zeros((0, k), "int32"), np.zeros((0, k), "int64")
-        distances, places = self._faiss.search(self._padded(codes), k)
-        return distances, self._ids[places]
+        codes = self._checked(codes)
+        _check_int(k, "k", 1)
+        count = k
+        if rerank is not None:
+            count = 10 * k if candidates is None else candidates
+            _check_int(count, "candidates", k)
+            rerank = self._check_rerank(rerank, len(codes))
+        elif candidates is not None:
+            raise ValueError(
+                "`candidates` should come with `rerank`. "
+                f"Received: candidates={candidates!r}, rerank=None"
+            )
+        groups, chosen = self._among(among)
+        count, k = min(int(count), len(groups)), min(int(k), len(groups))
+        if len(codes) == 0 or k == 0:
+            dtype = "int32" if rerank is None else "float32"
+            shape = len(codes), k
+            return np.zeros(shape, dtype), np.zeros(shape, self.ids.dtype)
+        # Queries repeat as items do.
+        first, inverse, _ = codes_lib.group(codes)
+        if len(first) == len(codes):
+            first = inverse = slice(None)
+        with _threads(threads):
+            levels, places = groups.nearest(
+                groups_lib.padded(codes[first], self._width), count
+            )
+        levels, places = levels[inverse], places[inverse]
+        if chosen is not None:
+            places = chosen[places]
+        if rerank is not None:
+            levels, places = self._reranked(places, *rerank, k)
+        return levels, self._ids.values[places]
+
+    def range_search(self, codes, radius, among=None, threads=None):
+        """Finds all items up to a distance.
+
+        Args:
+            codes: packed codes `uint8 [q, ceil(bits / 8)]`.
+            radius: int, the largest distance.
+            among: optional ids: only these items are searched, as in `search`.
+            threads: int, threads of FAISS; `None` leaves it to FAISS.
+
+        Returns:
+            A triple: bounds `int64 [q + 1]`, distances `int32 [m]` and ids
+            `[m]`. Those of query i are from bound i to bound i + 1, in the
+            order of `search`.
+
+        Raises:
+            ValueError: an empty index, codes that do not fit, or `radius` below
+                0.
+        """
+        codes = self._checked(codes)
+        _check_int(radius, "radius", 0)
+        groups, chosen = self._among(among)
+        if len(groups) == 0:
+            lims = np.zeros(len(codes) + 1, "int64")
+            return lims, np.zeros(0, "int32"), np.zeros(0, self.ids.dtype)
+        with _threads(threads):
+            lims, levels, places = groups.within(
+                groups_lib.padded(codes, self._width), int(radius)
+            )
+        if chosen is not None:
+            places = chosen[places]
+        return lims, levels, self._ids.values[places]
 
     def save(self, path):
         """Writes the index; a kill leaves the old file or the new one.
@@ -102,25 +225,26 @@ class Index:
         Args:
             path: str or path.
         """
-        import faiss
-
-        content = io.BytesIO()
-        packed = faiss.vector_to_array(self._faiss.xb)
-        packed = packed.reshape(-1, self._width)
-        np.savez(
-            content,
-            codes=packed[:, : self._bytes],
-            ids=self._ids,
-            bits=self.bits,
-        )
-        files.write(path, content.getvalue())
+        groups = self._groups()
+        arrays = {"codes": groups.codes, **self._ids.arrays()}
+        if groups.group is not None:
+            arrays["group"] = groups.group
+        fields = {
+            "bits": self.bits,
+            "similarity": self.similarity,
+            "following": self._ids.following,
+        }
+        storage.write(path, fields, arrays)
 
     @classmethod
-    def load(cls, path):
-        """Reads an index that `save` wrote.
+    def load(cls, path, mmap=False):
+        """Reads an index that `save` wrote, and checks its sha256.
 
         Args:
             path: str or path.
+            mmap: bool, whether codes and ids of ints stay in the file, which
+                several processes then share. The file should not be changed in
+                place meanwhile; `save` replaces it, which is safe.
 
         Returns:
             An `Index`.
@@ -129,10 +253,18 @@ class Index:
             ValueError: the file is missing or is not a whole index.
         """
         try:
-            # The archive holds a checksum of each array.
-            with np.load(pathlib.Path(path), allow_pickle=False) as stored:
-                index = cls(int(stored["bits"]))
-                index.add(stored["codes"], stored["ids"])
+            stored = storage.read(path, mmap)
+            if stored is None:
+                return cls._load_archive(path)
+            fields, arrays = stored
+            index = cls(fields["bits"], similarity=fields["similarity"])
+            codes, group = arrays["codes"], arrays.get("group")
+            groups = groups_lib.Groups(
+                index.bits, index.similarity, codes, group
+            )
+            following = fields["following"]
+            index._ids = ids_lib.Ids.from_arrays(arrays, following)
+            index._state = groups, ()
         except (
             OSError,
             EOFError,
@@ -146,7 +278,106 @@ class Index:
             ) from error
         return index
 
-    def _padded(self, codes):
-        padded = np.zeros((len(codes), self._width), "uint8")
-        padded[:, : self._bytes] = codes
-        return padded
+    @classmethod
+    def _load_archive(cls, path):
+        """Reads the first format: a NumPy archive."""
+        with np.load(pathlib.Path(path), allow_pickle=False) as stored:
+            return cls(int(stored["bits"]), stored["codes"], stored["ids"])
+
+    def _groups(self):
+        groups, waiting = self._state
+        if waiting:
+            groups = groups.added(np.concatenate(waiting))
+            self._state = groups, ()
+        return groups
+
+    def _checked(self, codes):
+        codes = codes_lib.check(codes, self.bits)
+        if len(self) == 0:
+            raise ValueError("The index is empty: call `add` before `search`.")
+        return codes
+
+    def _among(self, ids):
+        """The items to search, and their places unless these are all."""
+        if ids is None:
+            return self._groups(), None
+        places = self._ids.places(ids_lib.check(ids, "among"))
+        chosen = np.unique(places[places >= 0])
+        return self._groups().chosen(chosen), chosen
+
+    def _check_rerank(self, rerank, count):
+        if not isinstance(rerank, (tuple, list)) or len(rerank) != 2:
+            raise ValueError(
+                "`rerank` should be a pair: features of the queries, and "
+                "features of the items or a function from ids to them. "
+                f"Received: rerank of type {type(rerank).__name__}"
+            )
+        queries, items = np.asarray(rerank[0], "float32"), rerank[1]
+        if queries.ndim != 2 or len(queries) != count:
+            raise ValueError(
+                f"`rerank[0]` should be features [{count}, d], one a query. "
+                f"Received: rerank[0].shape={queries.shape}"
+            )
+        if not callable(items):
+            # Not copied: it may be a memory map.
+            items = items if hasattr(items, "shape") else np.asarray(items)
+            _check_features(items, len(self), queries.shape[1])
+        return queries, items
+
+    def _reranked(self, places, queries, items, k):
+        found = np.empty((len(places), k), "float32")
+        order = np.empty((len(places), k), "int64")
+        width = queries.shape[1]
+        rows = max(1, _FLOATS // max(1, places.shape[1] * width))
+        for start in range(0, len(places), rows):
+            part = slice(start, start + rows)
+            wanted, inverse = np.unique(places[part], return_inverse=True)
+            if callable(items):
+                features = np.asarray(items(self._ids.values[wanted]))
+                _check_features(features, len(wanted), width)
+            else:
+                features = np.asarray(items[wanted])
+            features = features.astype("float32")[inverse]
+            features = features.reshape(*places[part].shape, width)
+            features -= queries[part, None]
+            distances = np.sqrt(np.einsum("qcd,qcd->qc", features, features))
+            # Equal distances keep the order of the candidates.
+            best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+            found[part] = np.take_along_axis(distances, best, axis=1)
+            order[part] = np.take_along_axis(places[part], best, axis=1)
+        return found, order
+
+
+def _check_features(features, count, width):
+    if tuple(features.shape) != (count, width):
+        raise ValueError(
+            f"`rerank[1]` should be, or return, features [{count}, {width}], "
+            "one an item, of the width of the queries' features. "
+            f"Received: shape={tuple(features.shape)}"
+        )
+
+
+def _check_int(value, name, least):
+    whole = isinstance(value, (int, np.integer))
+    if isinstance(value, bool) or not whole or value < least:
+        raise ValueError(
+            f"`{name}` should be at least {least}, an int. "
+            f"Received: {name}={value!r}"
+        )
+
+
+@contextlib.contextmanager
+def _threads(count):
+    """Limits the threads of FAISS for a while."""
+    if count is None:
+        yield
+        return
+    import faiss
+
+    _check_int(count, "threads", 1)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(int(count))
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -1,4 +1,7 @@
-"""The index against sorting all distances."""
+"""The index against plain loops."""
+
+import hashlib
+import pickle
 
 import numpy as np
 import pytest
@@ -8,62 +11,360 @@ from hypothesis import strategies as st
 
 import keras_hash
 from keras_hash import codes
+from keras_hash.search import groups
 
 
-@settings(max_examples=40, deadline=None)
+class Loop:
+    """What `Index` should do, with a list of items."""
+
+    def __init__(self, bits, similarity):
+        self.bits, self.similarity, self.items = bits, similarity, []
+
+    def level(self, a, b):
+        a, b = (np.unpackbits(x, count=self.bits) for x in (a, b))
+        if self.similarity == "and":
+            return self.bits - int((a & b).sum())
+        return int((a != b).sum())
+
+    def ranked(self, query, among=None):
+        items = [
+            (self.level(query, code), one)
+            for one, code in self.items
+            if among is None or one in among
+        ]
+        return sorted(items, key=lambda item: item[0])
+
+    def search(self, queries, k, among=None):
+        found = [self.ranked(query, among)[:k] for query in queries]
+        return (
+            [[level for level, _ in row] for row in found],
+            [[one for _, one in row] for row in found],
+        )
+
+    def range_search(self, queries, radius, among=None):
+        found = [
+            [item for item in self.ranked(query, among) if item[0] <= radius]
+            for query in queries
+        ]
+        lims = [0, *np.cumsum([len(row) for row in found]).tolist()]
+        levels = [level for row in found for level, _ in row]
+        return lims, levels, [one for row in found for _, one in row]
+
+
+def same(found, expected):
+    assert [part.tolist() for part in found] == list(expected)
+
+
+@settings(max_examples=120, deadline=None)
 @given(
-    st.integers(1, 130),
-    st.integers(1, 60),
-    st.integers(1, 80),
-    st.integers(0, 2**31 - 1),
+    bits=st.integers(1, 130),
+    distinct=st.integers(1, 70),
+    k=st.integers(1, 80),
+    similarity=st.sampled_from(["hamming", "and"]),
+    strings=st.booleans(),
+    seed=st.integers(0, 2**31 - 1),
+    data=st.data(),
 )
-def test_equals_a_stable_sort(bits, size, k, seed):
+def test_equals_a_loop(bits, distinct, k, similarity, strings, seed, data):
     random = np.random.RandomState(seed)
-    pool = codes.pack(random.randn(5, bits))
-    items = pool[random.randint(5, size=size)]
-    query = pool[random.randint(5, size=7)]
-    index = keras_hash.Index(bits=bits)
-    half = size // 2
-    index.add(items[:half], np.arange(100, 100 + half))
-    index.add(items[half:], np.arange(100 + half, 100 + size))
-    distances, ids = index.search(query, k=k)
-    expected = codes.hamming(query, items)
+    pool = codes.pack(random.randn(distinct, bits))
+    if data.draw(st.booleans()):
+        pool[0] = codes.pack(np.ones((1, bits)))[0]
+    index = keras_hash.Index(bits, similarity=similarity)
+    loop = Loop(bits, similarity)
+    names = random.permutation(1000) - 500
+    names = [f"é{i}" if strings else int(i) for i in names]
+    steps = st.lists(st.sampled_from(["add", "remove", "save"]), max_size=6)
+    for step in ["add", *data.draw(steps), "add"]:
+        if step == "add":
+            size = data.draw(st.integers(0, 30)) + (not loop.items)
+            some = pool[random.randint(distinct, size=size)]
+            ids, names = names[:size], names[size:]
+            index.add(some, ids)
+            loop.items += zip(ids, some)
+        elif step == "remove":
+            gone = [one for one, _ in loop.items if random.rand() < 0.3]
+            index.remove(gone)
+            loop.items = [item for item in loop.items if item[0] not in gone]
+        else:
+            index = pickle.loads(pickle.dumps(index))
+        assert len(index) == len(loop.items)
+        assert index.ids.tolist() == [one for one, _ in loop.items]
+        if not loop.items:
+            continue
+        queries = codes.pack(random.randn(3, bits))
+        queries = np.concatenate([queries, pool[:4], pool[:1]])
+        among = {one for one, _ in loop.items if random.rand() < 0.5}
+        unknown = "none" if strings else 10_000
+        for chosen in (None, among | {unknown}):
+            same(
+                index.search(queries, k, chosen),
+                loop.search(queries, k, chosen),
+            )
+            radius = data.draw(st.integers(0, bits + 2))
+            same(
+                index.range_search(queries, radius, chosen),
+                loop.range_search(queries, radius, chosen),
+            )
+
+
+@pytest.mark.parametrize("similarity", ["hamming", "and"])
+@pytest.mark.parametrize("bits", [255, 256, 257, 500, 512, 1000, 1024])
+def test_long_codes(bits, similarity, rng):
+    items = codes.pack(rng.randn(60, bits))
+    items[:2] = codes.pack(np.ones((2, bits)))
+    items[2:4] = codes.pack(-np.ones((2, bits)))
+    index = keras_hash.Index(bits, items, similarity=similarity)
+    loop = Loop(bits, similarity)
+    loop.items = list(enumerate(items))
+    for k in (1, 7, 60):
+        same(index.search(items[:5], k), loop.search(items[:5], k))
+    for radius in (0, bits // 2, bits):
+        same(
+            index.range_search(items[:5], radius),
+            loop.range_search(items[:5], radius),
+        )
+
+
+@pytest.mark.parametrize("similarity", ["hamming", "and"])
+@pytest.mark.parametrize("distinct", [4, 3000, None])
+@pytest.mark.parametrize("k", [10, 900, 6000, 30_000])
+def test_large_sets(distinct, k, similarity, rng):
+    items = codes.pack(rng.randn(distinct or 20_000, 30))
+    if distinct:
+        items = items[rng.randint(distinct, size=20_000)]
+    index = keras_hash.Index(30, items, similarity=similarity)
+    queries = items[:50]
+    distances, ids = index.search(queries, k, threads=1)
+    expected = codes.hamming(queries, items)
+    if similarity == "and":
+        ones = np.bitwise_count(queries).sum(axis=1, dtype="int32")[:, None]
+        ones = ones + np.bitwise_count(items).sum(axis=1, dtype="int32")
+        expected = 30 - (ones - expected) // 2
     order = np.argsort(expected, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(ids, order + 100)
+    np.testing.assert_array_equal(ids, order)
     np.testing.assert_array_equal(
         distances, np.take_along_axis(expected, order, 1)
     )
 
 
-def test_ties_keep_their_order_in_a_large_set(rng):
-    items = codes.pack(rng.randn(4, 30))[rng.randint(4, size=20_000)]
-    index = keras_hash.Index(bits=30)
-    index.add(items)
-    distances, ids = index.search(items[:50], k=6000)
-    expected = codes.hamming(items[:50], items)
-    order = np.argsort(expected, axis=1, kind="stable")[:, :6000]
-    np.testing.assert_array_equal(ids, order)
+def test_small_blocks(monkeypatch, rng):
+    """Queries are cut up by the memory that they take."""
+    monkeypatch.setattr(groups, "_BLOCK", 50)
+    monkeypatch.setattr(groups, "_COUNTERS", 1 << 13)
+    items = codes.pack(rng.randn(90, 40))[rng.randint(90, size=300)]
+    index, loop = keras_hash.Index(40, items), Loop(40, "hamming")
+    loop.items = list(enumerate(items))
+    for k in (1, 5, 40):
+        same(index.search(items[:40], k), loop.search(items[:40], k))
+    same(index.range_search(items[:40], 9), loop.range_search(items[:40], 9))
 
 
-def test_save_and_load(tmp_path, rng):
-    index = keras_hash.Index(bits=21)
-    index.add(codes.pack(rng.randn(9, 21)), np.arange(9) * 7)
+def test_equal_codes_are_held_once(rng):
+    items = codes.pack(rng.randn(50, 48))[rng.randint(50, size=10_000)]
+    index = keras_hash.Index(48)
+    for part in np.array_split(items, 7):
+        index.add(part)
+        index.search(items[:1])
+    assert repr(index) == (
+        "<Index bits=48, similarity='hamming', items=10000, distinct codes=50>"
+    )
+    assert index._groups().codes.shape == (50, 8)
+    assert index._groups().nbytes < 100_000
+
+
+def test_ids(rng):
+    items = codes.pack(rng.randn(6, 12))
+    index = keras_hash.Index(12, items[:2])
+    index.add(items[2:4], [40, 7])
+    index.add(items[4:5])
+    assert index.ids.tolist() == [0, 1, 40, 7, 41]
+    index.remove([41, 41, 0])
+    # A number is not given twice.
+    index.add(items[5:])
+    assert index.ids.tolist() == [1, 40, 7, 42]
+    with pytest.raises(ValueError):
+        index.ids[0] = 3
+    for twice in ([9, 9], [8, 40], [7, 9]):
+        with pytest.raises(ValueError, match="all be different.*twice"):
+            index.add(items[:2], twice)
+    with pytest.raises(ValueError, match="should be ints, as before"):
+        index.add(items[:1], ["a"])
+    with pytest.raises(ValueError, match="1 that are not, first 99"):
+        index.remove([1, 99])
+    with pytest.raises(ValueError, match="1 that are not, first 'a'"):
+        index.remove(["a"])
+    assert index.ids.tolist() == [1, 40, 7, 42]
+    index.remove([])
+    index.remove(index.ids)
+    assert len(index) == 0
+    index.add(items[:1], np.array(["x"]))
+    assert index.search(items[:1])[1].tolist() == [["x"]]
+    with pytest.raises(ValueError, match="this index has strings"):
+        index.add(items[:1])
+    with pytest.raises(ValueError, match="should be strings, as before"):
+        index.add(items[:1], [3])
+    for twice in (["x"], ["y", "y"]):
+        with pytest.raises(ValueError, match="all be different"):
+            index.add(items[: len(twice)], twice)
+    index = keras_hash.Index(12, items[:1], [2**63 - 2])
+    with pytest.raises(ValueError, match="no ints are left"):
+        index.add(items[:2])
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["a", 1],
+        [1.5, 2.5],
+        [True, False],
+        [[1], [2]],
+        np.array([1, 2**63], "uint64"),
+        np.array(["a", 1], object),
+        [b"a", b"b"],
+    ],
+)
+def test_wrong_ids(ids, rng):
+    items = codes.pack(rng.randn(2, 12))
+    with pytest.raises(ValueError, match="`ids` should be ints .* or strings"):
+        keras_hash.Index(12, items, ids)
+    index = keras_hash.Index(12, items)
+    with pytest.raises(ValueError, match="`among` should be ints"):
+        index.search(items, among=ids)
+
+
+def filled(kind, rng, bits=21, similarity="hamming"):
+    items = codes.pack(rng.randn(9, bits))
+    if kind == "repeated":
+        items = items[rng.randint(4, size=9)]
+    ids = np.arange(9) * 7 % 11
+    if kind == "strings":
+        ids = ["", "é", "\udc80.jpg", "a\0", *"abcde"]
+    return keras_hash.Index(bits, items, ids, similarity)
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("similarity", ["hamming", "and"])
+@pytest.mark.parametrize("kind", ["different", "repeated", "strings"])
+def test_save_and_load(kind, similarity, mmap, tmp_path, rng):
+    index = filled(kind, rng, similarity=similarity)
     path = tmp_path / "photos.index"
-    index.save(path)
-    again = keras_hash.Index.load(path)
     query = codes.pack(rng.randn(3, 21))
-    for a, b in zip(index.search(query, 9), again.search(query, 9)):
-        np.testing.assert_array_equal(a, b)
+    for turn in range(3):
+        index.save(path)
+        again = keras_hash.Index.load(path, mmap=mmap)
+        assert (again.bits, again.similarity) == (21, similarity)
+        assert again.ids.tolist() == index.ids.tolist()
+        for a, b in zip(index.search(query, 9), again.search(query, 9)):
+            np.testing.assert_array_equal(a, b)
+        # A loaded index grows and shrinks, and replaces its own file.
+        again.remove(again.ids[:2])
+        more = [f"new {turn}", f"newer {turn}"] if kind == "strings" else None
+        again.add(query[:2], more)
+        assert len(again) == 9
+        index = again
+    assert [p.name for p in tmp_path.iterdir()] == ["photos.index"]
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_damaged_files(mmap, tmp_path, rng):
+    path = tmp_path / "photos.index"
+    filled("repeated", rng).save(path)
     content = path.read_bytes()
-    for damaged in (content[:-40], b"", b"not an index"):
-        path.write_bytes(damaged)
+    damaged = [content[:size] for size in range(0, len(content), 13)]
+    damaged += [content + b"\0", b"not an index", b"keras_hash.Index x\n"]
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        damaged.append(bytes(flipped))
+    for bad in damaged:
+        path.write_bytes(bad)
         with pytest.raises(ValueError, match="written by `Index.save`"):
-            keras_hash.Index.load(path)
-    flipped = bytearray(content)
-    flipped[150] ^= 1
-    path.write_bytes(bytes(flipped))
+            keras_hash.Index.load(path, mmap=mmap)
+    path.write_bytes(b"keras_hash.Index  7\n" + content[20:])
+    with pytest.raises(ValueError, match="format 7; this keras_hash reads up"):
+        keras_hash.Index.load(path, mmap=mmap)
+    with pytest.raises(ValueError, match="written by `Index.save`"):
+        keras_hash.Index.load(tmp_path / "missing", mmap=mmap)
+
+
+def test_empty_index_is_saved(tmp_path):
+    path = tmp_path / "empty.index"
+    keras_hash.Index(5).save(path)
+    again = keras_hash.Index.load(path)
+    assert len(again) == 0
+    again.add(np.zeros((1, 1), "uint8"))
+    assert again.ids.tolist() == [0]
+
+
+def test_files_do_not_change(tmp_path):
+    """The format is fixed; a change needs a version of its own."""
+    path = tmp_path / "fixed.index"
+    items = np.array([[1, 128], [1, 128], [7, 0]], "uint8")
+    keras_hash.Index(9, items, ["a", "b", "é"]).save(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest[:16] == "82838dc35bd33e4e"
+
+
+def test_archives_of_the_first_format(tmp_path, rng):
+    items = codes.pack(rng.randn(9, 21))
+    path = tmp_path / "old.index"
+    with open(path, "wb") as file:
+        np.savez(file, codes=items, ids=np.arange(9) * 7, bits=21)
+    index = keras_hash.Index.load(path)
+    assert index.ids.tolist() == list(range(0, 63, 7))
+    assert index.search(items, 1)[0].tolist() == [[0]] * 9
+    content = bytearray(path.read_bytes())
+    content[150] ^= 1
+    path.write_bytes(content)
     with pytest.raises(ValueError, match="written by `Index.save`"):
         keras_hash.Index.load(path)
+
+
+@pytest.mark.parametrize("call", [False, True])
+@pytest.mark.parametrize("strings", [False, True])
+def test_rerank(call, strings, rng, monkeypatch):
+    monkeypatch.setattr("keras_hash.search.index._FLOATS", 200)
+    items = codes.pack(rng.randn(8, 16))[rng.randint(8, size=60)]
+    features = rng.randn(60, 5).astype("float32")
+    features[7] = features[8]
+    ids = rng.permutation(60)
+    if strings:
+        ids = np.array([f"photo {i}" for i in ids])
+    index = keras_hash.Index(16, items, ids)
+    by_id = dict(zip(index.ids, features))
+    source = features
+    if call:
+        source = lambda some: [by_id[one] for one in some]  # noqa: E731
+    queries = rng.randn(6, 5)
+    among = ids[::2]
+    for chosen in (None, among):
+        found, names = index.search(
+            items[:6], 4, chosen, rerank=(queries, source), candidates=20
+        )
+        assert found.dtype == "float32" and found.shape == names.shape == (6, 4)
+        _, near = index.search(items[:6], 20, chosen)
+        for row, query in enumerate(queries):
+            expected = [np.linalg.norm(by_id[i] - query) for i in near[row]]
+            order = np.argsort(expected, kind="stable")[:4]
+            assert names[row].tolist() == near[row][order].tolist()
+            np.testing.assert_allclose(
+                found[row], np.array(expected)[order], rtol=1e-5
+            )
+    found, _ = index.search(items[:6], rerank=(queries, source))
+    assert found.shape == (6, 10)
+    for wrong, message in (
+        (features, "should be a pair"),
+        ((queries[:5], source), r"`rerank\[0\]` should be features \[6, d\]"),
+        ((queries, features[:9]), r"features \[60, 5\]"),
+        ((queries, lambda some: np.zeros((1, 5))), "or return, features"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            index.search(items[:6], 4, rerank=wrong)
+    with pytest.raises(ValueError, match="`candidates` should be at least 4"):
+        index.search(items[:6], 4, rerank=(queries, source), candidates=3)
+    with pytest.raises(ValueError, match="should come with `rerank`"):
+        index.search(items[:6], 4, candidates=30)
 
 
 def test_clear_errors(rng):
@@ -71,14 +372,38 @@ def test_clear_errors(rng):
     query = codes.pack(rng.randn(2, 12))
     with pytest.raises(ValueError, match="index is empty"):
         index.search(query)
-    with pytest.raises(ValueError, match="`ids` should be ints"):
-        index.add(query, ["a", "b"])
+    with pytest.raises(ValueError, match="index is empty"):
+        index.range_search(query, 2)
+    with pytest.raises(ValueError, match=r"`ids` should have shape \[2\]"):
+        index.add(query, [1])
     with pytest.raises(ValueError, match=r"packed codes, uint8 \[n, 2\]"):
         index.add(query.astype("int32"))
+    assert len(index) == 0
     index.add(query)
     with pytest.raises(ValueError, match="`k` should be at least 1"):
         index.search(query, k=0)
+    with pytest.raises(ValueError, match="`k` should be at least 1"):
+        index.search(query, k=True)
+    with pytest.raises(ValueError, match="`radius` should be at least 0"):
+        index.range_search(query, -1)
+    with pytest.raises(ValueError, match="`threads` should be at least 1"):
+        index.search(query, threads=0)
     with pytest.raises(ValueError, match="`bits` should be"):
         keras_hash.Index(bits=0)
-    distances, ids = index.search(query[:0], k=5)
+    with pytest.raises(ValueError, match="`bits` should be an int"):
+        keras_hash.Index(bits=12.0)
+    with pytest.raises(ValueError, match="`similarity` should be"):
+        keras_hash.Index(12, similarity="dot")
+
+
+def test_nothing_to_find(rng):
+    items = codes.pack(rng.randn(2, 12))
+    index = keras_hash.Index(12, items)
+    distances, ids = index.search(items[:0], k=5)
     assert distances.shape == ids.shape == (0, 2)
+    distances, ids = index.search(items, k=5, among=[])
+    assert distances.shape == ids.shape == (2, 0)
+    found = index.range_search(items, 12, among=[5])
+    assert [part.tolist() for part in found] == [[0, 0, 0], [], []]
+    lims, _, ids = index.range_search(items[:0], 3)
+    assert lims.tolist() == [0] and len(ids) == 0

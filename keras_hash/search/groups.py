@@ -1,0 +1,323 @@
+"""Exact search among items that are grouped by equal codes.
+
+Learned codes repeat: often there are a few hundred among fifty thousand items.
+Distances are computed to distinct codes, and a posting list turns a code into
+its items. A code's number tells when it was first added, so that among codes at
+one distance the first `k` hold the first `k` items.
+"""
+
+import numpy as np
+
+from keras_hash import codes as codes_lib
+from keras_hash.evaluation import kernels
+
+# Keys that are sorted at a time, and bytes of FAISS' counters.
+_BLOCK = 1 << 22
+_COUNTERS = 1 << 27
+
+
+def width_of(bits):
+    """Bytes that a stored code takes: FAISS is fast at powers of two.
+
+    Args:
+        bits: int, code length.
+
+    Returns:
+        int, 4, 8, 16, 32, 64, or a multiple of 8 beyond.
+    """
+    width = codes_lib.num_bytes(bits)
+    if width > 64:
+        return -(-width // 8) * 8
+    return max(4, 1 << (width - 1).bit_length())
+
+
+def padded(codes, width):
+    """Codes filled up with zero bytes.
+
+    Args:
+        codes: `uint8 [n, bytes]`.
+        width: int, at least `bytes`.
+
+    Returns:
+        `uint8 [n, width]`, C-contiguous.
+    """
+    out = np.zeros((len(codes), width), "uint8")
+    out[:, : codes.shape[1]] = codes
+    return out
+
+
+class Groups:
+    """Items by code. Nothing in it changes, so that threads can share it.
+
+    Args:
+        bits: int, code length.
+        similarity: `"hamming"` or `"and"`.
+        codes: distinct codes `uint8 [g, width_of(bits)]`, in the order of their
+            first items.
+        group: the code of each item, `int32 [n]`; `None`: item i has code i.
+    """
+
+    def __init__(self, bits, similarity, codes, group=None):
+        self.bits, self.similarity = bits, similarity
+        self.codes, self.group = codes, group
+        self._postings = self._searched = None
+
+    def __len__(self):
+        return len(self.codes if self.group is None else self.group)
+
+    @property
+    def nbytes(self):
+        """Bytes of the arrays."""
+        parts = [self.codes, self.group, *(self._postings or ())]
+        if self._searched is not self.codes:
+            parts.append(self._searched)
+        return sum(part.nbytes for part in parts if part is not None)
+
+    def added(self, codes):
+        """More items.
+
+        Args:
+            codes: `uint8 [m, width_of(bits)]`.
+
+        Returns:
+            `Groups` of the old and the new items.
+        """
+        old = len(self.codes)
+        rows = np.concatenate([self.codes, codes])
+        _, inverse, sizes = codes_lib.group(rows)
+        kept, numbers = _by_first(inverse, len(sizes))
+        new = numbers[old:]
+        if len(kept) == len(rows) and self.group is None:
+            return Groups(self.bits, self.similarity, rows)
+        before = np.arange(old, dtype="int32")
+        before = before if self.group is None else self.group
+        group = np.concatenate([before, new])
+        return Groups(self.bits, self.similarity, rows[kept], group)
+
+    def chosen(self, items):
+        """Some of the items.
+
+        Args:
+            items: rising `int64 [m]`.
+
+        Returns:
+            `Groups` of these, numbered from 0.
+        """
+        if self.group is None:
+            return Groups(self.bits, self.similarity, self.codes[items])
+        numbers = np.asarray(self.group)[items]
+        first, group = _by_first(numbers, len(self.codes))
+        codes = self.codes[numbers[first]]
+        group = None if len(codes) == len(group) else group
+        return Groups(self.bits, self.similarity, codes, group)
+
+    def nearest(self, queries, k):
+        """The nearest items, ties in the order of items.
+
+        Args:
+            queries: `uint8 [q, width_of(bits)]`.
+            k: int from 1 to the number of items.
+
+        Returns:
+            A pair: levels `int32 [q, k]` and items `int64 [q, k]`.
+        """
+        queries, shifts = self._probes(queries)
+        count = min(k, len(self.codes))
+        found = np.empty((2, len(queries), k), "int64")
+        # So many queries have at most `_BLOCK` candidates: no more than all
+        # items, and no more than k of each code.
+        many = k if self.group is None else min(len(self), k * count)
+        rows = max(1, min(4096, _BLOCK // many))
+        for start in range(0, len(queries), rows):
+            part = slice(start, start + rows)
+            levels, groups = self._nearest_codes(queries[part], count)
+            if self.group is not None:
+                levels, groups = self._first_items(levels, groups, k)
+            found[0, part], found[1, part] = levels, groups
+        return self._levels(found[0], shifts[:, None]), found[1]
+
+    def within(self, queries, radius):
+        """All items up to a level, by level, ties in the order of items.
+
+        Args:
+            queries: `uint8 [q, width_of(bits)]`.
+            radius: int, the highest level.
+
+        Returns:
+            A triple: bounds `int64 [q + 1]`, levels `int32 [m]` and items
+            `int64 [m]`; those of query i are from bound i to i + 1.
+        """
+        queries, shifts = self._probes(queries)
+        radius = min(radius, self.bits)
+        limits = radius + np.zeros(len(queries), "int64")
+        if self.similarity == "and":
+            limits = 2 * radius + shifts
+        sizes = np.zeros(len(queries), "int64")
+        parts = [None] * len(queries)
+        rows = max(16, min(4096, _BLOCK // max(1, len(self))))
+        for limit in np.unique(limits[limits >= 0]):
+            same = np.flatnonzero(limits == limit)
+            for start in range(0, len(same), rows):
+                chosen = same[start : start + rows]
+                row, level, group = self._codes_within(queries[chosen], limit)
+                take = self._sizes(group)
+                row, level, item = self._expanded(row, level, group, take)
+                ends = np.searchsorted(row, np.arange(1, len(chosen)))
+                shift = shifts[chosen][row]
+                level = self._levels(level.astype("int64"), shift)
+                levels, items = np.split(level, ends), np.split(item, ends)
+                for query, a, b in zip(chosen, levels, items):
+                    parts[query] = a, b
+                    sizes[query] = len(a)
+        lims = np.concatenate([[0], np.cumsum(sizes)])
+        parts = [part for part in parts if part is not None]
+        if not parts:
+            return lims, np.zeros(0, "int32"), np.zeros(0, "int64")
+        return lims, *(np.concatenate(part) for part in zip(*parts))
+
+    def _probes(self, queries):
+        """What is searched for by Hamming distance, and a shift for each.
+
+        With h stored as [h, not h] and q as [q, 0], the distance is
+        |q| + 8 bytes - 2 |q & h|: another order of the same items.
+        """
+        if self.similarity == "hamming":
+            self._searched = self.codes
+            return queries, np.zeros(len(queries), "int64")
+        width = codes_lib.num_bytes(self.bits)
+        if self._searched is None:
+            own = self.codes[:, :width]
+            both = np.concatenate([own, ~own], axis=1)
+            self._searched = padded(both, width_of(16 * width))
+        ones = np.bitwise_count(queries).sum(axis=1, dtype="int64")
+        queries = padded(queries[:, :width], self._searched.shape[1])
+        return queries, ones + 8 * width - 2 * self.bits
+
+    def _levels(self, distances, shifts):
+        if self.similarity == "and":
+            distances = (distances - shifts) // 2
+        return distances.astype("int32")
+
+    def _nearest_codes(self, queries, k):
+        """Distances and numbers of the nearest codes, ties by number."""
+        import faiss
+
+        codes = self._searched
+        cost = 8 * k * (8 * codes.shape[1] + 1)
+        if k == len(codes) or cost > min(_COUNTERS, 32 * len(codes)):
+            # FAISS would count more than there is: sort all.
+            return self._sorted_codes(queries, k)
+        found = np.empty((2, len(queries), k), "int64")
+        rows = min(max(8, _COUNTERS // cost), 256)
+        for start in range(0, len(queries), rows):
+            part = np.ascontiguousarray(queries[start : start + rows])
+            # Counting by distance in place of a heap keeps ties in order.
+            found[:, start : start + rows] = faiss.knn_hamming(
+                part, codes, k, variant="mc"
+            )
+        return found
+
+    def _sorted_codes(self, queries, k):
+        words = codes_lib.words(self._searched).T[:, None, :]
+        found = np.empty((2, len(queries), k), "int64")
+        bits = 8 * self._searched.shape[1]
+        rows = max(1, _BLOCK // len(self._searched))
+        for start in range(0, len(queries), rows):
+            part = codes_lib.words(queries[start : start + rows])
+            part = kernels.levels_of_pairs(
+                part.T[:, :, None], words, bits, "hamming"
+            )
+            order = np.argsort(part, axis=1, kind="stable")[:, :k]
+            found[0, start : start + rows] = np.take_along_axis(part, order, 1)
+            found[1, start : start + rows] = order
+        return found
+
+    def _codes_within(self, queries, limit):
+        """Pairs up to a distance: rows, distances and numbers of codes."""
+        import faiss
+
+        queries = np.ascontiguousarray(queries)
+        found = faiss.RangeSearchResult(len(queries))
+        faiss.hamming_range_search(
+            faiss.swig_ptr(queries),
+            faiss.swig_ptr(self._searched),
+            len(queries),
+            len(self._searched),
+            # FAISS finds what is nearer than this.
+            int(limit) + 1,
+            self._searched.shape[1],
+            found,
+        )
+        lims = faiss.rev_swig_ptr(found.lims, len(queries) + 1).astype("int64")
+        count = int(lims[-1])
+        rows = np.repeat(np.arange(len(queries)), np.diff(lims))
+        levels = faiss.rev_swig_ptr(found.distances, count).astype("int64")
+        return rows, levels, faiss.rev_swig_ptr(found.labels, count).copy()
+
+    def _first_items(self, levels, groups, k):
+        """The first k items of codes that are ordered by distance."""
+        sizes = self._sizes(groups)
+        total = np.cumsum(sizes, axis=1)
+        # Items at lower levels; those of a code's own level stand together.
+        lower = np.zeros_like(total)
+        lower[:, 1:] = total[:, :-1] * (levels[:, 1:] != levels[:, :-1])
+        lower = np.maximum.accumulate(lower, axis=1)
+        take = np.clip(k - lower, 0, sizes)
+        rows = np.repeat(np.arange(len(levels)), levels.shape[1])
+        _, levels, items = self._expanded(
+            rows, levels.ravel(), groups.ravel(), take.ravel()
+        )
+        counts = take.sum(axis=1)
+        picked = (np.cumsum(counts) - counts)[:, None] + np.arange(k)
+        return levels[picked], items[picked]
+
+    def _expanded(self, rows, levels, groups, take):
+        """The first `take` items of groups, by row, level and item."""
+        item_bits = len(self).bit_length()
+        level_bits = (8 * self._searched.shape[1]).bit_length()
+        keys = (rows << level_bits | levels) << item_bits
+        if self.group is None:
+            keys |= groups
+        else:
+            starts, items = self._lists()
+            first = starts[groups] - (np.cumsum(take) - take)
+            place = np.repeat(first, take) + np.arange(take.sum())
+            keys = np.repeat(keys, take) | items[place]
+        keys.sort()
+        items = keys & ((1 << item_bits) - 1)
+        keys >>= item_bits
+        return keys >> level_bits, keys & ((1 << level_bits) - 1), items
+
+    def _sizes(self, groups):
+        if self.group is None:
+            return np.ones(groups.shape, "int64")
+        starts, _ = self._lists()
+        return starts[groups + 1] - starts[groups]
+
+    def _lists(self):
+        """Posting lists: where each begins, and the items of all."""
+        if self._postings is None:
+            count = len(self.codes)
+            # NumPy sorts 16-bit numbers by their digits.
+            narrow = "uint16" if count <= 1 << 16 else "int32"
+            items = np.argsort(self.group.astype(narrow), kind="stable")
+            sizes = np.bincount(self.group, minlength=count)
+            starts = np.concatenate([[0], np.cumsum(sizes)])
+            items = items.astype("int32" if len(self) < 1 << 31 else "int64")
+            self._postings = starts, items
+        return self._postings
+
+
+def _by_first(numbers, count):
+    """Numbers groups in the order of their first members.
+
+    Returns a pair: the first member of each group that has one, and the new
+    number of each member.
+    """
+    first = np.full(count, len(numbers))
+    # Of several values for one place, the last one stays.
+    first[numbers[::-1]] = np.arange(len(numbers))[::-1]
+    order = np.argsort(first)[: np.count_nonzero(first < len(numbers))]
+    rank = np.empty(count, "int32")
+    rank[order] = np.arange(len(order))
+    return first[order], rank[numbers]
