@@ -172,8 +172,8 @@ def apart(codes, classes, centres):
     Returns:
         The codes and classes that are kept.
 
-    Reference: the paper filters by a "threshold 3" and gives no rule; this one
-    reproduces the number of its survivors for some starts.
+    Reference: the paper filters by a "threshold 3" and gives no rule; from
+    random starts this one can leave its 74 codes, from the start of `kbc` 110.
     """
     distances = (codes[:, None] != centres).sum(axis=-1)
     distances[np.arange(len(codes)), classes] = codes.shape[1]
@@ -225,8 +225,7 @@ def hadamard(bits, num_classes, seed=0):
     Raises:
         ValueError: as `balanced`.
 
-    Reference: Yuan et al., "Central Similarity Quantization", CVPR 2020,
-    section 3.2.
+    Reference: Yuan et al., "Central Similarity Quantization", CVPR 2020
     """
     if bits & (bits - 1) or num_classes > 2 * bits:
         return balanced(bits, num_classes, seed)
@@ -253,7 +252,7 @@ def balanced(bits, num_classes, seed=0):
     Raises:
         ValueError: there are not so many codes.
 
-    Reference: Yuan et al. 2020, section 3.2 (Bernoulli sampling); the distance
+    Reference: Yuan et al. 2020 (Bernoulli sampling); the distance
     from the authors' notebook.
     """
     half = np.where(np.arange(bits) % 2, -1, 1).astype("int8")
@@ -355,7 +354,7 @@ def majority(labels, centres, tie):
     Returns:
         float tensor `[n, bits]` of +1 and -1.
 
-    Reference: Yuan et al. 2020, section 3.2.
+    Reference: Yuan et al. 2020
     """
     votes = keras.ops.matmul(labels, keras.ops.convert_to_tensor(centres))
     return keras.ops.where(votes == 0, tie, keras.ops.sign(votes))

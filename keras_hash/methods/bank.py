@@ -1,6 +1,7 @@
 """The memory bank: the latest code of every training image."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -24,12 +25,12 @@ class MemoryBank(keras.layers.Layer):
 
     def __init__(self, size, bits, num_classes, **kwargs):
         super().__init__(trainable=False, dtype="float32", **kwargs)
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, (int, np.integer)) or size < 1:
             raise ValueError(
                 "`bank_size` should be the number of training images. "
                 f"Received: bank_size={size!r}"
             )
-        self.size = size
+        self.size = size = int(size)
         for name, shape, dtype in (
             ("codes", (size, bits), "float32"),
             ("labels", (size, num_classes), "uint8"),

@@ -7,6 +7,7 @@ from keras import ops
 from keras_hash import backbones
 from keras_hash import codes as codes_lib
 from keras_hash import progress
+from keras_hash import similarity
 from keras_hash.methods.bank import MemoryBank
 
 
@@ -38,12 +39,8 @@ class CodeAccuracy(keras.metrics.Mean):
             nearness >= ops.max(nearness, axis=1, keepdims=True), "float32"
         )
         nearest = nearest * (1 - itself)
-        if len(labels.shape) == 1:
-            relevant = labels[:, None] == labels[None, :]
-        else:
-            labels = ops.cast(labels, "float32")
-            relevant = labels @ ops.transpose(labels) > 0
-        hits = ops.sum(nearest * ops.cast(relevant, "float32"), axis=1)
+        relevant = similarity.pairs(labels, labels)
+        hits = ops.sum(nearest * relevant, axis=1)
         share = hits / ops.maximum(ops.sum(nearest, axis=1), 1)
         super().update_state(share, sample_weight)
 
@@ -321,12 +318,15 @@ class HashModel(keras.Model):
             metrics=metrics,
             **kwargs,
         )
-        if backbone_rate != 1.0:
-            self._slow_backbone(backbone_rate)
+        self._slow_backbone(backbone_rate)
 
     def _slow_backbone(self, rate):
         """Makes the optimizer update the backbone with a smaller rate."""
-        optimizer = self.optimizer
+        # Where float16 is scaled, the optimizer inside makes the step.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        vars(optimizer).pop("update_step", None)
+        if rate == 1:
+            return
         if rate < 0 or hasattr(optimizer, "_parallel_update_step"):
             raise ValueError(
                 "`backbone_rate` should be at least 0, and needs Keras on "
@@ -371,6 +371,11 @@ class HashModel(keras.Model):
             y = np.asarray(y)
             self._check_labels(y)
             if self.bank is not None:
+                if len(y) > self.bank.size:
+                    raise ValueError(
+                        "`bank_size` should be the number of training images, "
+                        f"{len(y)}. Received: bank_size={self.bank.size}"
+                    )
                 y = {"label": y, "index": np.arange(len(y))}
         if hasattr(x, "element_spec"):
             # Keras' default would only warn that it is ignored for datasets.

@@ -40,7 +40,7 @@ def csq(labels, codes, centres, tie, quantization=0.05):
         quantization: float, weight of the second term.
 
     Returns:
-        float32 `[n]`.
+        float32 `[n]`; rows without labels have the second term alone.
     """
     codes = ops.cast(codes, "float32")
     hot = multi_hot(labels, centres.shape[0])
@@ -49,7 +49,9 @@ def csq(labels, codes, centres, tie, quantization=0.05):
     # 1e-7 away from it.
     right = ops.clip((1 + target * codes) / 2, 1e-7, 1 - 1e-7)
     gap = terms.to_sign(codes)
-    return -ops.mean(ops.log(right), axis=1) + quantization * gap
+    labelled = ops.cast(ops.any(hot > 0, axis=1), "float32")
+    fit = -ops.mean(ops.log(right), axis=1)
+    return labelled * fit + quantization * gap
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
@@ -66,7 +68,7 @@ class CSQLoss(targets.TargetLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Yuan et al. 2020, Eq. 6 and 7.
+    Reference: Yuan et al. 2020.
     """
 
     function = staticmethod(csq)

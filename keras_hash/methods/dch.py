@@ -11,8 +11,9 @@ serves lookup in a Hamming ball.
 
 When to use: search by a radius of 2 or so, rather than by rank.
 Cost: one product of codes a step, O(n^2 bits).
-Other code: a form that needs no logarithm of a distance of zero; images are not
-paired with themselves.
+Other code: a form that needs no logarithm of a distance of zero; images of a
+batch are not paired with themselves. gamma is 10 to 20 elsewhere; the weight of
+the second term is this library's choice.
 Reference: Cao et al., "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR
 2018.
 """
@@ -78,7 +79,7 @@ class DCHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Cao et al. 2018, Eq. 7 and 8.
+    Reference: Cao et al. 2018.
     """
 
     function = staticmethod(dch)

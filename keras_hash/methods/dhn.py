@@ -63,7 +63,7 @@ class DHNLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Zhu et al. 2016, Eq. 6 and 7.
+    Reference: Zhu et al. 2016.
     """
 
     function = staticmethod(dhn)

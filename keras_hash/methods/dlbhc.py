@@ -40,16 +40,16 @@ class DLBHCLoss(terms.CodeLoss):
     """The loss of DLBHC on `{"code", "logits"}`.
 
     Args:
-        bits: int, code length.
+        bits: int, code length, to be checked; `None` for any.
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Lin et al. 2015, section 3.2.
+    Reference: Lin et al. 2015
     """
 
     function = staticmethod(dlbhc)
 
-    def __init__(self, bits, name="dlbhc", **kwargs):
+    def __init__(self, bits=None, name="dlbhc", **kwargs):
         super().__init__(bits, {}, name, **kwargs)
 
 

@@ -57,7 +57,7 @@ class DPNLoss(targets.TargetLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Fan et al. 2020, Eq. 5.
+    Reference: Fan et al. 2020.
     """
 
     function = staticmethod(dpn)

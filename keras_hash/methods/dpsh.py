@@ -61,7 +61,7 @@ class DPSHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Li et al. 2016, Eq. 4.
+    Reference: Li et al. 2016.
     """
 
     function = staticmethod(dpsh)

@@ -12,7 +12,8 @@ Cost: DPSH's, and `sweeps * bits` small products a step for B, O(sweeps n
 bits^2).
 Other code: in DeepHash-pytorch B and W never reach the network (its extra terms
 are constants); here the gradient runs through ||b - u||^2. As in the authors'
-code, B is solved for the images of a batch.
+code, B is solved for the images of a batch; their weight, 55 on sums over 5,000
+images, is 0.011 here.
 Reference: Li et al., "Deep Supervised Discrete Hashing", NeurIPS 2017;
 constants from the authors' code.
 """
@@ -92,7 +93,14 @@ def dsdh(
     similar = similarity.pairs(labels, ref_labels)
     product = codes @ ops.transpose(ref_codes) / 2
     likelihood = ops.mean(terms.nll(product, similar), axis=1)
-    targets = multi_hot(labels, num_classes or labels.shape[-1])
+    if num_classes is None:
+        if len(labels.shape) != 2 or labels.shape[-1] == 1:
+            raise ValueError(
+                "DSDH needs `num_classes` for class numbers. "
+                f"Received: labels.shape={tuple(labels.shape)}"
+            )
+        num_classes = labels.shape[-1]
+    targets = multi_hot(labels, num_classes)
     binary = ops.stop_gradient(
         dcc(targets, ops.stop_gradient(codes), eta, ridge, sweeps)
     )
@@ -114,7 +122,7 @@ class DSDHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Li et al. 2017, Eq. 9 to 13.
+    Reference: Li et al. 2017.
     """
 
     function = staticmethod(dsdh)

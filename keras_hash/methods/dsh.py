@@ -70,7 +70,7 @@ class DSHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Liu et al. 2016, Eq. 4.
+    Reference: Liu et al. 2016.
     """
 
     function = staticmethod(dsh)

@@ -87,7 +87,7 @@ class DSRHLoss(terms.CodeLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Zhao et al. 2015, Eq. 6 to 9.
+    Reference: Zhao et al. 2015.
     """
 
     function = staticmethod(dsrh)

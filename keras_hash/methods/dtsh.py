@@ -74,7 +74,7 @@ class DTSHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Wang et al. 2016, Eq. 6.
+    Reference: Wang et al. 2016.
     """
 
     function = staticmethod(dtsh)

@@ -42,17 +42,19 @@ class GreedyHashLoss(terms.CodeLoss):
     """The loss of GreedyHash on `{"code", "logits"}`.
 
     Args:
-        bits: int, code length.
+        bits: int, code length, to be checked; `None` for any.
         quantization: float, weight of the cubic term.
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Su et al. 2018, Eq. 6 and 7.
+    Reference: Su et al. 2018.
     """
 
     function = staticmethod(greedyhash)
 
-    def __init__(self, bits, quantization=0.1, name="greedyhash", **kwargs):
+    def __init__(
+        self, bits=None, quantization=0.1, name="greedyhash", **kwargs
+    ):
         super().__init__(bits, {"quantization": quantization}, name, **kwargs)
 
 

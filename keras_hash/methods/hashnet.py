@@ -11,9 +11,9 @@ against the imbalance of few similar and many dissimilar ones.
 When to use: similar pairs are rare (many classes, many labels).
 Cost: one product of codes and one of labels a step, O(n^2 (bits + classes)).
 Other code: the authors' multiplies positives by a constant for each dataset
-(100, 5, 1) and its gradient by the squared cosine of the labels
-(`weights="cosine"`); the paper's Jaccard form is the default. Images are not
-paired with themselves.
+(100, 5, 1), and in Caffe the gradient by the squared cosine of the labels,
+which `weights="cosine"` follows. The Jaccard form is that of the paper as it is
+remembered, not confirmed. Images of a batch are not paired with themselves.
 Reference: Cao et al., "HashNet: Deep Learning to Hash by Continuation", ICCV
 2017.
 """
@@ -84,7 +84,7 @@ class HashNetLoss(terms.PairLoss):
     Raises:
         ValueError: `weights` is something else.
 
-    Reference: Cao et al. 2017, Eq. 3 and 4.
+    Reference: Cao et al. 2017.
     """
 
     function = staticmethod(hashnet)

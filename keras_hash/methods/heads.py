@@ -137,7 +137,7 @@ class Continuation(Head):
         growth: float, defaults to `0.005`.
         period: int, defaults to `200`.
 
-    Reference: Cao et al. 2017 (HashNet), section 3.3; constants from the
+    Reference: Cao et al. 2017 (HashNet); constants from the
     authors' code.
     """
 
@@ -171,7 +171,7 @@ class DivideAndEncode(Head):
         width: int, features in a slice. The paper has 50.
         epsilon: float in (0, 0.5].
 
-    Reference: Lai et al. 2015 (NINH), section 3.2.
+    Reference: Lai et al. 2015 (NINH)
     """
 
     def __init__(self, bits, width=50, epsilon=0.5):
@@ -207,7 +207,7 @@ class TwoLayers(Head):
         units: int, width of each layer.
         dropout: float in [0, 1), after each.
 
-    Reference: Zhao et al. 2015 (DSRH), section 3.1 and the authors' layers.
+    Reference: Zhao et al. 2015 (DSRH) and the authors' layers.
     """
 
     def __init__(self, bits, units, dropout):

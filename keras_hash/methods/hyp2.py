@@ -102,7 +102,7 @@ class HyP2Loss(terms.CodeLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Xu et al. 2022, Eq. 5 to 8.
+    Reference: Xu et al. 2022.
     """
 
     def __init__(self, bits, num_classes, beta=0.5, name="hyp2", **kwargs):

@@ -74,7 +74,7 @@ class IDHNLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Zhang et al. 2020, section III.
+    Reference: Zhang et al. 2020
     """
 
     function = staticmethod(idhn)

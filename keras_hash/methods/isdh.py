@@ -84,7 +84,7 @@ class ISDHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Zhang et al. 2018 (v1), section 3.
+    Reference: Zhang et al. 2018 (v1)
     """
 
     function = staticmethod(isdh)

@@ -9,8 +9,8 @@ starts from the directions that correlate most with the labels.
 When to use: ITQ where there are no labels; CCA-ITQ as the first thing to try
 with labels on a trained backbone, in seconds.
 Cost: the covariance of d features, O(n d^2 + d^3), then O(n bits^2) a round.
-Other code: CCA-ITQ has a ridge of 1e-4 of the mean variance, the authors one of
-1e-4 on features of any scale; the authors make one round more.
+Other code: the ridge of CCA-ITQ, 1e-4 of the mean variance, is this library's
+choice, so that it does not depend on the scale of the features.
 Reference: Gong and Lazebnik, "Iterative Quantization: A Procrustean Approach to
 Learning Binary Codes", CVPR 2011; with Gordo and Perronnin, TPAMI 2013.
 """

@@ -94,7 +94,7 @@ def refine(kernels, residue, start, steps=500):
     Returns:
         float `[m]`.
 
-    Reference: Liu et al. 2012, Algorithm 1; the authors' line search.
+    Reference: Liu et al. 2012; the authors' line search.
     """
     here = before = start
     at_here = at_before = kernels @ start
@@ -141,7 +141,7 @@ def greedy(kernels, labels, bits, steps=500):
     Returns:
         `float64 [m, bits]`: `kernels` times it are the real codes.
 
-    Reference: Liu et al. 2012, Algorithm 1.
+    Reference: Liu et al. 2012.
     """
     values, vectors = np.linalg.eigh(kernels.T @ kernels)
     kept = values > _SHARE * values[-1]

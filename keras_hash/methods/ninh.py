@@ -9,7 +9,7 @@ computes every bit from its own slice of a wide layer.
 When to use: as a reference; bits that depend little on each other.
 Cost: n^3 triplets a step, and a layer of 50 features a bit.
 Other code: the width of the linear part of the threshold is not known for
-certain and is an argument here.
+certain: `epsilon`, whose default of 0.5 means no threshold while training.
 Reference: Lai et al., "Simultaneous Feature Learning and Hash Coding with Deep
 Neural Networks", CVPR 2015.
 """
@@ -59,7 +59,7 @@ class NINHLoss(terms.PairLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Lai et al. 2015, Eq. 2.
+    Reference: Lai et al. 2015.
     """
 
     function = staticmethod(ninh)

@@ -61,7 +61,7 @@ class OrthoHashLoss(targets.TargetLoss):
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Hoe et al. 2021, Eq. 6.
+    Reference: Hoe et al. 2021.
     """
 
     function = staticmethod(orthohash)

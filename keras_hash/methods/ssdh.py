@@ -45,16 +45,16 @@ class SSDHLoss(terms.CodeLoss):
     """The loss of SSDH on `{"code", "logits"}`.
 
     Args:
-        bits: int, code length.
+        bits: int, code length, to be checked; `None` for any.
         name: str.
         **kwargs: see `terms.CodeLoss`.
 
-    Reference: Yang et al. 2017, Eq. 6.
+    Reference: Yang et al. 2017.
     """
 
     function = staticmethod(ssdh)
 
-    def __init__(self, bits, name="ssdh", **kwargs):
+    def __init__(self, bits=None, name="ssdh", **kwargs):
         super().__init__(bits, {}, name, **kwargs)
 
 

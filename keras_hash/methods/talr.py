@@ -86,7 +86,7 @@ class TALRLoss(terms.CodeLoss):
     Raises:
         ValueError: `objective` is something else.
 
-    Reference: He et al. 2018, Eq. 8, 10 and 15.
+    Reference: He et al. 2018.
     """
 
     function = staticmethod(talr)

@@ -72,7 +72,10 @@ class TargetModel(HashModel):
         self.codebook = codebooks.CodeBook(book, classes, name="codebook")
 
     def default_loss(self):
-        return self.loss_class(self.bits, self.num_classes, **self.settings)
+        # The book that was saved, should a construction ever change.
+        book = ops.convert_to_numpy(self.codebook.codes)
+        settings = {**self.settings, "codebook": book}
+        return self.loss_class(self.bits, self.num_classes, **settings)
 
 
 def drawn(codebook, bits, num_classes, seed):

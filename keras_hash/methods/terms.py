@@ -14,7 +14,8 @@ class CodeLoss(keras.losses.Loss):
     the settings by name, and returns the loss of each image, float32 `[n]`.
 
     Args:
-        bits: int, code length.
+        bits: int, code length; `None` takes codes of any length, for losses
+            that do not depend on it.
         settings: dict, constants of the method, handed on to `function`.
         name: str.
         reduction: as in `keras.losses.Loss`. Defaults to the mean over images.
@@ -31,8 +32,10 @@ class CodeLoss(keras.losses.Loss):
         self, bits, settings, name, reduction="sum_over_batch_size", **kwargs
     ):
         super().__init__(name=name, reduction=reduction, **kwargs)
-        codes_lib.num_bytes(bits)
-        self.bits = int(bits)
+        if bits is not None:
+            codes_lib.num_bytes(bits)
+            bits = int(bits)
+        self.bits = bits
         self.settings = settings
 
     def call(self, y_true, y_pred):
@@ -45,9 +48,10 @@ class CodeLoss(keras.losses.Loss):
 
     def _check(self, labels, outputs):
         codes = outputs["code"] if isinstance(outputs, dict) else outputs
-        if len(codes.shape) != 2 or codes.shape[-1] != self.bits:
+        width = self.bits or codes.shape[-1]
+        if len(codes.shape) != 2 or codes.shape[-1] != width:
             raise ValueError(
-                f"{self.name} takes real codes [n, {self.bits}]. "
+                f"{self.name} takes real codes [n, {width}]. "
                 f"Received: codes.shape={tuple(codes.shape)}"
             )
         if len(labels.shape) not in (1, 2):

@@ -488,7 +488,7 @@ def csq(labels, codes, centres, tie, quantization=0.05):
             p = min(max((row[k] + 1) / 2, 1e-7), 1 - 1e-7)
             loss = -target * math.log(p)
             loss -= (1 - target) * math.log(1 - p)
-            losses.append(loss)
+            losses.append(loss if classes else 0.0)
     penalty = element_mean(codes, lambda x: (abs(x) - 1) ** 2)
     return mean(losses) + quantization * penalty
 

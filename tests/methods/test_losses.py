@@ -368,6 +368,18 @@ def test_dcc_reaches_the_network():
     assert np.abs(gradients[0] - gradients[1]).max() > 1e-3
 
 
+def test_dsdh_needs_the_number_of_classes():
+    with pytest.raises(ValueError, match="needs `num_classes`"):
+        losses.DSDH(6)(np.arange(4), np.ones((4, 6)))
+
+
+def test_classifier_losses_need_no_length():
+    outputs = {"code": np.ones((3, 7)), "logits": np.zeros((3, 4))}
+    for cls in (losses.GreedyHash, losses.SSDH, losses.DLBHC):
+        expected = cls(7)(np.arange(3), outputs)
+        assert float(cls()(np.arange(3), outputs)) == float(expected)
+
+
 def test_hyp2_distances():
     assert code_distance(48, 260) == 20
     assert code_distance(16, 10) == 8

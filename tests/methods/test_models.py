@@ -169,6 +169,9 @@ def test_the_bank_needs_the_index_and_a_loss_of_pairs():
     for name in ("csq", "dtsh", "dshc"):
         with pytest.raises(ValueError, match="memory bank"):
             make(name, bank_size=24)
+    model = make("dpsh", bank_size=23)
+    with pytest.raises(ValueError, match="24. Received: bank_size=23"):
+        model.fit(features, labels, verbose=0)
     with pytest.raises(ValueError, match="bank_size=0"):
         make("dpsh", bank_size=0)
 
@@ -236,6 +239,30 @@ def test_the_backbone_learns_at_its_own_rate(optimizer, tmp_path):
     np.testing.assert_array_equal(after, kept)
     with pytest.raises(ValueError, match="backbone_rate=-1"):
         model.compile("sgd", backbone_rate=-1)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_rates_do_not_pile_up(scaled):
+    """One optimizer in two compilations, also inside a loss scaling one."""
+    images = np.random.RandomState(0).randint(0, 256, (8, 32, 32, 3), "uint8")
+    keras.utils.set_random_seed(0)
+    model = keras_hash.models.DPSH(bits=12, num_classes=3)
+    inner = keras.optimizers.SGD(1e-2)
+    optimizer = inner
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(inner)
+    for rate in (0.1, 0.0):
+        model.compile(optimizer, backbone_rate=rate)
+    kept = [np.array(v) for v in model.backbone.trainable_variables]
+    model.fit(images, np.arange(8) % 3, verbose=0)
+    for old, new in zip(kept, model.backbone.trainable_variables):
+        np.testing.assert_array_equal(np.array(new), old)
+    model.compile(optimizer, backbone_rate=1.0)
+    model.fit(images, np.arange(8) % 3, verbose=0)
+    assert any(
+        (np.array(new) != old).any()
+        for old, new in zip(kept, model.backbone.trainable_variables)
+    )
 
 
 def test_a_new_method_on_a_trained_backbone():
