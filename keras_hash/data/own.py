@@ -15,8 +15,8 @@ import numpy as np
 
 from keras_hash import files
 from keras_hash import progress
+from keras_hash.data import draws
 from keras_hash.data import images as images_lib
-from keras_hash.data import protocols
 from keras_hash.data import stratify
 from keras_hash.data import summary
 from keras_hash.data.benchmark import Benchmark
@@ -438,7 +438,7 @@ def _benchmark(
         )
     query, rest = used[drawn], np.delete(used, drawn)
     held = stratify.draw(targets[rest], shares[1], seed + 1)
-    parts = protocols.parts(np.delete(rest, held), query, rest)
+    parts = draws.parts(np.delete(rest, held), query, rest)
     parts["validation"] = rest[held]
     return Benchmark(
         name=name,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_hash.data import draws
 from keras_hash.data import label_sets
 
 
@@ -183,205 +184,6 @@ def find(dataset, name):
     return known[name]
 
 
-def query_per_class(targets, count, seed):
-    """Draws the same number of queries from every class.
-
-    The other images are the training set and the database.
-
-    Args:
-        targets: int `[n]`.
-        count: int, queries a class.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
-    random = np.random.RandomState(seed)
-    query = np.sort(
-        np.concatenate(
-            [
-                random.permutation(np.flatnonzero(targets == c))[:count]
-                for c in np.unique(targets)
-            ]
-        )
-    )
-    rest = np.setdiff1d(np.arange(len(targets)), query)
-    return parts(train=rest, query=query, database=rest)
-
-
-def draw_per_class(targets, query, train, train_in_database, seed):
-    """Draws queries, then training images, from every class.
-
-    Args:
-        targets: int `[n]`.
-        query: int, queries a class.
-        train: int, training images a class.
-        train_in_database: bool, whether the database, which is all images but
-            the queries, keeps the training images.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
-    random = np.random.RandomState(seed)
-    queries, trained = [], []
-    for c in np.unique(targets):
-        members = random.permutation(np.flatnonzero(targets == c))
-        queries.append(members[:query])
-        trained.append(members[query : query + train])
-    queries, trained = (np.sort(np.concatenate(x)) for x in (queries, trained))
-    database = np.setdiff1d(np.arange(len(targets)), queries)
-    if not train_in_database:
-        database = np.setdiff1d(database, trained)
-    return parts(trained, queries, database)
-
-
-def draw_per_label(targets, query, train, seed):
-    """Draws the same number of queries for every label, then training images.
-
-    A random permutation is walked once. An image becomes a query for the first
-    of its labels that still needs one, else a training image in the same way.
-    As an image has other labels too, a label ends up with more than its number.
-
-    Args:
-        targets: multi-hot `[n, num_classes]`.
-        query: int, queries a label.
-        train: int, training images a label; `None` for all but the queries.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts; the database is all
-        images but the queries.
-
-    Raises:
-        ValueError: a label has too few images.
-    """
-    needed = [np.full(targets.shape[1], count or 0) for count in (query, train)]
-    drawn = ([], [])
-    for i in np.random.RandomState(seed).permutation(len(targets)):
-        labels = np.flatnonzero(targets[i])
-        for need, chosen in zip(needed, drawn):
-            open_labels = labels[need[labels] > 0]
-            if len(open_labels):
-                need[open_labels[0]] -= 1
-                chosen.append(i)
-                break
-        if not any(need.any() for need in needed):
-            break
-    else:
-        lacking = np.flatnonzero(needed[0] + needed[1])
-        if len(lacking):
-            raise ValueError(
-                f"There should be {query} queries and {train} training images "
-                f"for every label; there are too few for {lacking.tolist()}."
-            )
-    queries = np.sort(np.array(drawn[0], int))
-    database = np.setdiff1d(np.arange(len(targets)), queries)
-    trained = database if train is None else np.sort(np.array(drawn[1], int))
-    return parts(trained, queries, database)
-
-
-def draw_at_random(
-    targets, query, train, seed, train_in_database, query_in_database=False
-):
-    """Draws queries, then training images, from all images alike.
-
-    Args:
-        targets: `[n]` or `[n, num_classes]`, of which only `n` counts.
-        query: int, number of queries.
-        train: int, number of training images.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-        train_in_database: bool, whether training images stay in the database.
-        query_in_database: bool, whether queries stay in it.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-
-    Raises:
-        ValueError: there are too few images.
-    """
-    if query + train > len(targets):
-        raise ValueError(
-            f"There should be {query} queries and {train} training images. "
-            f"Received: {len(targets)} images"
-        )
-    order = np.random.RandomState(seed).permutation(len(targets))
-    queries = np.sort(order[:query])
-    trained = np.sort(order[query : query + train])
-    database = np.arange(len(targets))
-    if not query_in_database:
-        database = np.setdiff1d(database, queries)
-    if not train_in_database:
-        database = np.setdiff1d(database, trained)
-    return parts(trained, queries, database)
-
-
-def by_split(splits, query, per_class=None, targets=None, seed=None):
-    """One of the publisher's splits as queries, the others as database.
-
-    Args:
-        splits: str `[n]`.
-        query: str, split of the queries.
-        per_class: int, training images drawn from every class of the
-            database; `None` for all of the database.
-        targets: int `[n]`, needed for that draw.
-        seed: int of that draw.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
-    queries = np.flatnonzero(splits == query)
-    database = np.flatnonzero(splits != query)
-    trained = database
-    if per_class is not None:
-        random = np.random.RandomState(seed)
-        classes = targets[database]
-        trained = np.concatenate(
-            [
-                random.permutation(database[classes == c])[:per_class]
-                for c in np.unique(classes)
-            ]
-        )
-    return parts(np.sort(trained), queries, database)
-
-
-def separate_classes(targets, split, train_share=0.5, seed=0):
-    """Restricts a split so that training and retrieval share no class.
-
-    Args:
-        targets: int `[n]`.
-        split: dict of index arrays for the four parts.
-        train_share: float in (0, 1), share of the classes that train.
-        seed: int, draws these classes.
-
-    Returns:
-        A dict of index arrays: training and validation images of the drawn
-        classes, queries and database of all others.
-
-    Raises:
-        ValueError: labels are multi-hot, or one side would have no class.
-    """
-    targets = np.asarray(targets)
-    if targets.ndim != 1:
-        raise ValueError(
-            "Classes are disjoint only where an image has one label. "
-            f"Received: targets of shape {targets.shape}"
-        )
-    classes = np.unique(targets)
-    count = round(train_share * len(classes))
-    if not 0 < count < len(classes):
-        raise ValueError(
-            "`train_share` should leave classes on both sides. "
-            f"Received: train_share={train_share}, {len(classes)} classes"
-        )
-    drawn = np.random.RandomState(seed).permutation(classes)[:count]
-    trains = np.isin(targets, drawn)
-    return {
-        part: indices[trains[indices] == (part in ("train", "validation"))]
-        for part, indices in split.items()
-    }
-
-
 def disjoint_classes(benchmark, train_share=0.5, seed=0):
     """A benchmark whose queries and database are of classes never trained on.
 
@@ -401,7 +203,7 @@ def disjoint_classes(benchmark, train_share=0.5, seed=0):
     return dataclasses.replace(
         benchmark,
         protocol="disjoint",
-        parts=separate_classes(
+        parts=draws.separate_classes(
             benchmark.targets, benchmark.parts, train_share, seed
         ),
     )
@@ -435,26 +237,7 @@ def listed(ids, train, query, database):
                 f"{missing[:3]}."
             )
         indices.append(np.array([place[str(name)] for name in names], int))
-    return parts(*indices)
-
-
-def parts(train, query, database):
-    """The index sets of a protocol, with an empty validation part.
-
-    Args:
-        train: int indices.
-        query: int indices.
-        database: int indices.
-
-    Returns:
-        A dict with `train`, `validation`, `query` and `database`.
-    """
-    return {
-        "train": np.asarray(train),
-        "validation": np.zeros(0, "int64"),
-        "query": np.asarray(query),
-        "database": np.asarray(database),
-    }
+    return draws.parts(*indices)
 
 
 def _counts(query, train, database):
@@ -477,7 +260,7 @@ def _cifar10(name, query, train, database, counts, settings, **more):
         database,
         counts,
         "10 classes",
-        lambda targets, _: draw_per_class(targets, **settings, seed=0),
+        lambda targets, _: draws.draw_per_class(targets, **settings, seed=0),
         seed=0,
         notes="Drawn from all 60,000 images, training before test. " + _OURS,
         **more,
@@ -493,7 +276,7 @@ def _disjoint(dataset, counts, labels, whole, **more):
         f"database of the official split, of {_OTHER}",
         counts,
         labels,
-        lambda targets, splits: separate_classes(
+        lambda targets, splits: draws.separate_classes(
             targets, whole(targets, splits)
         ),
         seed=0,
@@ -503,11 +286,11 @@ def _disjoint(dataset, counts, labels, whole, **more):
 
 
 def _test_images(targets, splits):
-    return by_split(splits, "test")
+    return draws.by_split(splits, "test")
 
 
 def _drawn_digits(targets, splits):
-    return query_per_class(targets, 36, seed=0)
+    return draws.query_per_class(targets, 36, seed=0)
 
 
 PROTOCOLS = (
@@ -594,7 +377,7 @@ PROTOCOLS = (
         _SAME,
         _counts(499, 4500, 4500),
         "260 words that occur in both splits",
-        lambda _, splits: by_split(splits, "test"),
+        lambda _, splits: draws.by_split(splits, "test"),
         papers=("Duygulu et al. 2002",),
         notes="The published lists. Images may have no label.",
     ),
@@ -624,7 +407,7 @@ PROTOCOLS = (
         _SAME,
         _counts(1000, 6000, 6000),
         "10 classes, multi-hot",
-        lambda _, splits: by_split(splits, "query"),
+        lambda _, splits: draws.by_split(splits, "query"),
         seed=0,
         notes="Ours.",
     ),
@@ -636,7 +419,7 @@ PROTOCOLS = (
         _REST,
         _counts(2100, 10_500, 193_734),
         "21 most frequent concepts",
-        lambda targets, _: draw_per_label(targets, 100, 500, seed=0),
+        lambda targets, _: draws.draw_per_label(targets, 100, 500, seed=0),
         label_names=label_sets.NUS21,
         only_labelled=True,
         seed=0,
@@ -654,7 +437,7 @@ PROTOCOLS = (
         _SAME,
         _counts(2100, 193_734, 193_734),
         "21 most frequent concepts",
-        lambda targets, _: draw_per_label(targets, 100, None, seed=0),
+        lambda targets, _: draws.draw_per_label(targets, 100, None, seed=0),
         label_names=label_sets.NUS21,
         only_labelled=True,
         seed=0,
@@ -670,7 +453,7 @@ PROTOCOLS = (
         _REST,
         _counts(5000, 10_000, 204_347),
         "81 concepts",
-        lambda targets, _: draw_at_random(targets, 5000, 10_000, 0, True),
+        lambda targets, _: draws.draw_at_random(targets, 5000, 10_000, 0, True),
         label_names=label_sets.NUS81,
         only_labelled=True,
         seed=0,
@@ -688,7 +471,7 @@ PROTOCOLS = (
         _WITHOUT,
         _counts(1000, 4000, 20_000),
         "24 potential and 14 relevant labels",
-        lambda targets, _: draw_at_random(targets, 1000, 4000, 0, False),
+        lambda targets, _: draws.draw_at_random(targets, 1000, 4000, 0, False),
         label_names=label_sets.MIR38,
         seed=0,
         papers=("DeepHash-pytorch", "HyP2 (mAP@1000)", "IDHN (train list)"),
@@ -702,7 +485,7 @@ PROTOCOLS = (
         _REST,
         _counts(2000, 10_000, 22_581),
         "24 potential labels",
-        lambda targets, _: draw_at_random(targets, 2000, 10_000, 0, True),
+        lambda targets, _: draws.draw_at_random(targets, 2000, 10_000, 0, True),
         label_names=label_sets.MIR24,
         only_labelled=True,
         seed=0,
@@ -731,7 +514,7 @@ PROTOCOLS = (
         _SAME,
         _counts(5823, 5717, 5717),
         "20 classes",
-        lambda _, splits: by_split(splits, "validation"),
+        lambda _, splits: draws.by_split(splits, "validation"),
         papers=("HyP2",),
         notes="The published lists. Objects marked difficult do not count.",
     ),
@@ -743,7 +526,7 @@ PROTOCOLS = (
         _WITHOUT,
         _counts(1000, 4000, 6540),
         "20 classes",
-        lambda targets, _: draw_at_random(targets, 1000, 4000, 0, False),
+        lambda targets, _: draws.draw_at_random(targets, 1000, 4000, 0, False),
         seed=0,
         papers=("DeepHash-pytorch",),
         notes="Drawn from training and validation images. " + _OURS,
@@ -756,7 +539,7 @@ PROTOCOLS = (
         "all images but the training images, queries included",
         _counts(5000, 10_000, 112_218),
         "80 classes",
-        lambda targets, _: draw_at_random(
+        lambda targets, _: draws.draw_at_random(
             targets, 5000, 10_000, 0, False, query_in_database=True
         ),
         only_labelled=True,
@@ -775,7 +558,9 @@ PROTOCOLS = (
         _WITHOUT,
         _counts(5000, 10_000, 107_218),
         "80 classes",
-        lambda targets, _: draw_at_random(targets, 5000, 10_000, 0, False),
+        lambda targets, _: draws.draw_at_random(
+            targets, 5000, 10_000, 0, False
+        ),
         only_labelled=True,
         seed=0,
         k=5000,
@@ -789,7 +574,7 @@ PROTOCOLS = (
         "the training images of ImageNet",
         _counts(5000, 13_000, 128_503),
         "100 classes",
-        lambda targets, splits: by_split(
+        lambda targets, splits: draws.by_split(
             splits, "validation", 130, targets, seed=0
         ),
         label_names=label_sets.IMAGENET100,

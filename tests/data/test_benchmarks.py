@@ -7,7 +7,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import data
 from keras_hash.data import cifar10
-from keras_hash.data import protocols
+from keras_hash.data import draws
 
 needs_cifar = pytest.mark.skipif(
     not cifar10.is_prepared(),
@@ -104,7 +104,7 @@ def test_drawn_protocols_of_cifar10(protocol, train, query, database, checksum):
 
 def test_draws_by_loops():
     targets = np.array([0, 1, 0, 1, 0, 1, 0, 1])
-    parts = protocols.draw_per_class(
+    parts = draws.draw_per_class(
         targets, query=1, train=2, train_in_database=False, seed=0
     )
     random = np.random.RandomState(0)

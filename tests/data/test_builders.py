@@ -16,6 +16,7 @@ from PIL import Image
 from keras_hash import data
 from keras_hash.data import builders
 from keras_hash.data import corel5k
+from keras_hash.data import draws
 from keras_hash.data import label_sets
 from keras_hash.data import places
 from keras_hash.data import protocols
@@ -452,9 +453,7 @@ def test_nested_labels_and_unlabelled_images(tmp_path, monkeypatch, rng):
     plan = dataclasses.replace(
         protocols.find("coco", "hashnet-clean"),
         counts={"query": 2, "train": 3, "database": 3},
-        draw=lambda targets, _: protocols.draw_at_random(
-            targets, 2, 3, 0, False
-        ),
+        draw=lambda targets, _: draws.draw_at_random(targets, 2, 3, 0, False),
     )
     monkeypatch.setattr(protocols, "PROTOCOLS", (plan,))
     benchmark = data.load("coco", "hashnet-clean")
@@ -511,9 +510,7 @@ def test_own_sets_are_loaded(prepared, monkeypatch):
     plan = dataclasses.replace(
         protocols.find("mirflickr25k", "mir24"),
         counts={"query": 1, "train": 1, "database": 1},
-        draw=lambda targets, _: protocols.draw_at_random(
-            targets, 1, 1, 0, True
-        ),
+        draw=lambda targets, _: draws.draw_at_random(targets, 1, 1, 0, True),
     )
     monkeypatch.setattr(protocols, "PROTOCOLS", (plan,))
     prepared("mirflickr25k")

@@ -12,6 +12,7 @@ import pytest
 from keras_hash import cli
 from keras_hash import data
 from keras_hash.data import cifar10
+from keras_hash.data import draws
 from keras_hash.data import label_sets
 from keras_hash.data import places
 from keras_hash.data import protocols
@@ -301,7 +302,7 @@ def test_sizes_of_the_label_sets():
 
 def test_draw_per_label_by_loops(rng):
     targets = (rng.rand(60, 4) < 0.4).astype("uint8")
-    found = protocols.draw_per_label(targets, query=2, train=3, seed=5)
+    found = draws.draw_per_label(targets, query=2, train=3, seed=5)
     queries, trained = [], []
     need = {"query": [2] * 4, "train": [3] * 4}
     for i in np.random.RandomState(5).permutation(60):
@@ -317,12 +318,12 @@ def test_draw_per_label_by_loops(rng):
     assert sorted(trained) == found["train"].tolist() and len(trained) == 12
     assert sorted({*range(60)} - {*queries}) == found["database"].tolist()
     with pytest.raises(ValueError, match=r"too few for \[2\]"):
-        protocols.draw_per_label(targets * [1, 1, 0, 1], 2, 3, seed=5)
+        draws.draw_per_label(targets * [1, 1, 0, 1], 2, 3, seed=5)
 
 
 def test_too_few_images():
     with pytest.raises(ValueError, match="Received: 9 images"):
-        protocols.draw_at_random(np.zeros(9), 5, 5, 0, True)
+        draws.draw_at_random(np.zeros(9), 5, 5, 0, True)
     plan = protocols.find("voc2012", "voc2012")
     with pytest.raises(ValueError, match="3 ids, 2 different"):
         plan.split(np.zeros(3), ["a", "b", "a"])

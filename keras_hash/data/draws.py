@@ -1,0 +1,224 @@
+"""Draws: which images become queries, training images and database.
+
+Each is a function of labels, or of the publisher's splits, and a seed.
+"""
+
+import numpy as np
+
+
+def query_per_class(targets, count, seed):
+    """Draws the same number of queries from every class.
+
+    The other images are the training set and the database.
+
+    Args:
+        targets: int `[n]`.
+        count: int, queries a class.
+        seed: int; `numpy.random.RandomState` keeps its stream for ever.
+
+    Returns:
+        A dict of sorted index arrays for the four parts.
+    """
+    random = np.random.RandomState(seed)
+    query = np.sort(
+        np.concatenate(
+            [
+                random.permutation(np.flatnonzero(targets == c))[:count]
+                for c in np.unique(targets)
+            ]
+        )
+    )
+    rest = np.setdiff1d(np.arange(len(targets)), query)
+    return parts(train=rest, query=query, database=rest)
+
+
+def draw_per_class(targets, query, train, train_in_database, seed):
+    """Draws queries, then training images, from every class.
+
+    Args:
+        targets: int `[n]`.
+        query: int, queries a class.
+        train: int, training images a class.
+        train_in_database: bool, whether the database, which is all images but
+            the queries, keeps the training images.
+        seed: int; `numpy.random.RandomState` keeps its stream for ever.
+
+    Returns:
+        A dict of sorted index arrays for the four parts.
+    """
+    random = np.random.RandomState(seed)
+    queries, trained = [], []
+    for c in np.unique(targets):
+        members = random.permutation(np.flatnonzero(targets == c))
+        queries.append(members[:query])
+        trained.append(members[query : query + train])
+    queries, trained = (np.sort(np.concatenate(x)) for x in (queries, trained))
+    database = np.setdiff1d(np.arange(len(targets)), queries)
+    if not train_in_database:
+        database = np.setdiff1d(database, trained)
+    return parts(trained, queries, database)
+
+
+def draw_per_label(targets, query, train, seed):
+    """Draws the same number of queries for every label, then training images.
+
+    A random permutation is walked once. An image becomes a query for the first
+    of its labels that still needs one, else a training image in the same way.
+    As an image has other labels too, a label ends up with more than its number.
+
+    Args:
+        targets: multi-hot `[n, num_classes]`.
+        query: int, queries a label.
+        train: int, training images a label; `None` for all but the queries.
+        seed: int; `numpy.random.RandomState` keeps its stream for ever.
+
+    Returns:
+        A dict of sorted index arrays for the four parts; the database is all
+        images but the queries.
+
+    Raises:
+        ValueError: a label has too few images.
+    """
+    needed = [np.full(targets.shape[1], count or 0) for count in (query, train)]
+    drawn = ([], [])
+    for i in np.random.RandomState(seed).permutation(len(targets)):
+        labels = np.flatnonzero(targets[i])
+        for need, chosen in zip(needed, drawn):
+            open_labels = labels[need[labels] > 0]
+            if len(open_labels):
+                need[open_labels[0]] -= 1
+                chosen.append(i)
+                break
+        if not any(need.any() for need in needed):
+            break
+    else:
+        lacking = np.flatnonzero(needed[0] + needed[1])
+        if len(lacking):
+            raise ValueError(
+                f"There should be {query} queries and {train} training images "
+                f"for every label; there are too few for {lacking.tolist()}."
+            )
+    queries = np.sort(np.array(drawn[0], int))
+    database = np.setdiff1d(np.arange(len(targets)), queries)
+    trained = database if train is None else np.sort(np.array(drawn[1], int))
+    return parts(trained, queries, database)
+
+
+def draw_at_random(
+    targets, query, train, seed, train_in_database, query_in_database=False
+):
+    """Draws queries, then training images, from all images alike.
+
+    Args:
+        targets: `[n]` or `[n, num_classes]`, of which only `n` counts.
+        query: int, number of queries.
+        train: int, number of training images.
+        seed: int; `numpy.random.RandomState` keeps its stream for ever.
+        train_in_database: bool, whether training images stay in the database.
+        query_in_database: bool, whether queries stay in it.
+
+    Returns:
+        A dict of sorted index arrays for the four parts.
+
+    Raises:
+        ValueError: there are too few images.
+    """
+    if query + train > len(targets):
+        raise ValueError(
+            f"There should be {query} queries and {train} training images. "
+            f"Received: {len(targets)} images"
+        )
+    order = np.random.RandomState(seed).permutation(len(targets))
+    queries = np.sort(order[:query])
+    trained = np.sort(order[query : query + train])
+    database = np.arange(len(targets))
+    if not query_in_database:
+        database = np.setdiff1d(database, queries)
+    if not train_in_database:
+        database = np.setdiff1d(database, trained)
+    return parts(trained, queries, database)
+
+
+def by_split(splits, query, per_class=None, targets=None, seed=None):
+    """One of the publisher's splits as queries, the others as database.
+
+    Args:
+        splits: str `[n]`.
+        query: str, split of the queries.
+        per_class: int, training images drawn from every class of the
+            database; `None` for all of the database.
+        targets: int `[n]`, needed for that draw.
+        seed: int of that draw.
+
+    Returns:
+        A dict of sorted index arrays for the four parts.
+    """
+    queries = np.flatnonzero(splits == query)
+    database = np.flatnonzero(splits != query)
+    trained = database
+    if per_class is not None:
+        random = np.random.RandomState(seed)
+        classes = targets[database]
+        trained = np.concatenate(
+            [
+                random.permutation(database[classes == c])[:per_class]
+                for c in np.unique(classes)
+            ]
+        )
+    return parts(np.sort(trained), queries, database)
+
+
+def separate_classes(targets, split, train_share=0.5, seed=0):
+    """Restricts a split so that training and retrieval share no class.
+
+    Args:
+        targets: int `[n]`.
+        split: dict of index arrays for the four parts.
+        train_share: float in (0, 1), share of the classes that train.
+        seed: int, draws these classes.
+
+    Returns:
+        A dict of index arrays: training and validation images of the drawn
+        classes, queries and database of all others.
+
+    Raises:
+        ValueError: labels are multi-hot, or one side would have no class.
+    """
+    targets = np.asarray(targets)
+    if targets.ndim != 1:
+        raise ValueError(
+            "Classes are disjoint only where an image has one label. "
+            f"Received: targets of shape {targets.shape}"
+        )
+    classes = np.unique(targets)
+    count = round(train_share * len(classes))
+    if not 0 < count < len(classes):
+        raise ValueError(
+            "`train_share` should leave classes on both sides. "
+            f"Received: train_share={train_share}, {len(classes)} classes"
+        )
+    drawn = np.random.RandomState(seed).permutation(classes)[:count]
+    trains = np.isin(targets, drawn)
+    return {
+        part: indices[trains[indices] == (part in ("train", "validation"))]
+        for part, indices in split.items()
+    }
+
+
+def parts(train, query, database):
+    """The index sets of a protocol, with an empty validation part.
+
+    Args:
+        train: int indices.
+        query: int indices.
+        database: int indices.
+
+    Returns:
+        A dict with `train`, `validation`, `query` and `database`.
+    """
+    return {
+        "train": np.asarray(train),
+        "validation": np.zeros(0, "int64"),
+        "query": np.asarray(query),
+        "database": np.asarray(database),
+    }
