@@ -138,8 +138,15 @@ def draw(folder):
             if name == "bits":
                 axes.set_xscale("log", base=2)
                 axes.margins(0.45, 0.08)
-                ticks = sorted(set(x))
-                axes.set_xticks(ticks, [str(t) for t in ticks], fontsize=8)
+                ticks = {}
+                for bits in sorted(set(x)):
+                    # Too near to the one before for a place of its own.
+                    near = [t for t in ticks if bits < 1.2 * t]
+                    ticks.setdefault(near[-1] if near else bits, []).append(
+                        str(bits)
+                    )
+                names = [", ".join(of) for of in ticks.values()]
+                axes.set_xticks(list(ticks), names, fontsize=8)
                 axes.minorticks_off()
             axes.set(title=dataset, xlabel=label, ylabel="mAP")
         figure.savefig(folder / f"map_by_{name}.png", dpi=110)
