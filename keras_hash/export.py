@@ -27,6 +27,11 @@ _UNREAD = (
     "_output_shapes",
 )
 _LONGEST_FRAME = 1 << 24
+# Where EXIF is looked for in a JPEG, and how much of it is read.
+_EXIF_WITHIN = 1 << 16
+_EXIF_LENGTH = 1 << 12
+_EXIF_ENTRIES = 64
+_EXIF_ORIENTATION = 0x0112
 
 
 def compact(value, dtype):
@@ -205,6 +210,7 @@ def encoder_module(model, compact_dtype=None):
         index, content = indexed
         content = _guarded(index, content)
         image = tf.io.decode_image(content, channels=3, expand_animations=False)
+        image = _upright(image, content)
         return fit(tf.cast(image, tf.float32)[None])[0]
 
     @tf.function(
@@ -659,6 +665,53 @@ def _first_frame(content, sides):
     cut = tf.strings.substr(content, 0, tf.minimum(end, length)) + b";"
     frame = tf.cast([height, width], tf.int64)
     return cut, tf.maximum(sides, frame)
+
+
+def _upright(image, content):
+    """The image, turned as the EXIF orientation of a JPEG says."""
+    import tensorflow as tf
+
+    # A JPEG keeps EXIF near its start, as a small TIFF file: a byte order, the
+    # place of a table, and there a count and entries of 12 bytes each.
+    is_jpeg = tf.strings.substr(content, 0, 2) == b"\xff\xd8"
+    start = tf.strings.substr(content, 0, tf.where(is_jpeg, _EXIF_WITHIN, 0))
+    parts = tf.raw_ops.StringSplitV2(
+        input=[start], sep=b"Exif\0\0", maxsplit=1
+    ).values
+    exif = tf.concat([parts, ["", ""]], 0)[1]
+    data = tf.io.decode_raw(exif, tf.uint8, fixed_length=_EXIF_LENGTH)
+    # Zeros are what lies beyond: neither a tag nor an orientation.
+    data = tf.pad(tf.cast(data, tf.int32), [[0, 16 * _EXIF_ENTRIES]])
+    # The 16-bit number at each place.
+    following = tf.roll(data, -1, 0)
+    little = tf.strings.substr(exif, 0, 1) == b"I"
+    numbers = tf.where(little, data + 256 * following, 256 * data + following)
+    place = tf.gather(numbers, tf.where(little, 4, 6))
+    place = tf.minimum(place, _EXIF_LENGTH)
+    order = tf.range(_EXIF_ENTRIES)
+    entries = place + 2 + 12 * order
+    values = tf.gather(numbers, entries + 8)
+    wanted = (
+        (order < tf.gather(numbers, place))
+        & (tf.gather(numbers, entries) == _EXIF_ORIENTATION)
+        & (values <= 8)
+    )
+    turn = tf.reduce_max(tf.where(wanted, values, 0))
+    # From the fifth on rows and columns change places; then the order of the
+    # rows, or of the columns, is turned round.
+    axes = np.array([[0, 1, 2]] * 5 + [[1, 0, 2]] * 4)
+    steps = np.ones((9, 3), "int32")
+    steps[[3, 4, 7, 8], 0] = -1
+    steps[[2, 3, 6, 7], 1] = -1
+    image = tf.strided_slice(
+        tf.transpose(image, tf.gather(axes, turn)),
+        [0, 0, 0],
+        [0, 0, 0],
+        tf.gather(steps, turn),
+        begin_mask=7,
+        end_mask=7,
+    )
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def _require(condition, message, value):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from PIL import ImageOps
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -223,6 +224,76 @@ def test_a_bmp_whose_rows_run_downwards(entry, served, rng):
     content = content[:22] + struct.pack("<i", -32) + content[26:54] + flipped
     answer = served["encode_bytes"](image_bytes=tf.constant([content]))
     np.testing.assert_array_equal(answer["code"], entry[1].encode(image))
+
+
+def exif(orientation, order="<", place=8):
+    """EXIF data: a camera's make, then the orientation."""
+    table = struct.pack(order + "H", 2)
+    table += struct.pack(order + "HHI4s", 0x010F, 2, 4, b"abc\0")
+    table += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    mark = {"<": b"II", ">": b"MM"}[order]
+    head = mark + struct.pack(order + "HI", 42, place)
+    return b"Exif\0\0" + head.ljust(place, b"\0") + table + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("place", [8, 300])
+def test_photos_are_turned_upright(entry, served, rng, order, place):
+    _, model = entry
+    image = rng.randint(0, 256, (3, 2, 3), "uint8")
+    image = image.repeat(16, axis=0).repeat(16, axis=1)
+    found, expected = [], []
+    for orientation in range(10):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(
+            buffer, "JPEG", exif=exif(orientation, order, place)
+        )
+        content = buffer.getvalue()
+        upright = ImageOps.exif_transpose(Image.open(buffer))
+        turned = tf.io.decode_image(content).numpy()
+        if orientation in (5, 6, 7, 8):
+            turned = turned.swapaxes(0, 1)
+        if orientation in (3, 4, 7, 8):
+            turned = turned[::-1]
+        if orientation in (2, 3, 6, 7):
+            turned = turned[:, ::-1]
+        near = np.abs(np.asarray(upright).astype(int) - turned.astype(int))
+        assert near.max() < 8, "Pillow turns it in the same way"
+        decoded = tf.io.decode_image(content)
+        alone = export._upright(decoded, tf.constant(content))
+        np.testing.assert_array_equal(alone, turned)
+        answer = served["encode_bytes"](image_bytes=tf.constant([content]))
+        found.append(answer["code"][0])
+        expected.append(model.encode(turned)[0])
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found, axis=0)) > 1, "codes should vary"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0II*\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        exif(6)[:-8],
+        exif(6)[:14] + b"\xff\xff" + bytes(40),
+        exif(600),
+    ],
+)
+def test_damaged_exif_turns_nothing(entry, served, rng, data):
+    _, model = entry
+    image = rng.randint(0, 256, (3, 2, 3), "uint8").repeat(16, axis=0)
+    content = encoded([image], "JPEG")[0]
+    content = (
+        content[:2]
+        + b"\xff\xe1"
+        + struct.pack(">H", len(data) + 2)
+        + data
+        + content[2:]
+    )
+    answer = served["encode_bytes"](image_bytes=tf.constant([content]))
+    plain = tf.io.decode_image(content).numpy()
+    np.testing.assert_array_equal(answer["code"], model.encode(plain))
 
 
 def film(images, **settings):
