@@ -1,36 +1,34 @@
 """A measurement as one HTML file: no scripts, nothing fetched.
 
-Everything that comes from data (names, labels, ids) goes through `_tag`, which
-escapes whatever is not markup that it made itself. The page also forbids
+Everything that comes from data (names, labels, ids) goes through `markup.tag`,
+which escapes whatever is not markup that it made itself. The page also forbids
 scripts and fetches in its own head, for a browser that would find any.
 """
 
-import base64
-import html
 import io
 import math
-import unicodedata
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import figures
+from keras_hash import markup
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import kernels
+from keras_hash.markup import tag
 
 # Queries in each gallery, and nearest images of each.
 _QUERIES, _NEAREST = 6, 10
-# Longest side of a thumbnail; up to the second one, pixels are kept as they
-# are.
-_SIDE, _SMALL = 96, 48
+# Longest side of a thumbnail.
+_SIDE = 96
 # Items on the map of codes: t-SNE takes seconds.
 _MAPPED = 1500
 # The rank up to which classes are confused.
 _CONFUSED = 100
 # Classes of which a whole table can be read, and labels listed of more.
 _TABLE, _LISTED = 20, 10
-# Letters of a name.
-_SHORT, _LONG = 40, 200
+# Letters of a long name.
+_LONG = 200
 # Pairs of codes that are compared at once.
 _PAIRS = 1 << 21
 
@@ -213,7 +211,7 @@ def page(
     measured = _Measured(benchmark, report, codes, query, database)
     card = card or {}
     title = title or card.get("name") or f"Retrieval on {benchmark.name}"
-    body = _tag(
+    body = tag(
         "body",
         _head(measured, title, card),
         _metrics(measured),
@@ -224,82 +222,25 @@ def page(
         _codes(measured),
         _timing(measured, seconds),
     )
-    head = _tag(
+    head = tag(
         "head",
-        _tag("meta", charset="utf-8"),
-        _tag(
+        tag("meta", charset="utf-8"),
+        tag(
             "meta",
             name="viewport",
             content="width=device-width, initial-scale=1",
         ),
-        _tag(
+        tag(
             "meta",
             http_equiv="Content-Security-Policy",
             content="default-src 'none'; style-src 'unsafe-inline'; "
             "img-src data:",
         ),
-        _tag("title", _cut(title, _LONG)),
-        _tag("style", _Markup(_STYLE)),
+        tag("title", markup.cut(title, _LONG)),
+        tag("style", markup.Markup(_STYLE)),
     )
-    document = _tag("html", head, body, lang="en")
+    document = tag("html", head, body, lang="en")
     return f"<!DOCTYPE html>\n{document}\n"
-
-
-class _Markup(str):
-    """Text that is HTML already."""
-
-
-# Elements without an end.
-_VOID = {"br", "img", "meta", "source"}
-
-
-def _tag(name, /, *content, **attributes):
-    """One element; content and attributes that are not markup are escaped.
-
-    Args:
-        name: str.
-        *content: `_Markup` as it is, other values as text; `None` is nothing.
-        **attributes: `class_` and `http_equiv` as Python can spell them;
-            `None` leaves one out.
-
-    Returns:
-        `_Markup`.
-    """
-    start = name
-    for key, value in attributes.items():
-        if value is not None:
-            key = key.rstrip("_").replace("_", "-")
-            start += f' {key}="{_escaped(value)}"'
-    if name in _VOID:
-        return _Markup(f"<{start}>")
-    inside = "".join(_escaped(item) for item in content if item is not None)
-    return _Markup(f"<{start}>{inside}</{name}>")
-
-
-def _escaped(value):
-    if isinstance(value, _Markup):
-        return value
-    # What UTF-8 or HTML cannot hold (halves of pairs, as in file names of
-    # another encoding, and control characters), and what turns the direction
-    # of the text behind it, is shown as its number.
-    text = "".join(
-        f"\\u{ord(letter):04x}" if _is_unsafe(letter) else letter
-        for letter in str(value)
-    )
-    return html.escape(text, quote=True)
-
-
-def _is_unsafe(letter):
-    if letter in "\t\n" or letter.isascii() and letter.isprintable():
-        return False
-    category = unicodedata.category(letter)
-    turns = "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"
-    return category in ("Cc", "Cs") or turns
-
-
-def _cut(text, length=_SHORT):
-    text = str(text)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 class _Measured:
@@ -339,7 +280,7 @@ class _Measured:
 
     def label(self, number):
         """The name of a class."""
-        return _cut(self.benchmark.labels[int(number)])
+        return markup.cut(self.benchmark.labels[int(number)])
 
     def multi_hot(self, side):
         """Labels as `bool [n, num_classes]`."""
@@ -370,7 +311,7 @@ class _Measured:
 
 
 def _section(title, *content, id_):
-    return _tag("section", _tag("h2", title), *content, id_=id_)
+    return tag("section", tag("h2", title), *content, id_=id_)
 
 
 def _number(name, value):
@@ -381,16 +322,16 @@ def _number(name, value):
         text = f"{value:,.0f}"
     else:
         text = f"{value:.4f}"
-    return _tag("data", text, value=repr(float(value)), title=name)
+    return tag("data", text, value=repr(float(value)), title=name)
 
 
 def _facts(pairs):
     rows = [
-        _tag("div", _tag("dt", name), _tag("dd", _cut(value, _LONG)))
+        tag("div", tag("dt", name), tag("dd", markup.cut(value, _LONG)))
         for name, value in pairs
         if value not in (None, "")
     ]
-    return _tag("dl", *rows, class_="facts")
+    return tag("dl", *rows, class_="facts")
 
 
 def _head(measured, title, card):
@@ -406,9 +347,9 @@ def _head(measured, title, card):
         "and": "number of ones in common (a distance here is the number of "
         "bits less these)",
     }[measured.similarity]
-    return _tag(
+    return tag(
         "header",
-        _tag("h1", _cut(title, _LONG)),
+        tag("h1", markup.cut(title, _LONG)),
         _facts(
             [
                 ("method", card.get("method")),
@@ -422,13 +363,13 @@ def _head(measured, title, card):
                 ("split", _split(benchmark)),
             ]
         ),
-        _tag(
+        tag(
             "p",
             f"Each of {settings['queries']:,} query images ranked the "
             f"{settings['database']:,} images of the database by the {by} of "
             f"their codes. An image is relevant if it {relevant}. The mean "
             "average precision over the whole ranking is ",
-            _tag("strong", _number("map", metrics["map"])),
+            tag("strong", _number("map", metrics["map"])),
             "; a random order would have ",
             _number("chance_map", metrics["chance_map"]),
             ".",
@@ -469,7 +410,7 @@ def _conventions(measured):
         sentences.append("Each query leaves itself out.")
     if "convention" in s:
         sentences.append(f"Convention of {s['convention']}, replayed.")
-    return _tag("p", " ".join(sentences), class_="soft")
+    return tag("p", " ".join(sentences), class_="soft")
 
 
 def _metrics(measured):
@@ -489,17 +430,15 @@ def _metrics(measured):
     for (family, suffix), names in rows.items():
         cells = [_metric_cell(report, names.get(cut)) for cut in cuts]
         body.append(
-            _tag(
-                "tr", _tag("th", *_meaning(family, suffix), scope="row"), *cells
-            )
+            tag("tr", tag("th", *_meaning(family, suffix), scope="row"), *cells)
         )
     titles = ["all", *(f"first {cut:,}" for cut in cuts[1:])]
-    head = [_tag("th", "metric", class_="left", scope="col")]
-    head += [_tag("th", title, scope="col") for title in titles]
-    table = _table(_tag("tr", *head), body)
+    head = [tag("th", "metric", class_="left", scope="col")]
+    head += [tag("th", title, scope="col") for title in titles]
+    table = _table(tag("tr", *head), body)
     return _section(
         "Metrics",
-        _tag(
+        tag(
             "p",
             "Means over the queries, of the whole ranking or of its first "
             "images. Below each figure: what a random order has, and the worst "
@@ -514,11 +453,9 @@ def _metrics(measured):
 
 def _table(head, body, class_=None):
     """A table in a box of its own, which scrolls."""
-    table = _tag(
-        "table", _tag("thead", head), _tag("tbody", *body), class_=class_
-    )
+    table = tag("table", tag("thead", head), tag("tbody", *body), class_=class_)
     # So that it can be scrolled from a keyboard.
-    return _tag("div", table, class_="box", tabindex="0")
+    return tag("div", table, class_="box", tabindex="0")
 
 
 def _meaning(family, suffix):
@@ -530,20 +467,20 @@ def _meaning(family, suffix):
         text = text.format(suffix)
     elif suffix:
         name += f", divided by {suffix}"
-    return _tag("b", name), _tag("small", text)
+    return tag("b", name), tag("small", text)
 
 
 def _metric_cell(report, name):
     if name is None:
-        return _tag("td")
+        return tag("td")
     lines = [_number(name, report.metrics[name])]
     if name in report.chance:
         chance = _number(f"{name} by chance", report.chance[name])
-        lines.append(_tag("small", "chance ", chance))
+        lines.append(tag("small", "chance ", chance))
     if name in report.bounds:
         low, high = report.bounds[name]
-        lines.append(_tag("small", f"{low:.4f} .. {high:.4f}"))
-    return _tag("td", *lines)
+        lines.append(tag("small", f"{low:.4f} .. {high:.4f}"))
+    return tag("td", *lines)
 
 
 def _svg(svg, alt):
@@ -551,25 +488,21 @@ def _svg(svg, alt):
 
     def source(ink):
         content = svg.replace(figures.INK, ink).encode()
-        return _data("image/svg+xml", content)
+        return markup.data_uri("image/svg+xml", content)
 
-    return _tag(
+    return tag(
         "picture",
-        _tag(
+        tag(
             "source",
             media="(prefers-color-scheme: dark)",
             srcset=source("#a3adb8"),
         ),
-        _tag("img", src=source(figures.INK), alt=alt, width=360, height=290),
+        tag("img", src=source(figures.INK), alt=alt, width=360, height=290),
     )
 
 
-def _data(kind, content):
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def _panel(svg, alt, caption):
-    return _tag("figure", _svg(svg, alt), _tag("figcaption", caption))
+    return tag("figure", _svg(svg, alt), tag("figcaption", caption))
 
 
 def _curves(measured):
@@ -577,7 +510,7 @@ def _curves(measured):
     if not curves:
         return _section(
             "Curves",
-            _tag(
+            tag(
                 "p",
                 "Codes that rank by ones in common have no radius, so there "
                 "are no curves by radius.",
@@ -618,7 +551,7 @@ def _curves(measured):
     ]
     return _section(
         "Curves",
-        _tag("div", *panels, class_="panels"),
+        tag("div", *panels, class_="panels"),
         id_="curves",
     )
 
@@ -647,7 +580,7 @@ def _map(measured):
     if (classes == len(figures.SHAPES) - 1).any():
         keys.append((figures.SHAPES[-1], "others"))
     legend = [
-        _tag("li", _tag("span", sign, style=f"color:{color}"), f" {name}")
+        tag("li", tag("span", sign, style=f"color:{color}"), f" {name}")
         for (_, sign, color), name in keys
     ]
     text = (
@@ -659,13 +592,13 @@ def _map(measured):
         text += " An image with several labels shows the least frequent one."
     return _section(
         "Map of codes",
-        _tag("p", text, class_="soft"),
-        _tag(
+        tag("p", text, class_="soft"),
+        tag(
             "figure",
-            _tag("ul", *legend, class_="legend"),
-            _tag(
+            tag("ul", *legend, class_="legend"),
+            tag(
                 "img",
-                src=_data("image/png", content.getvalue()),
+                src=markup.data_uri("image/png", content.getvalue()),
                 alt=f"Map of the codes of {len(chosen)} queries by label",
                 width=660,
                 height=660,
@@ -714,11 +647,11 @@ def _galleries(measured):
         ("Best queries", best, "best"),
         ("Worst queries", worst, "worst"),
     ):
-        inside = [_tag("p", text, class_="soft")] if id_ == "best" else []
+        inside = [tag("p", text, class_="soft")] if id_ == "best" else []
         if len(chosen):
             inside += _gallery(measured, chosen, values)
         else:
-            inside.append(_tag("p", "There are no others."))
+            inside.append(tag("p", "There are no others."))
         yield _section(title, *inside, id_=id_)
 
 
@@ -738,18 +671,16 @@ def _gallery(measured, queries, values):
             if row[item] <= measured.bits
         ]
         names = measured.label_names(place)
-        caption = _tag(
+        caption = tag(
             "figcaption",
-            _tag("b", names),
-            _tag("br"),
+            tag("b", names),
+            tag("br"),
             "AP ",
             _number("AP", values[query]),
         )
         image = _picture(measured, place, f"query: {names}")
-        figure = _tag("figure", image, caption, class_="query")
-        yield _tag(
-            "div", figure, _tag("div", *hits, class_="hits"), class_="row"
-        )
+        figure = tag("figure", image, caption, class_="query")
+        yield tag("div", figure, tag("div", *hits, class_="hits"), class_="row")
 
 
 def _hit(measured, query, item, distance):
@@ -760,9 +691,9 @@ def _hit(measured, query, item, distance):
     names = measured.label_names(item)
     shares = "shares a label" if right else "shares no label"
     image = _picture(measured, item, f"{names}; distance {distance}, {shares}")
-    sign = _tag("b", f"{'✓' if right else '✗'} {distance}")
-    caption = _tag("figcaption", sign, f" {names}")
-    return _tag("figure", image, caption, class_="right" if right else "wrong")
+    sign = tag("b", f"{'✓' if right else '✗'} {distance}")
+    caption = tag("figcaption", sign, f" {names}")
+    return tag("figure", image, caption, class_="right" if right else "wrong")
 
 
 def _there(target):
@@ -772,28 +703,26 @@ def _there(target):
 
 def _picture(measured, place, text):
     """A thumbnail, or a place for one that cannot be read."""
-    name = _cut(measured.benchmark.ids[place], _LONG)
+    name = markup.cut(measured.benchmark.ids[place], _LONG)
     text = f"{name}: {text}"
     found = _thumbnail(measured.benchmark.images, place)
     if found is None:
-        inside = _tag("span", "no picture", role="img", aria_label=text)
+        inside = tag("span", "no picture", role="img", aria_label=text)
     else:
         source, size = found
-        inside = _tag(
+        inside = tag(
             "img",
             src=source,
             alt=text,
-            class_="tiny" if max(size) <= _SMALL else None,
+            class_="tiny" if max(size) <= markup.SMALL else None,
             width=size[0],
             height=size[1],
         )
-    return _tag("div", inside, class_="picture", title=name)
+    return tag("div", inside, class_="picture", title=name)
 
 
 def _thumbnail(images, place):
     """A data URI and a size, or `None` for what is no picture (any more)."""
-    from PIL import Image
-
     try:
         pixels = np.asarray(images[int(place)])
     except (OSError, ValueError):
@@ -804,14 +733,7 @@ def _thumbnail(images, place):
     if pixels.dtype != np.uint8:
         pixels = np.nan_to_num(pixels.astype("float32"))
         pixels = np.clip(pixels, 0, 255).astype("uint8")
-    image = Image.fromarray(pixels)
-    image.thumbnail((_SIDE, _SIDE))
-    content = io.BytesIO()
-    if max(image.size) <= _SMALL:
-        image.save(content, "png", optimize=True)
-        return _data("image/png", content.getvalue()), image.size
-    image.save(content, "jpeg", quality=85)
-    return _data("image/jpeg", content.getvalue()), image.size
+    return markup.picture(pixels, _SIDE)
 
 
 def _expected_labels(measured, k):
@@ -891,7 +813,7 @@ def _confusion(measured):
         content = _label_list(measured, shares, present, numbers, chance)
     return _section(
         "Classes of the nearest images",
-        _tag("p", text, class_="soft"),
+        tag("p", text, class_="soft"),
         *content,
         id_="confusion",
     )
@@ -899,12 +821,12 @@ def _confusion(measured):
 
 def _matrix(measured, shares, present):
     names = [measured.label(n) for n in range(measured.benchmark.num_classes)]
-    head = [_tag("th", "query", class_="left", scope="col")]
-    head += [_tag("th", name, scope="col") for name in names]
+    head = [tag("th", "query", class_="left", scope="col")]
+    head += [tag("th", name, scope="col") for name in names]
     body = []
     for row in present:
         cells = [
-            _tag(
+            tag(
                 "td",
                 f"{share:.2f}" if share >= 0.005 else "·",
                 style=f"--share:{0.75 * share:.3f}",
@@ -912,8 +834,8 @@ def _matrix(measured, shares, present):
             )
             for share in shares[row]
         ]
-        body.append(_tag("tr", _tag("th", names[row], scope="row"), *cells))
-    return _table(_tag("tr", *head), body, "matrix")
+        body.append(tag("tr", tag("th", names[row], scope="row"), *cells))
+    return _table(tag("tr", *head), body, "matrix")
 
 
 def _label_list(measured, shares, present, numbers, chance):
@@ -925,10 +847,10 @@ def _label_list(measured, shares, present, numbers, chance):
     single = not measured.benchmark.multi_label
     titles = ["label", "found", "chance", "queries"]
     titles += ["most often instead"] if single else []
-    head = _tag(
+    head = tag(
         "tr",
         *(
-            _tag("th", title, scope="col", class_=None if i else "left")
+            tag("th", title, scope="col", class_=None if i else "left")
             for i, title in enumerate(titles)
         ),
     )
@@ -949,28 +871,28 @@ def _label_list(measured, shares, present, numbers, chance):
                     if others[other] > 0
                     else ""
                 )
-            name = _tag("th", measured.label(number), scope="row")
-            body.append(_tag("tr", name, *(_tag("td", cell) for cell in cells)))
+            name = tag("th", measured.label(number), scope="row")
+            body.append(tag("tr", name, *(tag("td", cell) for cell in cells)))
         if body:
-            yield _tag("h3", title)
+            yield tag("h3", title)
             yield _table(head, body)
 
 
 def _codes(measured):
     metrics = measured.report.metrics
     body = [
-        _tag(
+        tag(
             "tr",
-            _tag("th", _tag("b", name), _tag("small", text), scope="row"),
-            _tag("td", _number(key, metrics[key])),
+            tag("th", tag("b", name), tag("small", text), scope="row"),
+            tag("td", _number(key, metrics[key])),
         )
         for key, (name, text) in _CODES.items()
         if key in metrics
     ]
-    head = _tag(
+    head = tag(
         "tr",
-        _tag("th", "of the database", class_="left", scope="col"),
-        _tag("th", "value", scope="col"),
+        tag("th", "of the database", class_="left", scope="col"),
+        tag("th", "value", scope="col"),
     )
     shares, correlation = _bit_statistics(measured.codes[1], measured.bits)
     panels = [
@@ -989,7 +911,7 @@ def _codes(measured):
     return _section(
         "Codes",
         _table(head, body),
-        _tag("div", *panels, class_="panels"),
+        tag("div", *panels, class_="panels"),
         id_="codes",
     )
 
@@ -1025,23 +947,23 @@ def _timing(measured, seconds):
             cells = [f"{count:,}", f"{time:.2f}", f"{count / time:,.0f}"]
             name = f"encode: {name}"
         body.append(
-            _tag(
+            tag(
                 "tr",
-                _tag("th", name, scope="row"),
-                *(_tag("td", cell) for cell in cells),
+                tag("th", name, scope="row"),
+                *(tag("td", cell) for cell in cells),
             )
         )
     titles = ("step", "images", "seconds", "images/s")
-    head = _tag(
+    head = tag(
         "tr",
         *(
-            _tag("th", title, scope="col", class_=None if i else "left")
+            tag("th", title, scope="col", class_=None if i else "left")
             for i, title in enumerate(titles)
         ),
     )
     return _section(
         "Time",
-        _tag(
+        tag(
             "p",
             f"{verify.machine()}. Encoding includes reading the images and, "
             "once, preparing the network.",
