@@ -17,6 +17,8 @@ from keras_hash import evaluation
 from keras_hash import html_report
 from keras_hash.data import images as images_lib
 from keras_hash.data.benchmark import Benchmark
+from keras_hash.html_report import classes
+from keras_hash.html_report.measured import Measured
 from tests.cli.command import run
 
 NAME = "dshc_digits_30"
@@ -260,10 +262,8 @@ def test_a_query_that_leaves_itself_out(rng):
     for rows in rows_of(check(text)):
         for query, _, hits in rows:
             assert len(hits) == 10 and query not in [name for name, *_ in hits]
-    measured = html_report._Measured(
-        benchmark, report, codes, "query", "database"
-    )
-    found = html_report._expected_labels(measured, 10)
+    measured = Measured(benchmark, report, codes, "query", "database")
+    found = classes.expected_labels(measured, 10)
     np.testing.assert_allclose(found.sum(axis=1), 10)
     own = found[np.arange(30), benchmark.targets[benchmark.parts["query"]]]
     assert own.mean() / 10 == pytest.approx(report.metrics["precision@10"])
@@ -272,7 +272,7 @@ def test_a_query_that_leaves_itself_out(rng):
 @pytest.mark.parametrize("kind", ["single", "multi"])
 def test_confusion_is_the_expectation_over_ties(kind, rng, monkeypatch):
     benchmark, codes = case(rng, kind, queries=50, database=300)
-    monkeypatch.setattr(html_report, "_PAIRS", 1000)
+    monkeypatch.setattr(classes, "_PAIRS", 1000)
     report, text = make(benchmark, codes)
     tree = check(text)
     query_codes, query_labels, *searched = sides(benchmark, codes)
