@@ -63,7 +63,7 @@ def mutated(folders, tmp_path_factory):
         pictures(root / "photographs", images)
         for path in paths:
             shutil.copy(path, root / "photographs" / path.name)
-        jobs.append((root / "photographs", 200, 2))
+        jobs.append((root / "photographs", 300, 2))
     fuzz(folders, *jobs, seconds=300)
     return root
 
@@ -77,7 +77,7 @@ def test_mutated_files(mutated):
     not any(corel_photos()), reason="Corel-5K is not here; set KERAS_HASH_DATA"
 )
 def test_mutated_photographs(mutated):
-    check(mutated / "photographs", 200)
+    check(mutated / "photographs", 300)
 
 
 @pytest.mark.slow
