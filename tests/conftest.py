@@ -9,11 +9,6 @@ import pytest
 from PIL import Image
 
 
-@pytest.fixture
-def rng():
-    return np.random.RandomState(0)
-
-
 @pytest.fixture(scope="session")
 def digit_files(tmp_path_factory):
     """Real digits: ten folders with two files, and three queries."""
@@ -30,3 +25,8 @@ def digit_files(tmp_path_factory):
         place = np.flatnonzero(labels == digit)[5]
         Image.fromarray(images[place]).save(folder / f"query{digit}.png")
     return folder
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
