@@ -10,8 +10,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: $(READY)
 	$(BIN)/keras-hash demo
 
+# On up to four cores, as each takes 2 GiB; a file of tests stays on one, with
+# what its tests share.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --no-cov

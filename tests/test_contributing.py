@@ -1,10 +1,10 @@
 """The worked example of CONTRIBUTING.md, and the generated pages."""
 
-import importlib.util
 import pathlib
 import re
 
 import keras
+import method_pages
 import numpy as np
 import pytest
 
@@ -14,15 +14,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHOD, LOOPS = re.findall(
     r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL
 )
-
-
-def tool(name):
-    spec = importlib.util.spec_from_file_location(
-        name, ROOT / "tools" / f"{name}.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -54,11 +45,11 @@ def test_the_example_is_a_method(added, tmp_path):
     np.testing.assert_array_equal(
         again.encode(features), model.encode(features)
     )
-    assert "pairhinge.md" in tool("method_pages").pages()
+    assert "pairhinge.md" in method_pages.pages()
 
 
 def test_the_pages_of_methods_are_current():
-    pages = tool("method_pages").pages()
+    pages = method_pages.pages()
     folder = ROOT / "docs" / "methods"
     assert {p.name for p in folder.glob("*.md")} == set(pages)
     for name, text in pages.items():
@@ -67,4 +58,4 @@ def test_the_pages_of_methods_are_current():
 
 def test_a_page_needs_all_parts():
     with pytest.raises(ValueError, match="Formula.*Cost"):
-        tool("method_pages").parse("X: y.\n\nIdea.\n\nWhen to use: z.")
+        method_pages.parse("X: y.\n\nIdea.\n\nWhen to use: z.")
