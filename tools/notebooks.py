@@ -64,6 +64,8 @@ def execute(notebook, timeout=1800):
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         ).execute(env=environment)
+    # Not which Python it was: every run would differ.
+    notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
