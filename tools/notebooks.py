@@ -10,6 +10,8 @@ needs `pip install "keras-hash[docs]"`.
 """
 
 import argparse
+import base64
+import copy
 import io
 import os
 import pathlib
@@ -21,6 +23,7 @@ import nbformat
 import traitlets.config
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
+from PIL import Image
 
 from keras_hash import files
 from keras_hash.data import places
@@ -38,19 +41,13 @@ def read(name):
     return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
 
 
-def code(notebook):
-    """The sources of the code cells, in order."""
-    cells = notebook.cells
-    return [cell.source for cell in cells if cell.cell_type == "code"]
-
-
 def execute(notebook, timeout=1800):
     """Runs a notebook in an empty folder; returns it with fresh outputs."""
-    notebook = nbformat.from_dict(notebook)
+    notebook = copy.deepcopy(notebook)
     environment = {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # The same numbers whatever the processor's cores.
+        # What oneDNN chooses, and so its last digits, varies by processor.
         "TF_ENABLE_ONEDNN_OPTS": "0",
         # `keras-hash` of this interpreter, and images relative to its folder.
         "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -123,10 +120,6 @@ def _tidied(output):
 
 def _small(encoded):
     """A PNG in base64, at the width of a page and with few colours."""
-    import base64
-
-    from PIL import Image
-
     image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     if image.width > _WIDTH:
         height = round(image.height * _WIDTH / image.width)
