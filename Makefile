@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-engines lint format bench zoo-table verify pages clean
+.PHONY: demo test test-slow test-engines lint format bench zoo-table verify pages notebooks clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -49,6 +49,11 @@ verify: $(READY)
 pages: $(READY)
 	$(BIN)/python tools/method_pages.py
 	$(BIN)/python tools/protocol_page.py
+
+# Runs docs/notebooks and makes their pages, docs/start.md and others. Minutes,
+# on the images of CIFAR-10.
+notebooks: $(READY)
+	$(BIN)/python tools/notebooks.py
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'keras_hash needs Python 3.11 or newer; try make PYTHON=python3.11')"

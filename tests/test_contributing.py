@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_hash import methods
+from tests.methods import loops
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHOD, LOOPS = re.findall(
@@ -29,12 +30,14 @@ def added(tmp_path, monkeypatch):
 def test_the_example_is_a_method(added, tmp_path):
     assert len(METHOD.splitlines()) < 60
     model_class, loss_class = added["pairhinge"]
-    scope = {}
+    scope = {**vars(loops)}
     exec(LOOPS, scope)
     random = np.random.RandomState(0)
     codes, labels = random.randn(7, 5), random.randint(0, 3, 7)
-    found = float(loss_class(5)(labels, codes))
-    assert found == pytest.approx(scope["pairhinge"](labels, codes), 1e-5)
+    several = random.randint(0, 2, (7, 3))
+    for targets in (labels, several):
+        found = float(loss_class(5)(targets, codes))
+        assert found == pytest.approx(scope["pairhinge"](targets, codes), 1e-5)
     features = np.eye(3)[labels].astype("float32")
     model = model_class(5, 3, backbone="features", input_shape=(3,))
     model.compile(keras.optimizers.Adam(0.05))

@@ -131,7 +131,9 @@ class HashModel(keras.Model):
         """A new model of this method on the trained backbone of another.
 
         The hash layer is new: train it on your own images, with a smaller
-        rate for the backbone (`compile(backbone_rate=0.1)`), or none (`0`).
+        rate for the backbone (`compile(backbone_rate=0.1)`), or with a frozen
+        one: `model.backbone.trainable = False` before `compile` keeps its
+        batch statistics too, which a rate of 0 does not.
 
         Args:
             encoder: a `HashModel`, such as a loaded zoo entry. Its backbone is
