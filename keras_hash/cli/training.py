@@ -7,6 +7,8 @@ import shutil
 
 from keras_hash.cli import inputs
 
+# In the folder of the entry until that is whole.
+_CHECKPOINT = ".checkpoint"
 # What may differ when a training goes on where it was stopped.
 _FREE = {"out", "epochs", "json", "run", "needs_keras"}
 
@@ -80,6 +82,14 @@ def _train(chosen):
 
 
 def _trained(chosen):
+    folder = pathlib.Path(chosen.out)
+    if (folder / "card.json").exists() and not (folder / _CHECKPOINT).exists():
+        raise ValueError(
+            "There is a trained encoder already, and training would replace "
+            "it. Remove it, or choose another `--out`. "
+            f"Received: --out {folder}"
+        )
+
     import keras
 
     from keras_hash import figures
@@ -103,9 +113,8 @@ def _trained(chosen):
         backbone=chosen.backbone,
         input_shape=benchmark.images.shape[1:],
     )
-    folder = pathlib.Path(chosen.out)
     if model.trained:
-        _fit(chosen, model, benchmark, folder / ".checkpoint")
+        _fit(chosen, model, benchmark, folder / _CHECKPOINT)
     else:
         model.adapt(benchmark.train)
     recipe = {
@@ -123,7 +132,7 @@ def _trained(chosen):
         "machine": verify.machine(),
     }
     # What is measured is the stored encoder: its weights are rounded.
-    trial = folder / ".checkpoint" / "trial" / folder.name
+    trial = folder / _CHECKPOINT / "trial" / folder.name
     zoo.write(model, trial, details)
     report, codes = measure(zoo.load(trial), benchmark)
     details["metrics"] = report.metrics
@@ -132,7 +141,7 @@ def _trained(chosen):
         part: verify.code_hash(array) for part, array in codes.items()
     }
     zoo.write(model, folder, details)
-    shutil.rmtree(folder / ".checkpoint")
+    shutil.rmtree(folder / _CHECKPOINT)
     inputs.show(report)
     if len(benchmark.parts["query"]):
         figures.nearest(

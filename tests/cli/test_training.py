@@ -61,6 +61,7 @@ def test_train_a_shallow_method_on_a_csv(photos):
     assert "labels an image  2.00" in text
     code, text, _ = run("evaluate", photos.parent / "mine")
     assert code == 0 and "mAP on the card" in text
+    out = ("--out", photos.parent / "other", "--size", 16)
     code, _, err = run(*train, *out)
     assert code == 2 and "needs `--image-column`" in err
     train = ("train", "--data", photos, "--method", "itq", "--bits", 8)
@@ -134,6 +135,11 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == [
         "1", "card.json", "search.png",
     ]  # fmt: skip
+    # What was trained is not replaced.
+    card = (folder / "card.json").read_bytes()
+    code, _, err = run(*train)
+    assert code == 2 and "would replace it" in err
+    assert (folder / "card.json").read_bytes() == card
     assert zoo.card(folder)["metrics"]["map"] > 0.1
     assert keras_hash.load(folder).bits == 30
     code, out, _ = run("evaluate", folder)
