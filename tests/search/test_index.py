@@ -2,6 +2,10 @@
 
 import hashlib
 import pickle
+import signal
+import subprocess
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +16,8 @@ from hypothesis import strategies as st
 import keras_hash
 from keras_hash import codes
 from keras_hash.search import groups
+from keras_hash.search import scan
+from keras_hash.search import substrings
 
 
 class Loop:
@@ -61,17 +67,39 @@ def same(found, expected):
     distinct=st.integers(1, 70),
     k=st.integers(1, 80),
     similarity=st.sampled_from(["hamming", "and"]),
+    method=st.sampled_from(["auto", "multi-index"]),
     strings=st.booleans(),
     seed=st.integers(0, 2**31 - 1),
     data=st.data(),
 )
-def test_equals_a_loop(bits, distinct, k, similarity, strings, seed, data):
+def test_equals_a_loop(
+    bits, distinct, k, similarity, method, strings, seed, data
+):
     random = np.random.RandomState(seed)
     pool = codes.pack(random.randn(distinct, bits))
     if data.draw(st.booleans()):
         pool[0] = codes.pack(np.ones((1, bits)))[0]
-    index = keras_hash.Index(bits, similarity=similarity)
-    loop = Loop(bits, similarity)
+    # On so few items no query would be left to the tables.
+    budget = data.draw(st.sampled_from([0.001, 0.1]))
+    with mock.patch.object(substrings, "_COST", budget):
+        check_steps(
+            keras_hash.Index(
+                bits,
+                similarity=similarity,
+                method="auto" if similarity == "and" else method,
+            ),
+            Loop(bits, similarity),
+            pool,
+            k,
+            strings,
+            random,
+            data,
+        )
+
+
+def check_steps(index, loop, pool, k, strings, random, data):
+    """Adds, removes, saves and searches in any order."""
+    bits, distinct = index.bits, len(pool)
     names = random.permutation(1000) - 500
     names = [f"é{i}" if strings else int(i) for i in names]
     steps = st.lists(st.sampled_from(["add", "remove", "save"]), max_size=6)
@@ -151,7 +179,8 @@ def test_large_sets(distinct, k, similarity, rng):
 def test_small_blocks(monkeypatch, rng):
     """Queries are cut up by the memory that they take."""
     monkeypatch.setattr(groups, "_BLOCK", 50)
-    monkeypatch.setattr(groups, "_COUNTERS", 1 << 13)
+    monkeypatch.setattr(scan, "_BLOCK", 50)
+    monkeypatch.setattr(scan, "_COUNTERS", 1 << 13)
     items = codes.pack(rng.randn(90, 40))[rng.randint(90, size=300)]
     index, loop = keras_hash.Index(40, items), Loop(40, "hamming")
     loop.items = list(enumerate(items))
@@ -271,7 +300,7 @@ def test_damaged_files(mmap, tmp_path, rng):
     path = tmp_path / "photos.index"
     filled("repeated", rng).save(path)
     content = path.read_bytes()
-    damaged = [content[:size] for size in range(0, len(content), 13)]
+    damaged = [content[:size] for size in range(len(content))]
     damaged += [content + b"\0", b"not an index", b"keras_hash.Index x\n"]
     for place in range(0, len(content), 7):
         flipped = bytearray(content)
@@ -286,6 +315,88 @@ def test_damaged_files(mmap, tmp_path, rng):
         keras_hash.Index.load(path, mmap=mmap)
     with pytest.raises(ValueError, match="written by `Index.save`"):
         keras_hash.Index.load(tmp_path / "missing", mmap=mmap)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from keras_hash import files, search
+
+index = search.Index(16, np.zeros((20_000, 2), "uint8"))
+index.save(sys.argv[1])
+stop = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "before the rename":
+    os.replace = stop
+else:  # amid writing: some of the bytes are out, and none is complete
+    whole = open
+
+    def half(path, mode):
+        file = whole(path, mode)
+        write = file.write
+
+        class Half:
+            def __enter__(self):
+                return self
+
+            __exit__ = stop
+
+            def write(self, data):
+                write(data[: len(data) // 2])
+                file.flush()
+                stop()
+
+        return Half()
+
+    files.open = half
+index.remove([3])
+index.save(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("moment", ["amid writing", "before the rename"])
+def test_a_kill_amid_saving(moment, tmp_path):
+    path = tmp_path / "photos.index"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, path, moment], capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    # What was stored before is there, and what was left behind harms nothing.
+    assert len(list(tmp_path.iterdir())) == 2
+    index = keras_hash.Index.load(path)
+    assert len(index) == 20_000
+    index.remove([3])
+    index.save(path)
+    assert len(keras_hash.Index.load(path)) == 19_999
+
+
+def test_another_number_of_bits(rng):
+    """Refused, and the index is as it was."""
+    items = codes.pack(rng.randn(3, 21))
+    index = keras_hash.Index(21, items)
+    for bits in (8, 16, 32, 64):
+        wrong = codes.pack(rng.randn(2, bits))
+        for call in (index.add, index.search):
+            with pytest.raises(ValueError, match=r"uint8 \[n, 3\] for 21 bits"):
+                call(wrong)
+        with pytest.raises(ValueError, match=r"uint8 \[n, 3\] for 21 bits"):
+            index.range_search(wrong, 3)
+    # As many bytes, but other bits.
+    wrong = codes.pack(np.ones((2, 24)))
+    for call in (index.add, index.search):
+        with pytest.raises(ValueError, match="bits set behind its first 21"):
+            call(wrong)
+    assert len(index) == 3
+    assert index.search(items, 1)[0].tolist() == [[0], [0], [0]]
+
+
+def test_more_than_there_is(rng):
+    """k beyond the index gives all items, whatever searches."""
+    items = codes.pack(rng.randn(5, 21))
+    for method in ("scan", "multi-index"):
+        index = keras_hash.Index(21, items, method=method)
+        distances, ids = index.search(items[:2], k=1000)
+        assert distances.shape == ids.shape == (2, 5)
+        assert np.sort(ids, axis=1).tolist() == [list(range(5))] * 2
 
 
 def test_empty_index_is_saved(tmp_path):
