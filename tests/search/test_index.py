@@ -1,10 +1,9 @@
 """The index against plain loops."""
 
 import hashlib
+import os
 import pickle
 import signal
-import subprocess
-import sys
 from unittest import mock
 
 import numpy as np
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 import keras_hash
 from keras_hash import codes
+from keras_hash import files
 from keras_hash.search import groups
 from keras_hash.search import scan
 from keras_hash.search import substrings
@@ -317,56 +317,55 @@ def test_damaged_files(mmap, tmp_path, rng):
         keras_hash.Index.load(tmp_path / "missing", mmap=mmap)
 
 
-KILLED = """
-import os, signal, sys
-import numpy as np
-from keras_hash import files, search
+class Half:
+    """A file that takes half of what is written, and then all ends."""
 
-index = search.Index(16, np.zeros((20_000, 2), "uint8"))
-index.save(sys.argv[1])
-stop = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-if sys.argv[2] == "before the rename":
-    os.replace = stop
-else:  # amid writing: some of the bytes are out, and none is complete
-    whole = open
+    def __init__(self, path, mode):
+        self.file = open(path, mode)  # noqa: SIM115
 
-    def half(path, mode):
-        file = whole(path, mode)
-        write = file.write
+    def __enter__(self):
+        return self
 
-        class Half:
-            def __enter__(self):
-                return self
+    def __exit__(self, *_):
+        killed()
 
-            __exit__ = stop
-
-            def write(self, data):
-                write(data[: len(data) // 2])
-                file.flush()
-                stop()
-
-        return Half()
-
-    files.open = half
-index.remove([3])
-index.save(sys.argv[1])
-"""
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        self.file.flush()
+        killed()
 
 
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("moment", ["amid writing", "before the rename"])
-def test_a_kill_amid_saving(moment, tmp_path):
+def test_a_kill_amid_saving(moment, tmp_path, rng):
     path = tmp_path / "photos.index"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, path, moment], capture_output=True
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    # What was stored before is there, and what was left behind harms nothing.
-    assert len(list(tmp_path.iterdir())) == 2
-    index = keras_hash.Index.load(path)
-    assert len(index) == 20_000
-    index.remove([3])
+    index = filled("repeated", rng)
     index.save(path)
-    assert len(keras_hash.Index.load(path)) == 19_999
+    before = path.read_bytes()
+    index.remove(index.ids[:2])
+    child = os.fork()
+    if child == 0:
+        try:
+            if moment == "amid writing":
+                files.open = Half
+            else:
+                os.replace = killed
+            index.save(path)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    # What was stored before is there, and what was left behind harms nothing.
+    assert path.read_bytes() == before
+    beside = [p for p in tmp_path.iterdir() if p != path]
+    assert [p.stat().st_size > 0 for p in beside] == [True]
+    assert len(keras_hash.Index.load(path)) == 9
+    index.save(path)
+    assert len(keras_hash.Index.load(path)) == 7
 
 
 def test_another_number_of_bits(rng):
