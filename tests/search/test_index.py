@@ -1,5 +1,6 @@
 """The index against plain loops."""
 
+import concurrent.futures
 import hashlib
 import os
 import pickle
@@ -504,6 +505,32 @@ def test_clear_errors(rng):
         keras_hash.Index(bits=12.0)
     with pytest.raises(ValueError, match="`similarity` should be"):
         keras_hash.Index(12, similarity="dot")
+
+
+@pytest.mark.parametrize("method", ["scan", "multi-index"])
+@pytest.mark.parametrize("distinct", [40, 3000])
+def test_threads_that_search_together(distinct, method, monkeypatch, rng):
+    """On codes that wait to be grouped, each with its own number of threads."""
+    monkeypatch.setattr(substrings, "_COST", 0.01)
+    monkeypatch.setattr(substrings, "_ROWS", 8)
+    pool = codes.pack(rng.randn(distinct, 40))
+    items = pool[rng.randint(distinct, size=4000)]
+    index = keras_hash.Index(40, items, method=method)
+    queries = items[:60]
+    distances = codes.hamming(queries, items)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :30]
+
+    def search(number):
+        found = index.search(queries, 30, threads=1 + number % 3)
+        lims, _, ids = index.range_search(queries, 5, threads=1 + number % 2)
+        return found[1], lims, ids
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for ids, lims, within in pool.map(search, range(16)):
+            np.testing.assert_array_equal(ids, order)
+            sizes = (distances <= 5).sum(axis=1)
+            np.testing.assert_array_equal(np.diff(lims), sizes)
+            assert len(within) == lims[-1]
 
 
 def test_nothing_to_find(rng):
