@@ -27,13 +27,15 @@ def nearest(queries, codes, k):
     if k == len(codes) or cost > min(_COUNTERS, 32 * len(codes)):
         # FAISS would count more than there is: sort all.
         return _sorted(queries, codes, k)
+    # Both keep ties in order: FAISS' heap is by distance, then number. It suits
+    # long codes, counting by distance short ones and a large k.
+    variant = "hc" if codes.shape[1] >= 16 and k <= 200 else "mc"
     found = np.empty((2, len(queries), k), "int64")
     rows = min(max(8, _COUNTERS // cost), 256)
     for start in range(0, len(queries), rows):
         part = np.ascontiguousarray(queries[start : start + rows])
-        # Counting by distance in place of a heap keeps ties in order.
         found[:, start : start + rows] = faiss.knn_hamming(
-            part, codes, k, variant="mc"
+            part, codes, k, variant=variant
         )
     return found
 

@@ -177,6 +177,33 @@ def test_large_sets(distinct, k, similarity, rng):
     )
 
 
+@pytest.mark.parametrize("bits", [60, 128, 250, 500])
+@pytest.mark.parametrize("near_last", [False, True])
+def test_ties_of_long_codes(bits, near_last, rng):
+    """Thousands of different codes at a few distances, kept in order."""
+    ones = rng.randint(bits, size=(12_000, 2))
+    items = np.zeros((12_000, bits), bool)
+    np.put_along_axis(items, ones, True, axis=1)
+    items = codes.pack(items)
+    items = items[np.sort(codes.group(items)[0])]
+    queries = items[rng.randint(len(items), size=20)]
+    distances = codes.hamming(queries, items)
+    if near_last:
+        # A heap then takes in nearly every code, and gives most of them up.
+        items = items[np.argsort(-distances[0], kind="stable")]
+        distances = codes.hamming(queries, items)
+    assert len(np.unique(distances)) <= 5
+    index = keras_hash.Index(bits, items, method="scan")
+    for k in (1, 10, 200, 201):
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        for threads in (1, 2):
+            far, ids = index.search(queries, k, threads=threads)
+            np.testing.assert_array_equal(ids, order)
+            np.testing.assert_array_equal(
+                far, np.take_along_axis(distances, order, 1)
+            )
+
+
 def test_small_blocks(monkeypatch, rng):
     """Queries are cut up by the memory that they take."""
     monkeypatch.setattr(groups, "_BLOCK", 50)
