@@ -3,17 +3,20 @@
 Learned codes repeat: often there are a few hundred among fifty thousand items.
 Distances are computed to distinct codes, and a posting list turns a code into
 its items. A code's number tells when it was first added, so that among codes at
-one distance the first `k` hold the first `k` items.
+one distance the first `k` hold the first `k` items. Many distinct codes are
+searched through tables of substrings where that is faster.
 """
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash.evaluation import kernels
+from keras_hash.search import scan
+from keras_hash.search import substrings
 
-# Keys that are sorted at a time, and bytes of FAISS' counters.
+# Keys that are sorted at a time.
 _BLOCK = 1 << 22
-_COUNTERS = 1 << 27
+# Distinct codes from which "auto" makes tables of substrings.
+_MANY = 1 << 21
 
 
 def width_of(bits):
@@ -55,12 +58,13 @@ class Groups:
         codes: distinct codes `uint8 [g, width_of(bits)]`, in the order of their
             first items.
         group: the code of each item, `int32 [n]`; `None`: item i has code i.
+        method: `"scan"`, `"multi-index"` or `"auto"`, see `Index`.
     """
 
-    def __init__(self, bits, similarity, codes, group=None):
-        self.bits, self.similarity = bits, similarity
+    def __init__(self, bits, similarity, codes, group=None, method="scan"):
+        self.bits, self.similarity, self.method = bits, similarity, method
         self.codes, self.group = codes, group
-        self._postings = self._searched = None
+        self._postings = self._searched = self._substrings = None
 
     def __len__(self):
         return len(self.codes if self.group is None else self.group)
@@ -71,6 +75,7 @@ class Groups:
         parts = [self.codes, self.group, *(self._postings or ())]
         if self._searched is not self.codes:
             parts.append(self._searched)
+        parts.append(self._substrings)
         return sum(part.nbytes for part in parts if part is not None)
 
     def added(self, codes):
@@ -88,11 +93,11 @@ class Groups:
         kept, numbers = _by_first(inverse, len(sizes))
         new = numbers[old:]
         if len(kept) == len(rows) and self.group is None:
-            return Groups(self.bits, self.similarity, rows)
+            return self._like(rows)
         before = np.arange(old, dtype="int32")
         before = before if self.group is None else self.group
         group = np.concatenate([before, new])
-        return Groups(self.bits, self.similarity, rows[kept], group)
+        return self._like(rows[kept], group)
 
     def chosen(self, items):
         """Some of the items.
@@ -104,12 +109,27 @@ class Groups:
             `Groups` of these, numbered from 0.
         """
         if self.group is None:
-            return Groups(self.bits, self.similarity, self.codes[items])
+            return self._like(self.codes[items])
         numbers = np.asarray(self.group)[items]
         first, group = _by_first(numbers, len(self.codes))
         codes = self.codes[numbers[first]]
         group = None if len(codes) == len(group) else group
-        return Groups(self.bits, self.similarity, codes, group)
+        return self._like(codes, group)
+
+    def searched_by(self, method):
+        """The same items, searched in another way.
+
+        Args:
+            method: str, as above.
+
+        Returns:
+            `Groups`.
+        """
+        return self._like(self.codes, self.group, method)
+
+    def _like(self, codes, group=None, method=None):
+        method = method or self.method
+        return Groups(self.bits, self.similarity, codes, group, method)
 
     def nearest(self, queries, k):
         """The nearest items, ties in the order of items.
@@ -154,12 +174,9 @@ class Groups:
             limits = 2 * radius + shifts
         sizes = np.zeros(len(queries), "int64")
         parts = [None] * len(queries)
-        rows = max(16, min(4096, _BLOCK // max(1, len(self))))
         for limit in np.unique(limits[limits >= 0]):
             same = np.flatnonzero(limits == limit)
-            for start in range(0, len(same), rows):
-                chosen = same[start : start + rows]
-                row, level, group = self._codes_within(queries[chosen], limit)
+            for chosen, row, level, group in self._found(queries, same, limit):
                 take = self._sizes(group)
                 row, level, item = self._expanded(row, level, group, take)
                 ends = np.searchsorted(row, np.arange(1, len(chosen)))
@@ -198,61 +215,55 @@ class Groups:
             distances = (distances - shifts) // 2
         return distances.astype("int32")
 
+    def _tables(self):
+        """Tables of substrings where they are wanted, or `None`."""
+        least = {"scan": np.inf, "multi-index": 1, "auto": _MANY}[self.method]
+        if self._substrings is None and len(self.codes) >= least:
+            self._substrings = substrings.Substrings(self.bits, self.codes)
+        return self._substrings
+
     def _nearest_codes(self, queries, k):
         """Distances and numbers of the nearest codes, ties by number."""
         import faiss
 
-        codes = self._searched
-        cost = 8 * k * (8 * codes.shape[1] + 1)
-        if k == len(codes) or cost > min(_COUNTERS, 32 * len(codes)):
-            # FAISS would count more than there is: sort all.
-            return self._sorted_codes(queries, k)
+        tables = self._tables()
+        if tables is None or k > tables.budget:
+            return scan.nearest(queries, self._searched, k)
+        threads = faiss.omp_get_max_threads()
+        slow, *pairs = tables.search(queries, self.bits, k, threads)
         found = np.empty((2, len(queries), k), "int64")
-        rows = min(max(8, _COUNTERS // cost), 256)
-        for start in range(0, len(queries), rows):
-            part = np.ascontiguousarray(queries[start : start + rows])
-            # Counting by distance in place of a heap keeps ties in order.
-            found[:, start : start + rows] = faiss.knn_hamming(
-                part, codes, k, variant="mc"
-            )
+        if len(slow):
+            found[:, slow] = scan.nearest(queries[slow], self._searched, k)
+        quick = np.setdiff1d(np.arange(len(queries)), slow)
+        rows, levels, numbers = self._ordered(*pairs)
+        places = np.searchsorted(rows, quick)[:, None] + np.arange(k)
+        found[:, quick] = levels[places], numbers[places]
         return found
 
-    def _sorted_codes(self, queries, k):
-        words = codes_lib.words(self._searched).T[:, None, :]
-        found = np.empty((2, len(queries), k), "int64")
-        bits = 8 * self._searched.shape[1]
-        rows = max(1, _BLOCK // len(self._searched))
-        for start in range(0, len(queries), rows):
-            part = codes_lib.words(queries[start : start + rows])
-            part = kernels.levels_of_pairs(
-                part.T[:, :, None], words, bits, "hamming"
-            )
-            order = np.argsort(part, axis=1, kind="stable")[:, :k]
-            found[0, start : start + rows] = np.take_along_axis(part, order, 1)
-            found[1, start : start + rows] = order
-        return found
+    def _found(self, queries, chosen, limit):
+        """Yields some of the chosen queries with their codes up to a distance.
 
-    def _codes_within(self, queries, limit):
-        """Pairs up to a distance: rows, distances and numbers of codes."""
+        These come as three arrays: the query's place among the some, distances
+        and numbers of codes.
+        """
         import faiss
 
-        queries = np.ascontiguousarray(queries)
-        found = faiss.RangeSearchResult(len(queries))
-        faiss.hamming_range_search(
-            faiss.swig_ptr(queries),
-            faiss.swig_ptr(self._searched),
-            len(queries),
-            len(self._searched),
-            # FAISS finds what is nearer than this.
-            int(limit) + 1,
-            self._searched.shape[1],
-            found,
-        )
-        lims = faiss.rev_swig_ptr(found.lims, len(queries) + 1).astype("int64")
-        count = int(lims[-1])
-        rows = np.repeat(np.arange(len(queries)), np.diff(lims))
-        levels = faiss.rev_swig_ptr(found.distances, count).astype("int64")
-        return rows, levels, faiss.rev_swig_ptr(found.labels, count).copy()
+        tables = self._tables()
+        if tables is not None:
+            threads, left = faiss.omp_get_max_threads(), []
+            for start in range(0, len(chosen), 4096):
+                part = chosen[start : start + 4096]
+                slow, *found = tables.search(
+                    queries[part], limit, threads=threads
+                )
+                left.append(part[slow])
+                # The slow ones come again below, and with more.
+                yield part, *found
+            chosen = np.concatenate(left)
+        rows = max(16, min(4096, _BLOCK // max(1, len(self))))
+        for start in range(0, len(chosen), rows):
+            part = chosen[start : start + rows]
+            yield part, *scan.within(queries[part], self._searched, limit)
 
     def _first_items(self, levels, groups, k):
         """The first k items of codes that are ordered by distance."""
@@ -273,16 +284,19 @@ class Groups:
 
     def _expanded(self, rows, levels, groups, take):
         """The first `take` items of groups, by row, level and item."""
-        item_bits = len(self).bit_length()
-        level_bits = (8 * self._searched.shape[1]).bit_length()
-        keys = (rows << level_bits | levels) << item_bits
-        if self.group is None:
-            keys |= groups
-        else:
+        if self.group is not None:
             starts, items = self._lists()
             first = starts[groups] - (np.cumsum(take) - take)
             place = np.repeat(first, take) + np.arange(take.sum())
-            keys = np.repeat(keys, take) | items[place]
+            rows, levels = np.repeat(rows, take), np.repeat(levels, take)
+            groups = items[place]
+        return self._ordered(rows, levels, groups)
+
+    def _ordered(self, rows, levels, items):
+        """Sorts by row, level and item."""
+        item_bits = len(self).bit_length()
+        level_bits = (8 * self._searched.shape[1]).bit_length()
+        keys = (rows << level_bits | levels) << item_bits | items
         keys.sort()
         items = keys & ((1 << item_bits) - 1)
         keys >>= item_bits

@@ -28,10 +28,15 @@ class Index:
         ids: optional, their ids, see `add`.
         similarity: `"hamming"`, or `"and"`, for which the distance is `bits`
             less the ones in common (multi-label codes of DSHC).
+        method: how to search; results are the same. `"scan"`: all distinct
+            codes are compared. `"multi-index"`: tables of substrings, made
+            when they are first needed, 15 to 40 bytes a distinct code; queries
+            for which they are not faster are scanned. `"auto"`: tables from
+            two million distinct codes on, for `"hamming"`. `among` scans.
 
     Raises:
-        ValueError: `bits` is not a positive int, an unknown `similarity`, or as
-            `add`.
+        ValueError: `bits` is not a positive int, an unknown `similarity` or
+            `method`, tables for `similarity="and"`, or as `add`.
 
     Example:
 
@@ -40,20 +45,29 @@ class Index:
     >>> distances, ids = index.search(query_codes, k=10)
     """
 
-    def __init__(self, bits, codes=None, ids=None, similarity="hamming"):
+    def __init__(
+        self,
+        bits,
+        codes=None,
+        ids=None,
+        similarity="hamming",
+        method="auto",
+    ):
         codes_lib.num_bytes(bits)
         if similarity not in ("hamming", "and"):
             raise ValueError(
                 '`similarity` should be "hamming" or "and". '
                 f"Received: similarity={similarity!r}"
             )
+        method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
         self._width = groups_lib.width_of(bits)
         self._ids = ids_lib.Ids()
         empty = np.zeros((0, self._width), "uint8")
         # Groups, and codes that wait to be grouped: one attribute, so that
         # threads that search see both as they belong together.
-        self._state = groups_lib.Groups(self.bits, similarity, empty), ()
+        groups = groups_lib.Groups(self.bits, similarity, empty, method=method)
+        self._state = groups, ()
         if codes is not None:
             self.add(codes, ids)
 
@@ -237,7 +251,7 @@ class Index:
         storage.write(path, fields, arrays)
 
     @classmethod
-    def load(cls, path, mmap=False):
+    def load(cls, path, mmap=False, method=None):
         """Reads an index that `save` wrote, and checks its sha256.
 
         Args:
@@ -245,26 +259,23 @@ class Index:
             mmap: bool, whether codes and ids of ints stay in the file, which
                 several processes then share. The file should not be changed in
                 place meanwhile; `save` replaces it, which is safe.
+            method: how to search, see `Index`; a file holds no tables. `None`:
+                `"scan"` with `mmap`, since processes cannot share tables, else
+                `"auto"`.
 
         Returns:
             An `Index`.
 
         Raises:
-            ValueError: the file is missing or is not a whole index.
+            ValueError: the file is missing or is not a whole index, or a wrong
+                `method`.
         """
         try:
             stored = storage.read(path, mmap)
             if stored is None:
-                return cls._load_archive(path)
-            fields, arrays = stored
-            index = cls(fields["bits"], similarity=fields["similarity"])
-            codes, group = arrays["codes"], arrays.get("group")
-            groups = groups_lib.Groups(
-                index.bits, index.similarity, codes, group
-            )
-            following = fields["following"]
-            index._ids = ids_lib.Ids.from_arrays(arrays, following)
-            index._state = groups, ()
+                index = cls._load_archive(path)
+            else:
+                index = cls._from_arrays(*stored)
         except (
             OSError,
             EOFError,
@@ -276,6 +287,19 @@ class Index:
                 "`path` should be a file written by `Index.save`. "
                 f"Received: path={str(path)!r} ({error})"
             ) from error
+        if method is None:
+            method = "scan" if mmap else "auto"
+        method = _check_method(method, index.similarity)
+        index._state = index._groups().searched_by(method), ()
+        return index
+
+    @classmethod
+    def _from_arrays(cls, fields, arrays):
+        index = cls(fields["bits"], similarity=fields["similarity"])
+        codes, group = arrays["codes"], arrays.get("group")
+        groups = groups_lib.Groups(index.bits, index.similarity, codes, group)
+        index._ids = ids_lib.Ids.from_arrays(arrays, fields["following"])
+        index._state = groups, ()
         return index
 
     @classmethod
@@ -303,7 +327,7 @@ class Index:
             return self._groups(), None
         places = self._ids.places(ids_lib.check(ids, "among"))
         chosen = np.unique(places[places >= 0])
-        return self._groups().chosen(chosen), chosen
+        return self._groups().searched_by("scan").chosen(chosen), chosen
 
     def _check_rerank(self, rerank, count):
         if not isinstance(rerank, (tuple, list)) or len(rerank) != 2:
@@ -346,6 +370,23 @@ class Index:
             found[part] = np.take_along_axis(distances, best, axis=1)
             order[part] = np.take_along_axis(places[part], best, axis=1)
         return found, order
+
+
+def _check_method(method, similarity):
+    if method not in ("auto", "scan", "multi-index"):
+        raise ValueError(
+            '`method` should be "auto", "scan" or "multi-index". '
+            f"Received: method={method!r}"
+        )
+    if similarity == "hamming":
+        return method
+    if method == "multi-index":
+        raise ValueError(
+            "Tables of substrings answer for Hamming distances only: take "
+            'method="scan" or "auto". '
+            f"Received: method={method!r}, similarity={similarity!r}"
+        )
+    return "scan"
 
 
 def _check_features(features, count, width):

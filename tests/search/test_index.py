@@ -1,7 +1,11 @@
 """The index against plain loops."""
 
+import concurrent.futures
 import hashlib
+import os
 import pickle
+import signal
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,7 +15,10 @@ from hypothesis import strategies as st
 
 import keras_hash
 from keras_hash import codes
+from keras_hash import files
 from keras_hash.search import groups
+from keras_hash.search import scan
+from keras_hash.search import substrings
 
 
 class Loop:
@@ -61,17 +68,39 @@ def same(found, expected):
     distinct=st.integers(1, 70),
     k=st.integers(1, 80),
     similarity=st.sampled_from(["hamming", "and"]),
+    method=st.sampled_from(["auto", "multi-index"]),
     strings=st.booleans(),
     seed=st.integers(0, 2**31 - 1),
     data=st.data(),
 )
-def test_equals_a_loop(bits, distinct, k, similarity, strings, seed, data):
+def test_equals_a_loop(
+    bits, distinct, k, similarity, method, strings, seed, data
+):
     random = np.random.RandomState(seed)
     pool = codes.pack(random.randn(distinct, bits))
     if data.draw(st.booleans()):
         pool[0] = codes.pack(np.ones((1, bits)))[0]
-    index = keras_hash.Index(bits, similarity=similarity)
-    loop = Loop(bits, similarity)
+    # On so few items no query would be left to the tables.
+    budget = data.draw(st.sampled_from([0.001, 0.1]))
+    with mock.patch.object(substrings, "_COST", budget):
+        check_steps(
+            keras_hash.Index(
+                bits,
+                similarity=similarity,
+                method="auto" if similarity == "and" else method,
+            ),
+            Loop(bits, similarity),
+            pool,
+            k,
+            strings,
+            random,
+            data,
+        )
+
+
+def check_steps(index, loop, pool, k, strings, random, data):
+    """Adds, removes, saves and searches in any order."""
+    bits, distinct = index.bits, len(pool)
     names = random.permutation(1000) - 500
     names = [f"é{i}" if strings else int(i) for i in names]
     steps = st.lists(st.sampled_from(["add", "remove", "save"]), max_size=6)
@@ -148,10 +177,38 @@ def test_large_sets(distinct, k, similarity, rng):
     )
 
 
+@pytest.mark.parametrize("bits", [60, 128, 250, 500])
+@pytest.mark.parametrize("near_last", [False, True])
+def test_ties_of_long_codes(bits, near_last, rng):
+    """Thousands of different codes at a few distances, kept in order."""
+    ones = rng.randint(bits, size=(12_000, 2))
+    items = np.zeros((12_000, bits), bool)
+    np.put_along_axis(items, ones, True, axis=1)
+    items = codes.pack(items)
+    items = items[np.sort(codes.group(items)[0])]
+    queries = items[rng.randint(len(items), size=20)]
+    distances = codes.hamming(queries, items)
+    if near_last:
+        # A heap then takes in nearly every code, and gives most of them up.
+        items = items[np.argsort(-distances[0], kind="stable")]
+        distances = codes.hamming(queries, items)
+    assert len(np.unique(distances)) <= 5
+    index = keras_hash.Index(bits, items, method="scan")
+    for k in (1, 10, 200, 201):
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        for threads in (1, 2):
+            far, ids = index.search(queries, k, threads=threads)
+            np.testing.assert_array_equal(ids, order)
+            np.testing.assert_array_equal(
+                far, np.take_along_axis(distances, order, 1)
+            )
+
+
 def test_small_blocks(monkeypatch, rng):
     """Queries are cut up by the memory that they take."""
     monkeypatch.setattr(groups, "_BLOCK", 50)
-    monkeypatch.setattr(groups, "_COUNTERS", 1 << 13)
+    monkeypatch.setattr(scan, "_BLOCK", 50)
+    monkeypatch.setattr(scan, "_COUNTERS", 1 << 13)
     items = codes.pack(rng.randn(90, 40))[rng.randint(90, size=300)]
     index, loop = keras_hash.Index(40, items), Loop(40, "hamming")
     loop.items = list(enumerate(items))
@@ -271,7 +328,7 @@ def test_damaged_files(mmap, tmp_path, rng):
     path = tmp_path / "photos.index"
     filled("repeated", rng).save(path)
     content = path.read_bytes()
-    damaged = [content[:size] for size in range(0, len(content), 13)]
+    damaged = [content[:size] for size in range(len(content))]
     damaged += [content + b"\0", b"not an index", b"keras_hash.Index x\n"]
     for place in range(0, len(content), 7):
         flipped = bytearray(content)
@@ -286,6 +343,87 @@ def test_damaged_files(mmap, tmp_path, rng):
         keras_hash.Index.load(path, mmap=mmap)
     with pytest.raises(ValueError, match="written by `Index.save`"):
         keras_hash.Index.load(tmp_path / "missing", mmap=mmap)
+
+
+class Half:
+    """A file that takes half of what is written, and then all ends."""
+
+    def __init__(self, path, mode):
+        self.file = open(path, mode)  # noqa: SIM115
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        killed()
+
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        self.file.flush()
+        killed()
+
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("moment", ["amid writing", "before the rename"])
+def test_a_kill_amid_saving(moment, tmp_path, rng):
+    path = tmp_path / "photos.index"
+    index = filled("repeated", rng)
+    index.save(path)
+    before = path.read_bytes()
+    index.remove(index.ids[:2])
+    child = os.fork()
+    if child == 0:
+        try:
+            if moment == "amid writing":
+                files.open = Half
+            else:
+                os.replace = killed
+            index.save(path)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    # What was stored before is there, and what was left behind harms nothing.
+    assert path.read_bytes() == before
+    beside = [p for p in tmp_path.iterdir() if p != path]
+    assert [p.stat().st_size > 0 for p in beside] == [True]
+    assert len(keras_hash.Index.load(path)) == 9
+    index.save(path)
+    assert len(keras_hash.Index.load(path)) == 7
+
+
+def test_another_number_of_bits(rng):
+    """Refused, and the index is as it was."""
+    items = codes.pack(rng.randn(3, 21))
+    index = keras_hash.Index(21, items)
+    for bits in (8, 16, 32, 64):
+        wrong = codes.pack(rng.randn(2, bits))
+        for call in (index.add, index.search):
+            with pytest.raises(ValueError, match=r"uint8 \[n, 3\] for 21 bits"):
+                call(wrong)
+        with pytest.raises(ValueError, match=r"uint8 \[n, 3\] for 21 bits"):
+            index.range_search(wrong, 3)
+    # As many bytes, but other bits.
+    wrong = codes.pack(np.ones((2, 24)))
+    for call in (index.add, index.search):
+        with pytest.raises(ValueError, match="bits set behind its first 21"):
+            call(wrong)
+    assert len(index) == 3
+    assert index.search(items, 1)[0].tolist() == [[0], [0], [0]]
+
+
+def test_more_than_there_is(rng):
+    """k beyond the index gives all items, whatever searches."""
+    items = codes.pack(rng.randn(5, 21))
+    for method in ("scan", "multi-index"):
+        index = keras_hash.Index(21, items, method=method)
+        distances, ids = index.search(items[:2], k=1000)
+        assert distances.shape == ids.shape == (2, 5)
+        assert np.sort(ids, axis=1).tolist() == [list(range(5))] * 2
 
 
 def test_empty_index_is_saved(tmp_path):
@@ -394,6 +532,32 @@ def test_clear_errors(rng):
         keras_hash.Index(bits=12.0)
     with pytest.raises(ValueError, match="`similarity` should be"):
         keras_hash.Index(12, similarity="dot")
+
+
+@pytest.mark.parametrize("method", ["scan", "multi-index"])
+@pytest.mark.parametrize("distinct", [40, 3000])
+def test_threads_that_search_together(distinct, method, monkeypatch, rng):
+    """On codes that wait to be grouped, each with its own number of threads."""
+    monkeypatch.setattr(substrings, "_COST", 0.01)
+    monkeypatch.setattr(substrings, "_ROWS", 8)
+    pool = codes.pack(rng.randn(distinct, 40))
+    items = pool[rng.randint(distinct, size=4000)]
+    index = keras_hash.Index(40, items, method=method)
+    queries = items[:60]
+    distances = codes.hamming(queries, items)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :30]
+
+    def search(number):
+        found = index.search(queries, 30, threads=1 + number % 3)
+        lims, _, ids = index.range_search(queries, 5, threads=1 + number % 2)
+        return found[1], lims, ids
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for ids, lims, within in pool.map(search, range(16)):
+            np.testing.assert_array_equal(ids, order)
+            sizes = (distances <= 5).sum(axis=1)
+            np.testing.assert_array_equal(np.diff(lims), sizes)
+            assert len(within) == lims[-1]
 
 
 def test_nothing_to_find(rng):
