@@ -119,10 +119,11 @@ def _listening(host, port):
         )[0]
         listener = socket.create_server(address[:2], family=family)
     except OSError as error:
+        # Python says the address twice.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise ValueError(
-            f"Cannot listen at {host}, port {port}: "
-            f"{error.strerror or error}. Give another `--port`, or `--port 0` "
-            "for any that is free."
+            f"Cannot listen at {host}, port {port}: {reason}. Give another "
+            "`--port`, or `--port 0` for any that is free."
         ) from error
     with listener:
         yield listener
