@@ -509,10 +509,15 @@ sys.exit(entry.main(sys.argv[1:]))
 Server = collections.namedtuple("Server", "url process temporary folder")
 
 
+@pytest.fixture(scope="module")
+def framework():
+    """What the server needs; tests without it are skipped at once."""
+    return pytest.importorskip("gradio", reason="the extra `app` is not here")
+
+
 @contextlib.contextmanager
 def serving(folder, name, *options):
     """The command on `my.index` in a folder, until the end of the block."""
-    pytest.importorskip("gradio", reason="the extra `app` is not here")
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     process = subprocess.Popen(
@@ -536,7 +541,7 @@ def serving(folder, name, *options):
 
 
 @pytest.fixture(scope="module")
-def digit_server(tmp_path_factory, digits):
+def digit_server(framework, tmp_path_factory, digits):
     """Digits in folders with hostile names, one of which is gone."""
     folder = tmp_path_factory.mktemp("app")
     before = os.getcwd()
@@ -715,7 +720,7 @@ def test_hostile_files_in_the_browser(browser, digit_server, tmp_path):
     not cifar10.is_prepared(),
     reason="CIFAR-10 is not prepared here; set TFDS_DATA_DIR",
 )
-def test_the_nearest_in_the_browser(browser, tmp_path, monkeypatch):
+def test_the_nearest_in_the_browser(framework, browser, tmp_path, monkeypatch):
     name, bits = "dshc_cifar10_30", 30
     bench = keras_hash.data.load("cifar10")
     monkeypatch.chdir(tmp_path)
@@ -782,7 +787,7 @@ def test_the_nearest_in_the_browser(browser, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_another_host_is_warned_of_and_a_kill_leaves_nothing(
-    tmp_path, digits, monkeypatch
+    framework, tmp_path, digits, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(digits.arrays("database")[0][0]).save("a.png")

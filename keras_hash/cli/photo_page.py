@@ -100,14 +100,16 @@ def _app(chosen):
                 f"`{name}` should be from {low} to {high}. Received: {value}"
             )
     # All that can go wrong does so before the encoder is loaded.
-    with _listening(chosen.host, chosen.port) as listener:
-        gradio = _gradio()
+    with (
+        _listening(chosen.host, chosen.port) as listener,
+        tempfile.TemporaryDirectory(prefix="keras-hash-app-") as folder,
+    ):
+        gradio = _gradio(folder)
         encoder = photo_index.FileEncoder(chosen.model)
         search = photo_search.PhotoSearch(encoder, index)
         title = f"{card['name']}, {card['bits']} bits: {len(search):,} images"
-        with tempfile.TemporaryDirectory(prefix="keras-hash-app-") as folder:
-            page = _page(gradio, search, title, chosen.k, radius, folder)
-            _serve(page, listener, folder, f"{title} in {chosen.index}")
+        page = _page(gradio, search, title, chosen.k, radius)
+        _serve(page, listener, folder, f"{title} in {chosen.index}")
 
 
 @contextlib.contextmanager
@@ -129,7 +131,9 @@ def _listening(host, port):
         yield listener
 
 
-def _gradio():
+def _gradio(folder):
+    """Gradio, that keeps uploads in a folder."""
+    os.environ["GRADIO_TEMP_DIR"] = folder
     # It asks for news and counts its users unless it is told not to.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -143,13 +147,10 @@ def _gradio():
     return gradio
 
 
-def _page(gradio, search, title, k, radius, folder):
+def _page(gradio, search, title, k, radius):
     """The page as a `gradio.Blocks`."""
     from keras_hash import markup
     from keras_hash.cli import photo_search
-
-    # Where uploads go.
-    os.environ["GRADIO_TEMP_DIR"] = folder
 
     def ask(upload):
         """An `Answer`, what is wrong as a str, or `None` without a photo."""
