@@ -778,7 +778,7 @@ def test_the_nearest_in_the_browser(framework, browser, tmp_path, monkeypatch):
                     assert titles == found and len(found) >= 4
                     assert max(shown) <= radius
         server.process.send_signal(signal.SIGINT)
-        out, err = server.process.communicate(timeout=120)
+        out, err = server.process.communicate(timeout=300)
         # Nobody else was asked, and nothing that was uploaded is left.
         assert (server.process.returncode, out) == (130, "")
         assert err == "keras-hash: stopped\n"
@@ -799,7 +799,7 @@ def test_another_host_is_warned_of_and_a_kill_leaves_nothing(
         assert fetch(url, "/gradio_api/upload", **upload)[0] == 200
         assert len(list(server.temporary.rglob("a.png"))) == 1
         server.process.send_signal(signal.SIGTERM)
-        _, err = server.process.communicate(timeout=120)
+        _, err = server.process.communicate(timeout=300)
         assert server.process.returncode == 143
         assert "0.0.0.0 is not this machine alone" in err
         assert err.count("\n") == 1
