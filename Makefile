@@ -5,7 +5,8 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-engines lint format bench zoo-table verify pages notebooks clean
+.PHONY: demo test test-slow test-app test-beam test-engines lint format bench
+.PHONY: zoo-table verify pages notebooks clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -17,6 +18,12 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --no-cov
+
+# The page to search by photo, in a browser: Gradio and Playwright are 400 MB
+# more, Chromium has to be on the machine.
+test-app: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,app,browser]"
+	$(BIN)/python -m pytest tests/test_photo_page.py --no-cov
 
 # Milvus and LanceDB, embedded: 440 MB more, which `make test` does not ask for.
 test-engines: $(READY)

@@ -446,8 +446,6 @@ def _draw_file(axis, path, text, side):
     """One image file with a text above and its name below."""
     import pathlib
 
-    from PIL import Image
-
     from keras_hash.data import images
 
     axis.set_title(text, fontsize=8, pad=2)
@@ -460,7 +458,7 @@ def _draw_file(axis, path, text, side):
         **{"ha": "center", "va": "top", "fontsize": 6, "parse_math": False},
     )
     try:
-        image = Image.fromarray(images.decode(path))
+        pixels = images.thumbnail(path, side)
     except ValueError:
         # Moved or removed since it was indexed; the others are still drawn.
         axis.text(
@@ -469,11 +467,10 @@ def _draw_file(axis, path, text, side):
             **{"ha": "center", "va": "center", "fontsize": 8},
         )
         return
-    image.thumbnail((side, side))
-    axis.imshow(image)
+    axis.imshow(pixels)
     # A square for every image, so that all titles are at one height.
-    width, height = image.size
-    longest = max(image.size)
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
     axis.set_xlim((width - longest) / 2 - 0.5, (width + longest) / 2 - 0.5)
     axis.set_ylim((height + longest) / 2 - 0.5, (height - longest) / 2 - 0.5)
 

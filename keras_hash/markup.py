@@ -12,7 +12,14 @@ _VOID = {"br", "img", "meta", "source"}
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is HTML already.
+
+    Args:
+        text: str.
+    """
+
+    def __new__(cls, text):
+        return super().__new__(cls, text)
 
 
 def tag(name, /, *content, **attributes):

@@ -9,6 +9,7 @@ import textwrap
 
 from keras_hash.cli import browsing
 from keras_hash.cli import measuring
+from keras_hash.cli import photo_page
 from keras_hash.cli import quiet
 from keras_hash.cli import searching
 from keras_hash.cli import serving
@@ -109,6 +110,7 @@ def make_parser():
     training.add_commands(add)
     measuring.add_commands(add)
     searching.add_commands(add)
+    photo_page.add_commands(add)
     serving.add_commands(add)
     return parser
 

@@ -57,6 +57,27 @@ def read(path, size):
         )
 
 
+def thumbnail(path, side):
+    """Decodes one image file to be looked at, small.
+
+    Args:
+        path: as for `decode`.
+        side: int, the longest side at most; smaller images stay as they are.
+
+    Returns:
+        `uint8 [h, w, 3]`.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    with _opened(path) as image:
+        # A JPEG is decoded at no more than twice the size that is wanted.
+        image.draft(None, (2 * side, 2 * side))
+        small = _turned(image)
+        small.thumbnail((side, side))
+        return np.asarray(small)
+
+
 def check(path):
     """Whether `decode` would work, at less cost where the format allows.
 

@@ -63,7 +63,7 @@ def test_help_names_all_commands(capsys):
         cli.main(["--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
-    names = "demo list info train evaluate verify encode search export"
+    names = "demo list info train evaluate verify encode search app export"
     for name in names.split():
         assert re.search(rf"^    {name} ", out, re.M), name
     for line in ("1    a check failed", "2    bad input", "130  stopped"):

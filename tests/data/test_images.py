@@ -169,6 +169,29 @@ def test_the_first_frame_of_an_animation(tmp_path, kind):
     assert got.shape == (10, 20, 3) and (got == [255, 0, 0]).all()
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_thumbnails_are_small_and_upright(tmp_path, kind, orientation):
+    y, x = np.mgrid[:600, :1000]
+    pixels = np.stack([x / 4, y / 3, (x + y) / 7], axis=-1).astype("uint8")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "large", pixels, format=kind, exif=exif)
+    small = images.thumbnail(path, 100)
+    assert small.dtype == np.uint8
+    assert small.shape == ((60, 100, 3) if orientation == 1 else (100, 60, 3))
+    whole = Image.fromarray(images.decode(path))
+    whole.thumbnail((100, 100))
+    assert np.abs(small - np.asarray(whole).astype(int)).max() < 8
+    # Smaller images stay as they are.
+    np.testing.assert_array_equal(
+        images.thumbnail(path, 1000), images.decode(path)
+    )
+    path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="large: not an image"):
+        images.thumbnail(path, 100)
+
+
 def test_webp_and_a_wrong_ending(tmp_path, scene):
     save(tmp_path / "a.webp", scene, lossless=True)
     (tmp_path / "a.webp").rename(tmp_path / "b.jpg")
