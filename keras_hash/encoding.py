@@ -1,5 +1,7 @@
 """Codes of encoded images by the graph that is served."""
 
+import re
+
 import numpy as np
 
 from keras_hash import codes as codes_lib
@@ -67,7 +69,10 @@ class ServedEncoder:
 
 
 def _reason(error):
-    """The line of a graph's error that says what is wrong."""
+    """What a graph's error says is wrong."""
     lines = [line.strip() for line in error.message.splitlines()]
     noise = ("Graph", "Detected", "<")
-    return next(line for line in lines if line and not line.startswith(noise))
+    line = next(line for line in lines if line and not line.startswith(noise))
+    # Names of operations, and the place in a batch of one.
+    line = re.sub(r"\{\{.*?\}\} *|assertion failed: |[][]", "", line)
+    return re.sub(r": `image_bytes` element 0( ?)", r",\1", line).rstrip(",")

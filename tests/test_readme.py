@@ -25,8 +25,16 @@ SNIPPETS = [
 ]
 
 
-# Packages of extras that are too heavy for every test run: `make test-engines`.
-EXTRAS = {"MilvusIndex": "milvus_lite", "LanceIndex": "lancedb"}
+# Packages of extras that are too heavy for every test run: `make test-engines`,
+# `make test-beam`.
+EXTRAS = {
+    "MilvusIndex": "milvus_lite",
+    "LanceIndex": "lancedb",
+    "corpus.encode": "apache_beam",
+    "RunInference": "apache_beam",
+}
+# Modules that cannot be imported without one of them.
+MODULES = {"keras_hash.corpus.pipeline": "apache_beam"}
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
@@ -53,6 +61,9 @@ def test_there_are_snippets():
 
 def modules():
     for info in pkgutil.walk_packages(keras_hash.__path__, "keras_hash."):
+        needed = MODULES.get(info.name)
+        if needed and importlib.util.find_spec(needed) is None:
+            continue
         yield importlib.import_module(info.name)
 
 

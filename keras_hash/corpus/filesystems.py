@@ -8,7 +8,6 @@ import pathlib
 import uuid
 
 from keras_hash import files
-from keras_hash.corpus import extras
 
 
 def is_local(path):
@@ -45,11 +44,7 @@ def exists(path):
     Returns:
         bool.
     """
-    return (
-        os.path.exists(path)
-        if is_local(path)
-        else extras.beam_filesystems().exists(path)
-    )
+    return os.path.exists(path) if is_local(path) else _beam().exists(path)
 
 
 def listing(folder):
@@ -70,7 +65,7 @@ def listing(folder):
                 if os.path.isfile(path):
                     found.append((path, os.path.getsize(path)))
         return sorted(found)
-    for match in extras.beam_filesystems().match([join(folder, "**")]):
+    for match in _beam().match([join(folder, "**")]):
         found += [
             (file.path, file.size_in_bytes) for file in match.metadata_list
         ]
@@ -88,10 +83,7 @@ def opened(path):
     """
     if is_local(path):
         return open(path, "rb")
-    from apache_beam.io.filesystem import CompressionTypes
-
-    plain = CompressionTypes.UNCOMPRESSED
-    return extras.beam_filesystems().open(path, compression_type=plain)
+    return _beam().open(path, compression_type=_plain())
 
 
 def read(path, offset=0, length=-1):
@@ -121,16 +113,11 @@ def write(path, content):
     if is_local(path):
         files.write(path, content)
         return
-    from apache_beam.io.filesystem import CompressionTypes
-
     folder, name = path.rsplit("/", 1)
     beside = join(folder, f".{name}.{uuid.uuid4().hex}.new")
-    plain = CompressionTypes.UNCOMPRESSED
-    with extras.beam_filesystems().create(
-        beside, compression_type=plain
-    ) as file:
+    with _beam().create(beside, compression_type=_plain()) as file:
         file.write(content)
-    extras.beam_filesystems().rename([beside], [path])
+    _beam().rename([beside], [path])
 
 
 def remove(paths):
@@ -143,4 +130,23 @@ def remove(paths):
         if is_local(path):
             pathlib.Path(path).unlink(missing_ok=True)
         elif exists(path):
-            extras.beam_filesystems().delete([path])
+            _beam().delete([path])
+
+
+def _beam():
+    try:
+        from apache_beam.io.filesystems import FileSystems
+    except ImportError as error:
+        raise ImportError(
+            "Paths such as gs://... need Apache Beam: "
+            'pip install "keras-hash[beam]"'
+        ) from error
+    return FileSystems
+
+
+def _plain():
+    """Bytes as they are, whatever the name of the file."""
+    _beam()
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return CompressionTypes.UNCOMPRESSED

@@ -8,6 +8,7 @@ refused/          00000-of-00200.csv ...: `id`, `reason` of what is no image
 refused.csv       all of them, once every shard is done
 """
 
+import concurrent.futures
 import csv
 import io
 import json
@@ -17,7 +18,6 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash.corpus import filesystems
-from keras_hash.corpus.extras import pyarrow
 
 FORMAT = 1
 MANIFEST, IMAGES = "corpus.json", "images.parquet"
@@ -95,7 +95,6 @@ class Corpus:
         Returns:
             A `pyarrow.Table`, see `Listing`.
         """
-        pyarrow()
         from pyarrow import parquet
 
         with filesystems.opened(self._path(IMAGES)) as file:
@@ -121,7 +120,7 @@ class Corpus:
             codes: packed codes `uint8 [n, ceil(bits / 8)]`.
             refused: list of pairs of id and reason.
         """
-        pa = pyarrow()
+        import pyarrow as pa
         from pyarrow import parquet
 
         ids = pa.array(ids, pa.type_for_alias(self.id_type))
@@ -163,31 +162,28 @@ class Corpus:
             ValueError: a shard is missing or damaged, or, where ids come from
                 records, an id occurs twice.
         """
-        refused, lines, ids = 0, [], []
-        for shard in range(self.shards):
-            table = self._read(shard, None if self.id_feature is None else "id")
-            if self.id_feature is not None:
-                ids += table["id"].chunks
-            count = int(table.schema.metadata[b"keras_hash.refused"])
-            refused += count
-            if count:
-                content = filesystems.read(self._file(_REFUSED, shard))
-                lines.append(content.partition(b"\n")[2])
-        content = _csv([]) + b"".join(lines)
-        filesystems.write(self.refused_file, content)
+        ids, lines = [], []
+        # Waiting for a distant file system is most of it.
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            for some, rows in pool.map(self._checked, range(self.shards)):
+                ids += some
+                lines += rows
+        filesystems.write(self.refused_file, _csv(lines))
         # What kills left behind.
         for kind in (_CODES, _REFUSED):
             names = [n for n in self._names(kind) if n.endswith(".new")]
             filesystems.remove([self._path(kind, name) for name in names])
         if ids:
+            import pyarrow as pa
+
             from keras_hash.corpus import listing
 
             listing.refuse_repeated(
-                pyarrow().chunked_array(ids),
+                pa.chunked_array(ids),
                 f"the records' feature {self.id_feature!r}; the codes are "
                 f"in {self._path(_CODES)}",
             )
-        return refused
+        return len(lines)
 
     def read(self):
         """The codes, a shard at a time, in the order of the listing.
@@ -216,16 +212,24 @@ class Corpus:
             data = data[start : start + len(codes) * width]
             yield data.reshape(-1, width), table["id"].to_numpy()
 
+    def _checked(self, shard):
+        """The ids of a shard, where they may be repeated, and its refusals."""
+        table = self._read(shard, ["id"] if self.id_feature else [])
+        ids, rows = table["id"].chunks if self.id_feature else [], []
+        if int(table.schema.metadata[b"keras_hash.refused"]):
+            content = filesystems.read(self._file(_REFUSED, shard)).decode()
+            rows = list(csv.reader(io.StringIO(content, newline="")))[1:]
+        return ids, rows
+
     def _read(self, shard, columns=("id", "code")):
         """A shard's columns, once its numbers and encoder are right."""
-        pa = pyarrow()
+        import pyarrow as pa
         from pyarrow import parquet
 
         path = self._file(_CODES, shard)
-        columns = [columns] if isinstance(columns, str) else columns
         try:
             with filesystems.opened(path) as file:
-                table = parquet.read_table(file, columns=list(columns or []))
+                table = parquet.read_table(file, columns=list(columns))
             says = table.schema.metadata or {}
             rows = table.num_rows + int(says[b"keras_hash.refused"])
             maker = says[b"keras_hash.files_sha256"].decode()

@@ -12,7 +12,6 @@ import numpy as np
 from keras_hash.corpus import filesystems
 from keras_hash.corpus import patterns as patterns_lib
 from keras_hash.corpus import tfrecord
-from keras_hash.corpus.extras import pyarrow
 
 # What the exported graph decodes.
 ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
@@ -90,7 +89,7 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
         ValueError: no such file or column, an empty cell, or an id that occurs
             twice.
     """
-    pa = pyarrow()
+    import pyarrow as pa
     from pyarrow import compute
 
     id_column = id_column or image_column
@@ -183,7 +182,8 @@ def _refuse_none(found, what, patterns):
 
 
 def _table(ids, paths, offsets, lengths):
-    pa = pyarrow()
+    import pyarrow as pa
+
     count = len(paths)
     try:
         return pa.table(
@@ -206,7 +206,7 @@ def _table(ids, paths, offsets, lengths):
 
 
 def _read_csv(path, columns, delimiter):
-    pa = pyarrow()
+    import pyarrow as pa
     from pyarrow import compute
     from pyarrow import csv
 

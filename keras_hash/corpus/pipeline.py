@@ -4,6 +4,7 @@ Beam's own handler for TensorFlow loads models with Keras, and Keras 3 opens no
 SavedModels; these call the signature that is served.
 """
 
+import logging
 import pathlib
 import tempfile
 from typing import NamedTuple
@@ -239,9 +240,13 @@ def pipeline_options(words):
     words = list(words)
     end = words.index("--") if "--" in words else len(words)
     options = PipelineOptions(words[:end])
-    known = options.get_all_options()
     unknown = set(options.get_all_options(retain_unknown_options=True))
-    unknown -= set(known)
+    # It warns of what it discards.
+    logging.disable(logging.WARNING)
+    try:
+        unknown -= set(options.get_all_options())
+    finally:
+        logging.disable(logging.NOTSET)
     if unknown:
         raise ValueError(
             "Apache Beam has no such options; what is for a runner's server "

@@ -8,7 +8,6 @@ import numpy as np
 from keras_hash import zoo
 from keras_hash.corpus import filesystems
 from keras_hash.corpus import folder as folder_lib
-from keras_hash.corpus.extras import pyarrow
 
 # Each shard is one file: few enough to list, small enough to lose.
 _SHARDS, _LEAST, _MOST = 200, 1000, 100_000
@@ -81,7 +80,6 @@ def prepare(folder, model, listing, images_per_shard=None):
 
 
 def _write_images(path, table, size):
-    pyarrow()
     from pyarrow import parquet
 
     content = io.BytesIO()
@@ -115,7 +113,6 @@ def _refuse_changes(corpus, card, listing, images_per_shard):
                 f"{corpus.folder} was begun with {field}={old!r}. "
                 f"Received: {field}={new!r}. {remedy}"
             )
-    pyarrow()
     from pyarrow import parquet
 
     path = filesystems.join(corpus.folder, folder_lib.IMAGES)
