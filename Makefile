@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-engines lint format bench zoo-table verify pages clean
+.PHONY: demo test test-slow test-engines test-beam lint format bench zoo-table verify pages clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -20,6 +20,12 @@ test-slow: $(READY)
 test-engines: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,milvus,lance]"
 	$(BIN)/python -m pytest tests/search/test_engines.py \
+		tests/test_readme.py --no-cov
+
+# Apache Beam: 180 MB more, and protobuf below 7.
+test-beam: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,beam]"
+	$(BIN)/python -m pytest tests/test_encode_corpus.py \
 		tests/test_readme.py --no-cov
 
 lint: $(READY)

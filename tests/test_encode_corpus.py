@@ -24,6 +24,7 @@ from pyarrow import parquet
 import keras_hash
 from keras_hash import corpus
 from keras_hash import encoding
+from keras_hash import search
 from keras_hash import zoo
 from keras_hash.corpus import filesystems
 from keras_hash.corpus import folder as folder_lib
@@ -576,6 +577,27 @@ def test_what_is_written_is_read(written, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "engine, package",
+    [("MilvusIndex", "milvus_lite"), ("LanceIndex", "lancedb")],
+)
+def test_engines_take_what_is_read(written, tmp_path, engine, package):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"no {package}: make test-engines")
+    made, codes = written
+    index = keras_hash.Index(30)
+    other = getattr(search, engine)(30, tmp_path / "codes.db")
+    for some, ids in made.read():
+        index.add(some, ids)
+        other.add(some, ids)
+    queries = np.array([np.frombuffer(c, "uint8") for c in codes.values()])
+    assert len(other) == len(index) == 40
+    np.testing.assert_array_equal(
+        other.search(queries, k=5)[0], index.search(queries, k=5)[0]
+    )
+    other.close()
+
+
 def test_damaged_and_missing_shards_are_named(written, tmp_path):
     made, _ = written
     path = tmp_path / "out" / "codes" / "00002-of-00005.parquet"
@@ -659,7 +681,7 @@ def test_without_beam(photos, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"keras-hash\[beam\]"):
         encode(listing, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ImportError, match=r"gs://.* keras-hash\[beam\]"):
+    with pytest.raises(ImportError, match=r"gs://.*keras-hash\[beam\]"):
         filesystems.read("gs://bucket/file")
 
 
