@@ -20,7 +20,7 @@ test-slow: $(READY)
 test-engines: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,milvus,lance]"
 	$(BIN)/python -m pytest tests/search/test_engines.py \
-		tests/test_readme.py --no-cov
+		tests/test_encode_corpus.py tests/test_readme.py --no-cov
 
 # Apache Beam: 180 MB more, and protobuf below 7.
 test-beam: $(READY)

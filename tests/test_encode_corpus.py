@@ -583,7 +583,7 @@ def test_what_is_written_is_read(written, tmp_path):
 )
 def test_engines_take_what_is_read(written, tmp_path, engine, package):
     if importlib.util.find_spec(package) is None:
-        pytest.skip(f"no {package}: make test-engines")
+        pytest.skip(f"{package} is not installed, which {engine} needs")
     made, codes = written
     index = keras_hash.Index(30)
     other = getattr(search, engine)(30, tmp_path / "codes.db")
@@ -972,3 +972,22 @@ def test_the_tool(photos, tmp_path, capsys):
         code, said, shown = run(*words)
         assert code == 2 and not said and message in shown, shown
         assert shown.splitlines()[-1].startswith("encode_corpus: ")
+
+
+@NEEDS_BEAM
+def test_ctrl_c_in_a_worker_stops_the_tool(
+    photos, tmp_path, capsys, monkeypatch
+):
+    from keras_hash.corpus import __main__ as command
+
+    def stop(self, contents):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    words = [NAME, "--glob", str(photos), "--out", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding.ServedEncoder, "__call__", stop)
+        assert command.main(words) == 130
+    shown = capsys.readouterr().err
+    assert shown.endswith("encode_corpus: stopped; call it again to go on\n")
+    assert command.main(words) == 0 and len(found(out)) == 40

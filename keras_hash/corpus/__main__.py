@@ -153,11 +153,13 @@ def main(arguments=None):
         # Beam's errors end with what happened, below where it did.
         text = str(error).strip().splitlines()
         text = text[-1:] if isinstance(error, RuntimeError) else text
+        # Within a worker's step Ctrl-C is one of them.
+        if text and text[0].startswith("KeyboardInterrupt"):
+            return _stopped()
         print(f"encode_corpus: {' '.join(text)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("encode_corpus: stopped; call it again to go on", file=sys.stderr)
-        return 130
+        return _stopped()
     print(
         f"{done.images:,} codes of {done.corpus.bits} bits in {chosen.out}, "
         f"{done.shards} of {done.corpus.shards} files new"
@@ -165,6 +167,11 @@ def main(arguments=None):
     if done.refused:
         print(f"{done.refused:,} images refused: {done.corpus.refused_file}")
     return 0
+
+
+def _stopped():
+    print("encode_corpus: stopped; call it again to go on", file=sys.stderr)
+    return 130
 
 
 if __name__ == "__main__":
