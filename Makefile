@@ -29,6 +29,12 @@ test-app: $(READY)
 test-engines: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,milvus,lance]"
 	$(BIN)/python -m pytest tests/search/test_engines.py \
+		tests/test_encode_corpus.py tests/test_readme.py --no-cov
+
+# Apache Beam: 180 MB more, and protobuf below 7.
+test-beam: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,beam]"
+	$(BIN)/python -m pytest tests/test_encode_corpus.py \
 		tests/test_readme.py --no-cov
 
 lint: $(READY)

@@ -8,6 +8,7 @@ downloaded before, and by a download (`keras_hash.fetch`).
 """
 
 import fnmatch
+import hashlib
 import importlib.util
 import json
 import math
@@ -135,6 +136,34 @@ def card(name):
     return content
 
 
+def maker(card):
+    """Who made codes: entries of one name may be trained again.
+
+    Args:
+        card: dict, card of an entry.
+
+    Returns:
+        dict: `name`, and `files_sha256`, a hash of the hashes of its files.
+    """
+    hashes = sorted(card["files"].values())
+    digest = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+    return {"name": card["name"], "files_sha256": digest}
+
+
+def similarity(card):
+    """How the codes of an encoder are compared.
+
+    Args:
+        card: dict, card of an entry.
+
+    Returns:
+        str, as `keras_hash.Index` takes it.
+    """
+    from keras_hash import methods
+
+    return methods.registry()[card["model"]["class"]][0].similarity
+
+
 def verify_files(name):
     """Checks the files of an entry against the sha256 on its card.
 
@@ -243,43 +272,23 @@ def encode_files(name, paths, batch_size=64):
         ValueError: no such entry, or a file that cannot be decoded, by name.
     """
     import numpy as np
-    import tensorflow as tf
 
-    verify_files(name)
-    saved = tf.saved_model.load(
-        str(entry_folder(name) / str(card(name)["version"]))
-    )
-    encode = saved.signatures["encode_bytes"]
+    from keras_hash import encoding
+
+    encode = encoding.ServedEncoder(name)
     codes = []
     starts = range(0, len(paths), batch_size)
     for low in progress.track(starts, len(starts), "Encoding"):
         chunk = paths[low : low + batch_size]
-        contents = [pathlib.Path(path).read_bytes() for path in chunk]
-        try:
-            batch = encode(image_bytes=tf.constant(contents))["code"]
-        except tf.errors.InvalidArgumentError:
-            for path, content in zip(chunk, contents):
-                _try_one(encode, path, content)
-            raise
-        codes.append(batch.numpy())
+        batch, _, refused = encode(
+            [pathlib.Path(path).read_bytes() for path in chunk]
+        )
+        for place, reason in refused.items():
+            raise ValueError(
+                f"{chunk[place]} is not an image that can be decoded: {reason}"
+            )
+        codes.append(batch)
     return np.concatenate(codes)
-
-
-def _try_one(encode, path, content):
-    """Names the file that the graph refuses, and why."""
-    import tensorflow as tf
-
-    try:
-        encode(image_bytes=tf.constant([content]))
-    except tf.errors.InvalidArgumentError as error:
-        reasons = [
-            line.strip()
-            for line in error.message.splitlines()
-            if line.strip() and not line.startswith(("Graph", "Detected", "<"))
-        ]
-        raise ValueError(
-            f"{path} is not an image that can be decoded: {reasons[0]}"
-        ) from error
 
 
 def write(model, folder, details, compact_dtype="float16"):

@@ -28,8 +28,16 @@ SNIPPETS = [
 ]
 
 
-# Packages of extras that are too heavy for every test run: `make test-engines`.
-EXTRAS = {"MilvusIndex": "milvus_lite", "LanceIndex": "lancedb"}
+# Packages of extras that are too heavy for every test run: `make test-engines`,
+# `make test-beam`.
+EXTRAS = {
+    "MilvusIndex": "milvus_lite",
+    "LanceIndex": "lancedb",
+    "corpus.encode": "apache_beam",
+    "RunInference": "apache_beam",
+}
+# Modules that cannot be imported without one of them.
+MODULES = {"keras_hash.corpus.pipeline": "apache_beam"}
 
 
 def move_to_photos(folder, monkeypatch, rng):
@@ -101,6 +109,9 @@ def test_the_commands_of_the_list(tmp_path, monkeypatch, rng):
 
 def modules():
     for info in pkgutil.walk_packages(keras_hash.__path__, "keras_hash."):
+        needed = MODULES.get(info.name)
+        if needed and importlib.util.find_spec(needed) is None:
+            continue
         yield importlib.import_module(info.name)
 
 

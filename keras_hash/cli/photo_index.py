@@ -1,12 +1,11 @@
 """An `Index` of image files that knows which encoder made its codes."""
 
-import hashlib
-import json
 import os
 import pathlib
 
 import numpy as np
 
+from keras_hash import encoding
 from keras_hash import progress
 from keras_hash import zoo
 from keras_hash.search import Index
@@ -27,13 +26,7 @@ class FileEncoder:
     """
 
     def __init__(self, name):
-        import tensorflow as tf
-
-        zoo.verify_files(name)
-        version = str(zoo.card(name)["version"])
-        # The functions live as long as what holds their variables.
-        self._saved = tf.saved_model.load(str(zoo.entry_folder(name) / version))
-        self._encode = self._saved.signatures["encode_bytes"]
+        self._encode = encoding.ServedEncoder(name)
 
     def __call__(self, paths):
         """Encodes some files.
@@ -45,29 +38,16 @@ class FileEncoder:
             A triple: packed codes `uint8 [n, ceil(bits / 8)]` of the files that
             are images, their paths, and a dict from the other paths to reasons.
         """
-        import tensorflow as tf
-
         contents, refused = {}, {}
         for path in paths:
             try:
                 contents[path] = pathlib.Path(path).read_bytes()
             except OSError as error:
                 refused[path] = error.strerror or str(error)
-        codes, kept = [], []
-        try:
-            if contents:
-                codes.append(self._codes(list(contents.values())))
-                kept = list(contents)
-        except tf.errors.InvalidArgumentError:
-            # One of them is no image: which one shows one by one.
-            for path, content in contents.items():
-                try:
-                    codes.append(self._codes([content]))
-                    kept.append(path)
-                except tf.errors.InvalidArgumentError as error:
-                    refused[path] = _reason(error)
-        empty = np.zeros((0, 0), "uint8")
-        return np.concatenate(codes) if codes else empty, kept, refused
+        there = list(contents)
+        codes, kept, bad = self._encode(list(contents.values()))
+        refused |= {there[place]: reason for place, reason in bad.items()}
+        return codes, [there[place] for place in kept], refused
 
     def queries(self, paths):
         """Encodes files that should all be images.
@@ -91,18 +71,6 @@ class FileEncoder:
             codes.append(batch)
         return np.concatenate(codes)
 
-    def _codes(self, contents):
-        import tensorflow as tf
-
-        return self._encode(image_bytes=tf.constant(contents))["code"].numpy()
-
-
-def _reason(error):
-    """The line of a graph's error that says what is wrong."""
-    lines = [line.strip() for line in error.message.splitlines()]
-    noise = ("Graph", "Detected", "<")
-    return next(line for line in lines if line and not line.startswith(noise))
-
 
 class PhotoIndex:
     """The index in a file, for one encoder.
@@ -123,9 +91,9 @@ class PhotoIndex:
 
     def __init__(self, path, card):
         self.path = pathlib.Path(path)
-        self.maker = _maker(card)
+        self.maker = zoo.maker(card)
         bits = card["bits"]
-        similarity = _similarity(card)
+        similarity = zoo.similarity(card)
         if not self.path.exists():
             self.index = Index(bits, similarity=similarity)
             return
@@ -238,17 +206,3 @@ def existing(path, card):
             "--images` and a folder."
         )
     return PhotoIndex(path, card)
-
-
-def _maker(card):
-    """Name and hash of an encoder; entries of one name may be retrained."""
-    hashes = sorted(card["files"].values())
-    digest = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
-    return {"name": card["name"], "files_sha256": digest}
-
-
-def _similarity(card):
-    """How the codes of an encoder are compared."""
-    from keras_hash import methods
-
-    return methods.registry()[card["model"]["class"]][0].similarity

@@ -4,7 +4,7 @@ import numpy as np
 
 # A record starts with its length (8 bytes) and a checksum of it (4 bytes), and
 # ends with a checksum (4 bytes).
-_HEAD, _FRAME = 12, 16
+HEAD, FRAME = 12, 16
 
 
 class RecordImages:
@@ -85,7 +85,7 @@ class RecordImages:
     def _record(self, place):
         file, offset, length = place
         with open(self.files[file], "rb") as stream:
-            stream.seek(offset + _HEAD)
+            stream.seek(offset + HEAD)
             return stream.read(length)
 
 
@@ -115,5 +115,5 @@ def scan(files, parse):
         ).as_numpy_iterator():
             rows.append(tuple(values))
             places.append((number, offset, int(length)))
-            offset += int(length) + _FRAME
+            offset += int(length) + FRAME
     return rows, np.array(places, "int64").reshape(-1, 3)
