@@ -190,6 +190,7 @@ class Board:
         summaries.layout(report.metrics)
         rows = {
             **self._settings,
+            "num_classes": self._model.num_classes,
             "image_shape": self._model.image_shape,
             "parameters": f"{self._model.count_params():,}",
             **report.settings,
@@ -230,7 +231,9 @@ def _model_settings(model):
     """What a model and its optimizer were made with, where it is one value."""
     config = model.get_config()
     settings = {"method": type(model).__name__, **config}
-    settings.pop("name", None)
+    # Not what is chosen, but what is given.
+    for name in ("name", "num_classes"):
+        settings.pop(name, None)
     if not isinstance(settings["backbone"], str):
         settings["backbone"] = model.backbone.name
     optimizer = getattr(model, "optimizer", None)
@@ -239,6 +242,8 @@ def _model_settings(model):
         rate = optimizer.get_config()["learning_rate"]
         if isinstance(rate, dict):  # A schedule.
             rate = rate["class_name"]
+        else:  # It was float32.
+            rate = float(f"{rate:.6g}")
         settings["learning_rate"] = rate
     return {
         name: value

@@ -27,9 +27,9 @@ def write(folder, bits, items, class_names=None):
     signs = codes_lib.unpack(np.stack(codes), bits)
     lines = ["\t".join(map(str, row)) for row in signs.tolist()]
     files.write(folder / "codes.tsv", "\n".join(lines) + "\n")
-    lines = ["position\tlabel"]
+    lines = ["label\tposition"]
     for position, label in zip(positions, labels):
-        lines.append(f"{position}\t{label_text(label, class_names)}")
+        lines.append(f"{label_text(label, class_names)}\t{position}")
     files.write(folder / "metadata.tsv", "\n".join(lines) + "\n")
     config = projector.ProjectorConfig()
     shown = config.embeddings.add()

@@ -5,19 +5,24 @@ All write to the default writer of `tf.summary`, at its step.
 
 import numpy as np
 
-# What a custom-scalars chart shows together: names up to their cut-off.
+# Charts of the custom-scalars page: metrics by name, or by the part before the
+# cut-off. A chart is there where all of its metrics are.
 _CHARTS = {
     "ranking": {
         "mAP, and of a random order": ("map", "chance_map"),
-        "precision at k": ("precision",),
-        "recall at k": ("recall",),
-        "NDCG at k": ("ndcg", "jaccard_ndcg", "cosine_ndcg"),
-        "ACG at k": ("acg", "jaccard_acg", "cosine_acg"),
-        "weighted mAP": ("wmap", "jaccard_wmap", "cosine_wmap"),
+        "mAP at k": ("map@",),
+        "precision at k": ("precision@",),
+        "recall at k": ("recall@",),
+        "NDCG at k": ("ndcg@",),
+    },
+    "several labels an image": {
+        "ACG at k": ("acg@", "jaccard_acg@", "cosine_acg@"),
+        "NDCG at k": ("jaccard_ndcg@", "cosine_ndcg@"),
+        "weighted mAP": ("wmap@", "jaccard_wmap@", "cosine_wmap@"),
     },
     "Hamming radius": {
-        "precision and recall": ("precision_radius", "recall_radius"),
-        "queries that find nothing": ("empty_ball",),
+        "precision and recall": ("precision_radius@", "recall_radius@"),
+        "queries that find nothing": ("empty_ball@",),
     },
     "do the codes collapse?": {
         "distinct codes": ("unique_codes",),
@@ -52,14 +57,17 @@ def layout(names):
     page = layout_pb2.Layout()
     for title, charts in _CHARTS.items():
         category = layout_pb2.Category(title=title)
-        for chart, families in charts.items():
-            # An empty chart would stay on the page and say so.
-            tags = [
-                f"^{_tag(name)}$"
-                for name in names
-                if name.partition("@")[0] in families
+        for chart, asked in charts.items():
+            found = [
+                [
+                    n
+                    for n in names
+                    if n == one or "@" in one and n.startswith(one)
+                ]
+                for one in asked
             ]
-            if tags:
+            if all(found):
+                tags = [f"^{_tag(name)}$" for name in sum(found, [])]
                 content = layout_pb2.MultilineChartContent(tag=tags)
                 category.chart.add(title=chart, multiline=content)
         if category.chart:
