@@ -22,10 +22,17 @@ from keras_hash.callbacks import RetrievalMetrics
 
 BITS, EPOCHS = 12, 2
 NAMES = ["<b>red</b>", "green\tsea", "blue"]
-PLUGINS = (
-    "scalars pr_curves images histograms distributions text hparams projector "
-    "custom_scalars"
-).split()
+PLUGINS = [
+    "scalars",
+    "pr_curves",
+    "images",
+    "histograms",
+    "distributions",
+    "text",
+    "hparams",
+    "projector",
+    "custom_scalars",
+]
 
 
 class Board:

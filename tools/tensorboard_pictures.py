@@ -2,10 +2,10 @@
 
     python tools/tensorboard_pictures.py [--runs runs/tensorboard]
 
-Trains four encoders of digits from scratch (a minute on two cores; runs that
-are there already are kept), one of them so badly that its codes collapse, starts
-TensorBoard on loopback, opens it in Chromium without a window, and writes
-one picture a tab into docs/tensorboard/.
+Trains three encoders of digits from scratch (a minute on two cores; runs that
+are there already are kept), one of them so badly that its codes collapse. Then
+it starts TensorBoard on loopback, opens it in Chromium without a window, and
+writes one picture a tab into docs/tensorboard/.
 
 It needs Chromium (Debian: `apt install chromium`; another one by CHROMIUM) and
 `pip install playwright`, which drives it.
@@ -23,11 +23,11 @@ import sys
 import urllib.parse
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "docs/tensorboard"
-EPOCHS = 10
+# Of training, and of t-SNE.
+EPOCHS, ROUNDS = 10, 300
 # Method, bits, learning rate.
 RUNS = {
     "dshc_30": ("DSHC", 30, 1e-3),
-    "dsrh_32": ("DSRH", 32, 1e-3),
     "dpsh_32": ("DPSH", 32, 1e-3),
     # So fast that all images get the same few codes.
     "collapsed": ("DPSH", 32, 0.3),
@@ -66,9 +66,10 @@ def tensorboard(folder):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tensorboard.main", "--port", "0"),
-            *("--logdir", str(folder), "--host", "127.0.0.1"),
-            *("--samples_per_plugin", "images=100"),
+            *("--logdir", folder.name, "--host", "127.0.0.1"),
         ],
+        # The page names the folder as it is given.
+        cwd=folder.parent,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -116,38 +117,33 @@ def save(page, name):
     print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB", flush=True)
 
 
-def show(page, address, tab, text, tags="", runs="", width=1100):
+def show(page, address, tab, text, tags="", runs="", size=(1100, 760)):
     """Opens a tab, and waits until a text and the pictures are on it."""
-    page.set_viewport_size({"width": width, "height": 760})
+    page.set_viewport_size({"width": size[0], "height": size[1]})
     # Away first: another address of the same page would not load it again.
     page.goto("about:blank")
     settings = {"_smoothingWeight": 0, "tagFilter": tags, "regexInput": runs}
     page.goto(f"{address}#{tab}&{urllib.parse.urlencode(settings)}")
-    page.get_by_text(text).first.wait_for()
+    page.get_by_text(text).locator("visible=true").first.wait_for()
     page.wait_for_timeout(5000)
 
 
 def project(page, address, name):
     """The Projector after some rounds of t-SNE, coloured by label."""
-    show(page, address, "projector", "Points: 1000", width=1200)
-    page.locator("vz-projector-data-panel").evaluate(
+    show(page, address, "projector", "Projector", size=(1200, 760))
+    # It is a page of its own inside the page.
+    inner = next(f for f in page.frames if "projector_binary" in f.url)
+    inner.locator(".ink-tab[data-tab=tsne]").wait_for()
+    page.wait_for_timeout(15_000)
+    inner.locator("vz-projector-data-panel").evaluate(
         "panel => { panel.selectedColorOptionName = 'label' }"
     )
-    page.get_by_text("t-SNE", exact=True).first.click()
-    toggle = page.locator(".run-tsne").first
+    inner.locator(".ink-tab[data-tab=tsne]").click()
+    toggle = inner.locator(".run-tsne").first
     toggle.click()
-    page.wait_for_function(
-        """() => {
-            const find = node => node.shadowRoot
-                ? [...node.shadowRoot.querySelectorAll("*")].flatMap(
-                    inner => [inner, ...find(inner)])
-                : [];
-            const all = [...document.querySelectorAll("*")];
-            const rounds = [...all, ...all.flatMap(find)].find(
-                node => node.className === "run-tsne-iter");
-            return rounds && Number(rounds.textContent.replace(",", "")) > 400;
-        }"""
-    )
+    rounds = inner.locator(".run-tsne-iter").first
+    while int(rounds.inner_text().replace(",", "") or 0) < ROUNDS:
+        page.wait_for_timeout(500)
     toggle.click()
     page.wait_for_timeout(2000)
     save(page, name)
@@ -166,13 +162,14 @@ def pictures(page, address):
     save(page, "histograms")
     show(page, address, "images", "code_bits", "code_bits", "dpsh|coll")
     save(page, "code_bits")
-    show(page, address, "images", "nearest", "nearest", "dshc")
+    size = (1500, 1010)
+    show(page, address, "images", "nearest", "nearest", "dpsh", size)
     page.get_by_text("Show actual image size").first.click()
     page.wait_for_timeout(2000)
     save(page, "nearest")
     show(page, address, "text", "learning_rate", "card", "dshc")
     save(page, "text")
-    show(page, address, "hparams", "Trial ID", width=1500)
+    show(page, address, "hparams", "Trial ID", size=(1500, 560))
     save(page, "hparams")
 
 
