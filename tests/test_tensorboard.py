@@ -189,11 +189,12 @@ def test_pictures_open(board):
         assert [one["step"] for one in listed] == [0, 1]
         for one in listed:
             content = board.get(
-                "plugin/images/individualImage", blob_key=one["blob_key"]
+                "plugin/images/individualImage",
+                **dict(urllib.parse.parse_qsl(one["query"])),
             )
             picture = Image.open(io.BytesIO(content))
-            assert picture.size == (one["width"], one["height"])
-            assert picture.size >= least
+            assert picture.width >= least[0]
+            assert picture.height >= least[1]
             # White paper and colours on it.
             assert len(picture.convert("RGB").getcolors(1 << 20)) > 20
 

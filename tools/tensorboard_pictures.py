@@ -23,8 +23,9 @@ import sys
 import urllib.parse
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "docs/tensorboard"
-# Of training, and of t-SNE.
-EPOCHS, ROUNDS = 10, 300
+EPOCHS = 10
+# Milliseconds of t-SNE: a few hundred rounds.
+TSNE = 20_000
 # Method, bits, learning rate.
 RUNS = {
     "dshc_30": ("DSHC", 30, 1e-3),
@@ -129,24 +130,22 @@ def show(page, address, tab, text, tags="", runs="", size=(1100, 760)):
 
 
 def project(page, address, name):
-    """The Projector after some rounds of t-SNE, coloured by label."""
-    show(page, address, "projector", "Projector", size=(1200, 760))
+    """The Projector: PCA, then some rounds of t-SNE, coloured by label."""
+    show(page, address, "projector", "TensorBoard", size=(1200, 760))
+    page.wait_for_timeout(10_000)
+    save(page, f"{name}_pca")
     # It is a page of its own inside the page.
     inner = next(f for f in page.frames if "projector_binary" in f.url)
-    inner.locator(".ink-tab[data-tab=tsne]").wait_for()
-    page.wait_for_timeout(15_000)
     inner.locator("vz-projector-data-panel").evaluate(
         "panel => { panel.selectedColorOptionName = 'label' }"
     )
     inner.locator(".ink-tab[data-tab=tsne]").click()
     toggle = inner.locator(".run-tsne").first
     toggle.click()
-    rounds = inner.locator(".run-tsne-iter").first
-    while int(rounds.inner_text().replace(",", "") or 0) < ROUNDS:
-        page.wait_for_timeout(500)
+    page.wait_for_timeout(TSNE)
     toggle.click()
     page.wait_for_timeout(2000)
-    save(page, name)
+    save(page, f"{name}_tsne")
 
 
 def pictures(page, address):
@@ -162,7 +161,7 @@ def pictures(page, address):
     save(page, "histograms")
     show(page, address, "images", "code_bits", "code_bits", "dpsh|coll")
     save(page, "code_bits")
-    size = (1500, 1010)
+    size = (1500, 760)
     show(page, address, "images", "nearest", "nearest", "dpsh", size)
     page.get_by_text("Show actual image size").first.click()
     page.wait_for_timeout(2000)

@@ -51,9 +51,7 @@ class Board:
         self._queries = {}
         self._query_real, self._real, self._items = [], [], []
         self._best = None
-        self._bits = np.zeros(self._model.bits)
-        self._pairs = np.zeros((self._model.bits, self._model.bits))
-        self._seen = 0
+        self._codes = []
 
     def add_queries(self, positions, real, codes, labels, pictures):
         """Sees a batch of queries.
@@ -89,12 +87,7 @@ class Board:
             labels: int `[b]` or multi-hot `[b, num_classes]`.
             pictures: `[b, h, w, 3]` or `None`.
         """
-        self._seen += len(codes)
-        for low in range(0, len(codes), _ROWS):
-            ones = codes_lib.unpack(codes[low : low + _ROWS], self._model.bits)
-            ones = (ones > 0).astype("float64")
-            self._bits += ones.sum(axis=0)
-            self._pairs += ones.T @ ones
+        self._codes.append(codes)
         rows = [row for row, p in enumerate(positions) if p in self._sample]
         self._real.append(real[rows])
         for row in rows:
@@ -201,8 +194,15 @@ class Board:
         summaries.table("card", ["setting", "value"], rows.items())
 
     def _bit_picture(self):
-        share = self._bits / self._seen
-        covariance = self._pairs / self._seen - np.outer(share, share)
+        codes, bits = np.concatenate(self._codes), self._model.bits
+        share, pairs = np.zeros(bits), np.zeros((bits, bits))
+        # In large parts: many small products wait for threads that are busy.
+        for low in range(0, len(codes), _ROWS):
+            ones = codes_lib.unpack(codes[low : low + _ROWS], bits)
+            ones = (ones > 0).astype("float64")
+            share += ones.sum(axis=0) / len(codes)
+            pairs += ones.T @ ones / len(codes)
+        covariance = pairs - np.outer(share, share)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
         scale = np.outer(spread, spread)
         correlation = covariance / np.where(scale > 1e-12, scale, np.inf)
