@@ -25,7 +25,7 @@ import urllib.parse
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "docs/tensorboard"
 EPOCHS = 10
 # Milliseconds of t-SNE: a few hundred rounds.
-TSNE = 20_000
+TSNE = 120_000
 # Method, bits, learning rate.
 RUNS = {
     "dshc_30": ("DSHC", 30, 1e-3),

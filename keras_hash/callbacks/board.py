@@ -14,6 +14,8 @@ from keras_hash.callbacks import summaries
 _QUERIES, _NEAREST = 8, 10
 # Longest side of a picture in the gallery and on the sprite.
 _SIDE, _SPRITE_SIDE = 96, 48
+# Settings that all methods have.
+_VARIED = ("method", "bits", "backbone", "optimizer", "learning_rate")
 # Codes that are unpacked at once.
 _ROWS = 1 << 14
 
@@ -43,6 +45,7 @@ class Board:
         self._sample = sample
         self._metrics = metrics
         self._settings = {**_model_settings(model), **hparams}
+        self._hparams = hparams
         self._class_names = class_names
         self._described = False
         self._forget()
@@ -179,7 +182,13 @@ class Board:
         """Writes what holds for all epochs."""
         # The last two folders, `runs/a`: equal settings are two runs still.
         trial = "/".join(self._folder.resolve().parts[-2:])
-        summaries.hparams(self._settings, self._metrics, trial)
+        # A method's own constants would hide what runs have in common.
+        varied = {
+            name: value
+            for name, value in self._settings.items()
+            if name in _VARIED or name in self._hparams
+        }
+        summaries.hparams(varied, self._metrics, trial)
         summaries.layout(report.metrics)
         rows = {
             **self._settings,

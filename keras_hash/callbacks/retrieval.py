@@ -59,8 +59,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
         images: optional pair `(query_images, database_images)` of
             `uint8 [n, h, w, 3]`: what to draw where the model takes features.
         hparams: optional dict from names to numbers, bools or strings: what
-            HParams and the card show beside the settings of the model and of
-            its optimizer, such as `{"augment": "flip", "seed": 1}`.
+            HParams and the card show beside method, bits, backbone, optimizer
+            and learning rate, such as `{"augment": "flip", "margin": 0.5}`.
         class_names: optional list of str, the names of the classes for the
             Projector and the card. Defaults to the `class_names` of a database
             that Keras made of a folder.

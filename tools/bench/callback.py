@@ -4,9 +4,9 @@
 
 For sets of growing size it takes turns: encoding queries and database with the
 model, one measurement of the callback, and one with `log_dir`, which writes
-everything for TensorBoard. Prints seconds and ratios to encoding, of the fastest
-of the rounds, which other work on the machine disturbs least; then the same for
-seconds of all cores together, which it hardly disturbs.
+everything for TensorBoard. Prints seconds and ratios to encoding, of the
+fastest of the rounds, which other work on the machine disturbs least; then the
+same for seconds of all cores together, which it hardly disturbs.
 
 Images are noise around a pattern for each class: the time is that of photos.
 The model is untrained: few codes are equal, which is the dearest evaluation.
