@@ -213,6 +213,69 @@ def test_every_measures_first_every_so_manieth_and_last(sets, monkeypatch):
     assert measured[4:] == [2, 3, 4]
 
 
+def test_monitors_between_measurements(sets, tmp_path):
+    """A repeated value is no new best, and patience spans the gaps."""
+    train, query, database = sets
+    model = make()
+    metrics = RetrievalMetrics(query, database, every=5)
+    best = keras.callbacks.ModelCheckpoint(
+        tmp_path / "{epoch}.keras",
+        monitor="val_map",
+        mode="max",
+        save_best_only=True,
+    )
+    seen = {}
+    at = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.update(
+            {epoch: (logs["val_map"], model.get_weights())}
+        )
+    )
+    # No mAP is better by 2, so it stops once a new value was no better.
+    stop = keras.callbacks.EarlyStopping("val_map", 2.0, mode="max", patience=5)
+    history = fit(model, train, metrics, best, at, stop, epochs=12)["val_map"]
+    assert len(history) == 6
+    assert history[:4] == history[:1] * 4
+    assert history[4:] == history[4:5] * 2
+    kept = sorted(int(path.stem) for path in tmp_path.glob("*.keras"))
+    assert set(kept) <= {1, 5}
+    assert best.best == max(history)
+    loaded = keras.models.load_model(tmp_path / f"{kept[-1]}.keras")
+    for a, b in zip(loaded.get_weights(), seen[kept[-1] - 1][1]):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "name, settings, message",
+    [
+        ("EarlyStopping", {"patience": 4}, "at least `every`, 5.*patience=4"),
+        (
+            "ReduceLROnPlateau",
+            {"patience": 2},
+            "`ReduceLROnPlateau` would lose",
+        ),
+        (
+            "EarlyStopping",
+            {"patience": 5, "start_from_epoch": 3},
+            "multiple of `every`, 5, less 1.*start_from_epoch=3",
+        ),
+    ],
+)
+def test_monitors_that_act_between_measurements(sets, name, settings, message):
+    train, query, database = sets
+    metrics = RetrievalMetrics(query, database, every=5)
+    kind = getattr(keras.callbacks, name)
+    with pytest.raises(ValueError, match=message):
+        fit(make(), train, metrics, kind("val_map", **settings))
+    # Other values are there at every epoch, and so are these by default.
+    metrics.check_order([metrics, kind("loss", **settings)])
+    fine = {**settings, "patience": 5}
+    if "start_from_epoch" in fine:
+        fine["start_from_epoch"] = 9
+    metrics.check_order([metrics, kind("val_map", **fine)])
+    metrics = RetrievalMetrics(query, database)
+    metrics.check_order([metrics, kind("val_map", **settings)])
+
+
 def test_validation_and_training_are_left_alone(sets):
     """The same weights with and without, and Keras' own values stay."""
     train, query, database = sets
@@ -259,7 +322,7 @@ def written(tmp_path_factory):
     return folder, metrics.report, model, codes, query, database
 
 
-def test_scalars_and_settings(written):
+def test_scalars_and_card(written):
     folder, report, *_ = written
     found = events(folder)
     for name, value in report.metrics.items():
@@ -267,7 +330,7 @@ def test_scalars_and_settings(written):
         assert [step for step, _ in scalars] == [0, 1]
         assert plugin(scalars[0][1]) == "scalars"
         assert array(scalars[1][1]) == pytest.approx(value)
-    ((step, text),) = found["settings"]
+    ((step, text),) = found["card"]
     assert plugin(text) == "text"
     text = array(text).item().decode()
     assert "| method | DPSH |" in text and "| database | 50 |" in text
@@ -411,8 +474,8 @@ def test_projector_files(written):
     folder, _, model, (_, stored), _, database = written
     vectors = np.loadtxt(folder / "codes.tsv", delimiter="\t")
     rows = (folder / "metadata.tsv").read_text().splitlines()
-    assert rows[0] == "position\tlabel" and len(rows) == 51
-    positions, labels = np.array([r.split("\t") for r in rows[1:]], int).T
+    assert rows[0] == "label\tposition" and len(rows) == 51
+    labels, positions = np.array([r.split("\t") for r in rows[1:]], int).T
     np.testing.assert_array_equal(labels, database[1][positions])
     expected = codes_lib.unpack(stored, 12)[positions]
     np.testing.assert_array_equal(vectors, expected)
@@ -444,7 +507,7 @@ def test_projector_takes_a_bounded_sample(rng, tmp_path):
     rows = (log / "metadata.tsv").read_text().splitlines()[1:]
     assert len(rows) == 1000
     for row in rows:
-        position, label = row.split("\t")
+        label, position = row.split("\t")
         assert int(position) in metrics.database.chosen
         hot = np.flatnonzero(database[1][int(position)])
         assert label == (" ".join(map(str, hot)) or "none")
@@ -504,6 +567,8 @@ IMAGES, LABELS = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 3
         ({"database": (IMAGES, 3)}, "for each of its 4 images"),
         ({"query": IMAGES}, "should be a pair of arrays"),
         ({"every": 0}, "`every` should be"),
+        ({"hparams": {"sizes": [1, 2]}}, "dict from names to numbers"),
+        ({"class_names": ["cat", "dog"]}, "the 3 classes of the model"),
         ({"subset": 0.5}, "`subset` should be"),
         ({"batch_size": None}, "`batch_size` should be"),
         ({"images": IMAGES}, r"should be a pair \(query_images"),
@@ -588,6 +653,12 @@ expected = keras_hash.evaluate(*args, bits=12, k=5)
 assert metrics.report == expected
 assert history["val_map"][-1] == expected.metrics["map"]
 assert history["val_map"][0] != history["val_map"][-1]
+try:
+    keras_hash.callbacks.RetrievalMetrics(data, data, log_dir="log")
+except ImportError as error:
+    assert "`log_dir` needs TensorFlow and TensorBoard" in str(error)
+else:
+    raise AssertionError
 """
 
 
@@ -600,3 +671,77 @@ def test_jax_without_tensorflow():
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+# With TensorFlow for the event files alone.
+JAX_BOARD = """
+import keras, numpy as np, keras_hash, sys
+assert keras.backend.backend() == "jax"
+random = np.random.RandomState(0)
+labels = random.randint(3, size=60)
+features = (np.eye(3)[labels] @ random.randn(3, 8)).astype("float32")
+model = keras_hash.models.DPSH(12, 3, backbone="features", input_shape=(8,))
+model.compile(keras.optimizers.Adam(1e-2))
+data = features, labels
+metrics = keras_hash.callbacks.RetrievalMetrics(
+    data, data, log_dir=sys.argv[1], k=5
+)
+model.fit(*data, epochs=2, verbose=0, callbacks=[metrics])
+print(metrics.report.metrics["map"])
+"""
+
+MIRRORED = """
+import keras, numpy as np, tensorflow as tf, keras_hash, sys
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+random = np.random.RandomState(0)
+labels = random.randint(3, size=60)
+images = random.randint(0, 256, (60, 32, 32, 3)).astype("uint8")
+images[:, 8:24] = 80 * labels[:, None, None, None]
+data = images, labels
+with strategy.scope():
+    model = keras_hash.models.DPSH(12, 3)
+    model.compile(keras.optimizers.Adam(1e-3))
+metrics = keras_hash.callbacks.RetrievalMetrics(
+    data, tf.data.Dataset.from_tensor_slices(data), log_dir=sys.argv[1], k=5
+)
+stop = keras.callbacks.EarlyStopping("val_map", mode="max", patience=9)
+history = model.fit(
+    *data, batch_size=20, epochs=2, verbose=0, callbacks=[metrics, stop]
+).history
+codes = model.encode(images)
+expected = keras_hash.evaluate(codes, labels, codes, labels, bits=12, k=5)
+assert metrics.report == expected
+assert history["val_map"][-1] == expected.metrics["map"]
+assert history["val_map"][0] != history["val_map"][1]
+print(metrics.report.metrics["map"])
+"""
+
+
+@pytest.mark.parametrize(
+    "script, backend",
+    [
+        pytest.param(JAX_BOARD, "jax", marks=pytest.mark.slow),
+        (MIRRORED, "tensorflow"),
+    ],
+    ids=["jax", "mirrored"],
+)
+def test_event_files_elsewhere(tmp_path, script, backend):
+    """On JAX, and where variables are on several devices."""
+    pytest.importorskip(backend)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    scalars = events(tmp_path)["retrieval/map"]
+    assert [step for step, _ in scalars] == [0, 1]
+    expected = float(done.stdout.split()[-1])
+    assert array(scalars[1][1]) == pytest.approx(expected)
+    assert (tmp_path / "projector_config.pbtxt").exists()

@@ -7,12 +7,15 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import figures
-from keras_hash import files
+from keras_hash.callbacks import projector
+from keras_hash.callbacks import summaries
 
 # Queries in the gallery, and neighbours of each.
 _QUERIES, _NEAREST = 8, 10
 # Longest side of a picture in the gallery and on the sprite.
 _SIDE, _SPRITE_SIDE = 96, 48
+# Settings that all methods have.
+_VARIED = ("method", "bits", "backbone", "optimizer", "learning_rate")
 # Codes that are unpacked at once.
 _ROWS = 1 << 14
 
@@ -25,18 +28,25 @@ class Board:
         model: the `HashModel` that trains.
         sample: set of int, positions in the database of the items that the
             Projector and the histograms of real codes show.
+        metrics: names of the metrics that stand beside the hyperparameters.
+        hparams: dict of hyperparameters beside those of the model.
+        class_names: optional list of str.
     """
 
     # Items of the Projector at most.
     items = 1000
 
-    def __init__(self, log_dir, model, sample):
+    def __init__(self, log_dir, model, sample, metrics, hparams, class_names):
         import tensorflow as tf
 
         self._folder = pathlib.Path(log_dir)
         self._writer = tf.summary.create_file_writer(str(log_dir))
         self._model = model
         self._sample = sample
+        self._metrics = metrics
+        self._settings = {**_model_settings(model), **hparams}
+        self._hparams = hparams
+        self._class_names = class_names
         self._described = False
         self._forget()
 
@@ -44,9 +54,7 @@ class Board:
         self._queries = {}
         self._query_real, self._real, self._items = [], [], []
         self._best = None
-        self._bits = np.zeros(self._model.bits)
-        self._pairs = np.zeros((self._model.bits, self._model.bits))
-        self._seen = 0
+        self._codes = []
 
     def add_queries(self, positions, real, codes, labels, pictures):
         """Sees a batch of queries.
@@ -82,12 +90,7 @@ class Board:
             labels: int `[b]` or multi-hot `[b, num_classes]`.
             pictures: `[b, h, w, 3]` or `None`.
         """
-        self._seen += len(codes)
-        for low in range(0, len(codes), _ROWS):
-            ones = codes_lib.unpack(codes[low : low + _ROWS], self._model.bits)
-            ones = (ones > 0).astype("float64")
-            self._bits += ones.sum(axis=0)
-            self._pairs += ones.T @ ones
+        self._codes.append(codes)
         rows = [row for row, p in enumerate(positions) if p in self._sample]
         self._real.append(real[rows])
         for row in rows:
@@ -133,10 +136,13 @@ class Board:
 
         similar, dissimilar = _pair_counts(evaluator)
         with self._writer.as_default(step):
-            for name, value in report.metrics.items():
-                tf.summary.scalar(f"retrieval/{name}", value)
+            if not self._described:
+                self._describe(report)
+                self._described = True
+            summaries.scalars(report)
+            summaries.table("report", *_report_table(report))
             if report.curves:
-                _pr_curve(report, similar, dissimilar)
+                summaries.pr_curve(report, similar, dissimilar)
             real = {"query": self._query_real, "database": self._real}
             for name, values in real.items():
                 tf.summary.histogram(
@@ -144,41 +150,74 @@ class Board:
                     np.concatenate(values),
                     description=f"Real codes of up to {self.items} items.",
                 )
-            _distances("distances/similar", similar)
-            _distances("distances/dissimilar", dissimilar)
-            tf.summary.image("code_bits", self._bit_picture()[None])
+            summaries.distances("distances/similar", similar)
+            summaries.distances("distances/dissimilar", dissimilar)
+            summaries.picture(
+                "code_bits",
+                self._bit_picture(),
+                "Share of ones of each bit, and correlation of two bits, over "
+                "the whole database.",
+            )
             if self._best:
-                tf.summary.image("nearest", self._gallery()[None])
-            if not self._described:
-                tf.summary.text("settings", self._settings(report))
-                self._described = True
+                summaries.picture(
+                    "nearest",
+                    self._gallery(),
+                    "Queries with their nearest images and Hamming distances; "
+                    "green: shares a label with the query, red: does not.",
+                )
         self._writer.flush()
-        self._project()
+        projector.write(
+            self._folder, self._model.bits, self._items, self._class_names
+        )
         self._forget()
 
     def close(self):
-        """Closes the event file."""
+        """Notes that the training came to its end, and closes the file."""
+        if self._described:
+            with self._writer.as_default(0):
+                summaries.finished()
         self._writer.close()
 
-    def _settings(self, report):
-        rows = {
-            "method": type(self._model).__name__,
-            "backbone": getattr(self._model.backbone, "name", ""),
-            **report.settings,
-            "chance_map": report.metrics["chance_map"],
+    def _describe(self, report):
+        """Writes what holds for all epochs."""
+        # The last two folders, `runs/a`: equal settings are two runs still.
+        trial = "/".join(self._folder.resolve().parts[-2:])
+        # A method's own constants would hide what runs have in common.
+        varied = {
+            name: value
+            for name, value in self._settings.items()
+            if name in _VARIED or name in self._hparams
         }
-        lines = [f"| {name} | {value} |" for name, value in rows.items()]
-        return "\n".join(["| setting | value |", "|---|---|", *lines])
+        summaries.hparams(varied, self._metrics, trial)
+        summaries.layout(report.metrics)
+        rows = {
+            **self._settings,
+            "num_classes": self._model.num_classes,
+            "image_shape": self._model.image_shape,
+            "parameters": f"{self._model.count_params():,}",
+            **report.settings,
+            "chance_map": f"{report.metrics['chance_map']:.4f}",
+        }
+        if self._class_names:
+            rows["class_names"] = ", ".join(self._class_names)
+        summaries.table("card", ["setting", "value"], rows.items())
 
     def _bit_picture(self):
-        share = self._bits / self._seen
-        covariance = self._pairs / self._seen - np.outer(share, share)
+        codes, bits = np.concatenate(self._codes), self._model.bits
+        share, pairs = np.zeros(bits), np.zeros((bits, bits))
+        # In large parts: many small products wait for threads that are busy.
+        for low in range(0, len(codes), _ROWS):
+            ones = codes_lib.unpack(codes[low : low + _ROWS], bits)
+            ones = (ones > 0).astype("float64")
+            share += ones.sum(axis=0) / len(codes)
+            pairs += ones.T @ ones / len(codes)
+        covariance = pairs - np.outer(share, share)
         spread = np.sqrt(np.maximum(np.diag(covariance), 0))
         scale = np.outer(spread, spread)
         correlation = covariance / np.where(scale > 1e-12, scale, np.inf)
         content = io.BytesIO()
         figures.code_bits(share, correlation, content)
-        return _pixels(content)
+        return content.getvalue()
 
     def _gallery(self):
         queries = list(self._queries.values())
@@ -194,33 +233,48 @@ class Board:
             ],
             content,
         )
-        return _pixels(content)
+        return content.getvalue()
 
-    def _project(self):
-        """Codes, labels and thumbnails of some items for the Projector."""
-        from tensorboard.plugins import projector
 
-        positions, codes, labels, pictures = zip(*self._items)
-        signs = codes_lib.unpack(np.stack(codes), self._model.bits)
-        lines = ["\t".join(map(str, row)) for row in signs.tolist()]
-        files.write(self._folder / "codes.tsv", "\n".join(lines) + "\n")
-        lines = ["position\tlabel"]
-        for position, label in zip(positions, labels):
-            if np.ndim(label):
-                label = " ".join(map(str, np.flatnonzero(label))) or "none"
-            lines.append(f"{position}\t{label}")
-        files.write(self._folder / "metadata.tsv", "\n".join(lines) + "\n")
-        config = projector.ProjectorConfig()
-        shown = config.embeddings.add()
-        shown.tensor_name = f"codes ({self._model.bits} bits)"
-        shown.tensor_path = "codes.tsv"
-        shown.metadata_path = "metadata.tsv"
-        if pictures[0] is not None:
-            side = len(pictures[0])
-            files.write(self._folder / "sprite.png", _sprite(pictures))
-            shown.sprite.image_path = "sprite.png"
-            shown.sprite.single_image_dim.extend([side, side])
-        files.write(self._folder / "projector_config.pbtxt", str(config))
+def _model_settings(model):
+    """What a model and its optimizer were made with, where it is one value."""
+    config = model.get_config()
+    settings = {"method": type(model).__name__, **config}
+    # Not what is chosen, but what is given.
+    for name in ("name", "num_classes"):
+        settings.pop(name, None)
+    if not isinstance(settings["backbone"], str):
+        settings["backbone"] = model.backbone.name
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None:
+        settings["optimizer"] = type(optimizer).__name__
+        rate = optimizer.get_config()["learning_rate"]
+        if isinstance(rate, dict):  # A schedule.
+            rate = rate["class_name"]
+        else:  # It was float32.
+            rate = float(f"{rate:.6g}")
+        settings["learning_rate"] = rate
+    return {
+        name: value
+        for name, value in settings.items()
+        if isinstance(value, (bool, int, float, str))
+    }
+
+
+def _report_table(report):
+    """Heads and rows: each metric, by chance, and over all tie orders."""
+    rows = []
+    for name, value in report.metrics.items():
+        chance, bounds = report.chance.get(name), report.bounds.get(name)
+        rows.append(
+            [
+                name,
+                f"{value:.4f}",
+                "" if chance is None else f"{chance:.4f}",
+                "" if bounds is None else "{:.4f} .. {:.4f}".format(*bounds),
+            ]
+        )
+    return ["metric", "value", "by chance", "worst .. best tie order"], rows
 
 
 def _relevant(label, other):
@@ -241,53 +295,6 @@ def _pair_counts(evaluator):
     return found[1], found[0]
 
 
-def _distances(name, counts):
-    """Writes a histogram with one bucket a distance, exact."""
-    import tensorflow as tf
-    from tensorboard.plugins.histogram import metadata
-
-    middle = np.arange(len(counts))
-    buckets = np.stack([middle - 0.5, middle + 0.5, counts], axis=1)
-    tf.summary.write(
-        name,
-        tf.constant(buckets, "float64"),
-        metadata=metadata.create_summary_metadata(
-            None, "Number of pairs (query, database item) at each distance."
-        ),
-    )
-
-
-def _pr_curve(report, similar, dissimilar):
-    """Writes precision and recall by radius for the PR curve plugin.
-
-    The plugin's thresholds run evenly over 0..1 and find less and less: here
-    they are `1 - radius / bits`.
-    """
-    import tensorflow as tf
-    from tensorboard.plugins.pr_curve import metadata
-
-    true, false = np.cumsum(similar), np.cumsum(dissimilar)
-    rows = [
-        true,
-        false,
-        false[-1] - false,
-        true[-1] - true,
-        report.curves["precision"],
-        report.curves["recall"],
-    ]
-    tf.summary.write(
-        "precision_recall",
-        tf.constant(np.array(rows, "float32")[:, ::-1].copy()),
-        metadata=metadata.create_summary_metadata(
-            "precision and recall by Hamming radius",
-            "Threshold: 1 - radius / bits. Precision and recall are means "
-            "over the queries, as in the report; the counts are those of all "
-            "pairs.",
-            len(true),
-        ),
-    )
-
-
 def _thumbnail(picture, side):
     """A square `uint8 [s, s, 3]`, `s` at most `side`, the whole in it."""
     from PIL import Image
@@ -299,25 +306,3 @@ def _thumbnail(picture, side):
         return picture
     image = ImageOps.pad(Image.fromarray(picture), (side, side))
     return np.asarray(image)
-
-
-def _pixels(content):
-    """The `uint8 [h, w, 3]` of a PNG file."""
-    from PIL import Image
-
-    return np.asarray(Image.open(content).convert("RGB"))
-
-
-def _sprite(pictures):
-    """Equal squares, row by row on one square sheet, as PNG."""
-    from PIL import Image
-
-    side = len(pictures[0])
-    columns = int(np.ceil(np.sqrt(len(pictures))))
-    sheet = np.zeros((columns * side, columns * side, 3), "uint8")
-    for place, picture in enumerate(pictures):
-        top, left = side * (place // columns), side * (place % columns)
-        sheet[top : top + side, left : left + side] = picture
-    content = io.BytesIO()
-    Image.fromarray(sheet).save(content, "png")
-    return content.getvalue()

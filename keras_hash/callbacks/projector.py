@@ -1,0 +1,78 @@
+"""Codes, labels and thumbnails as files for TensorBoard's Projector."""
+
+import io
+
+import numpy as np
+
+from keras_hash import codes as codes_lib
+from keras_hash import files
+
+
+def write(folder, bits, items, class_names=None):
+    """Writes the files, the one that names the others last.
+
+    Coordinates are -1 and 1: the squared Euclidean distance is four times the
+    Hamming distance, and the cosine distance orders as it does.
+
+    Args:
+        folder: path of the run.
+        bits: int, code length.
+        items: list of `(position, code, label, picture)`: int, packed code,
+            label or row of labels, square `uint8 [s, s, 3]` or `None`.
+        class_names: optional list of str.
+    """
+    from tensorboard.plugins import projector
+
+    positions, codes, labels, pictures = zip(*items)
+    signs = codes_lib.unpack(np.stack(codes), bits)
+    lines = ["\t".join(map(str, row)) for row in signs.tolist()]
+    files.write(folder / "codes.tsv", "\n".join(lines) + "\n")
+    lines = ["label\tposition"]
+    for position, label in zip(positions, labels):
+        lines.append(f"{label_text(label, class_names)}\t{position}")
+    files.write(folder / "metadata.tsv", "\n".join(lines) + "\n")
+    config = projector.ProjectorConfig()
+    shown = config.embeddings.add()
+    shown.tensor_name = f"codes ({bits} bits)"
+    shown.tensor_path = "codes.tsv"
+    shown.metadata_path = "metadata.tsv"
+    if pictures[0] is not None:
+        side = len(pictures[0])
+        files.write(folder / "sprite.png", _sprite(pictures))
+        shown.sprite.image_path = "sprite.png"
+        shown.sprite.single_image_dim.extend([side, side])
+    files.write(folder / "projector_config.pbtxt", str(config))
+
+
+def label_text(label, class_names=None):
+    """A label, or the labels of an item, on one line.
+
+    Args:
+        label: int, or multi-hot `[num_classes]`.
+        class_names: optional list of str.
+
+    Returns:
+        str.
+    """
+    several = np.ndim(label) > 0
+    classes = np.flatnonzero(label).tolist() if several else [int(label)]
+    if class_names:
+        classes = [" ".join(class_names[one].split()) for one in classes]
+    # Names may be of several words.
+    apart = ", " if class_names else " "
+    return apart.join(map(str, classes)) or "none"
+
+
+def _sprite(pictures):
+    """Equal squares, row by row on one square sheet, as PNG."""
+    from PIL import Image
+
+    side = len(pictures[0])
+    columns = int(np.ceil(np.sqrt(len(pictures))))
+    sheet = np.zeros((columns * side, columns * side, 3), "uint8")
+    for place, picture in enumerate(pictures):
+        top, left = side * (place // columns), side * (place % columns)
+        sheet[top : top + side, left : left + side] = picture
+    content = io.BytesIO()
+    Image.fromarray(sheet).save(content, "png", compress_level=3)
+    return content.getvalue()

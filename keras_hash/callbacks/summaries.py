@@ -1,0 +1,212 @@
+"""What TensorBoard's plugins read, one function each.
+
+All write to the default writer of `tf.summary`, at its step.
+"""
+
+import numpy as np
+
+# Charts of the custom-scalars page: metrics by name, or by the part before the
+# cut-off. A chart is there where all of its metrics are.
+_CHARTS = {
+    "ranking": {
+        "mAP, and of a random order": ("map", "chance_map"),
+        "mAP at k": ("map@",),
+        "precision at k": ("precision@",),
+        "recall at k": ("recall@",),
+        "NDCG at k": ("ndcg@",),
+    },
+    "several labels an image": {
+        "ACG at k": ("acg@", "jaccard_acg@", "cosine_acg@"),
+        "NDCG at k": ("jaccard_ndcg@", "cosine_ndcg@"),
+        "weighted mAP": ("wmap@", "jaccard_wmap@", "cosine_wmap@"),
+    },
+    "Hamming radius": {
+        "precision and recall": ("precision_radius@", "recall_radius@"),
+        "queries that find nothing": ("empty_ball@",),
+    },
+    "do the codes collapse?": {
+        "distinct codes": ("unique_codes",),
+        "entropy of the codes, in bits": ("code_entropy",),
+        "share of the largest bucket": ("largest_bucket",),
+        "bits: imbalance and correlation": ("bit_balance", "bit_correlation"),
+    },
+}
+
+
+def scalars(report):
+    """Writes all metrics of a report.
+
+    Args:
+        report: a `RetrievalReport`.
+    """
+    import tensorflow as tf
+
+    for name, value in report.metrics.items():
+        tf.summary.scalar(_tag(name), value)
+
+
+def layout(names):
+    """Writes which metrics the custom-scalars page shows side by side.
+
+    Args:
+        names: names of the metrics of a report.
+    """
+    from tensorboard.plugins.custom_scalar import layout_pb2
+    from tensorboard.plugins.custom_scalar import summary
+
+    page = layout_pb2.Layout()
+    for title, charts in _CHARTS.items():
+        category = layout_pb2.Category(title=title)
+        for chart, asked in charts.items():
+            found = [
+                [
+                    n
+                    for n in names
+                    if n == one or "@" in one and n.startswith(one)
+                ]
+                for one in asked
+            ]
+            if all(found):
+                tags = [f"^{_tag(name)}$" for name in sum(found, [])]
+                content = layout_pb2.MultilineChartContent(tag=tags)
+                category.chart.add(title=chart, multiline=content)
+        if category.chart:
+            page.category.append(category)
+    _raw(summary.pb(page))
+
+
+def hparams(values, metrics, trial):
+    """Writes the settings of a run, and which metrics stand beside them.
+
+    Args:
+        values: dict from name to bool, int, float or str.
+        metrics: names of metrics of the report.
+        trial: str, what the run is called; equal names are averaged.
+    """
+    from tensorboard.plugins.hparams import api
+
+    api.hparams_config(
+        [api.HParam(name) for name in values],
+        [api.Metric(_tag(name), display_name=name) for name in metrics],
+    )
+    api.hparams(values, trial_id=trial)
+
+
+def finished():
+    """Writes that the run of `hparams` came to its end."""
+    from tensorboard.plugins.hparams import api_pb2
+    from tensorboard.plugins.hparams import summary
+
+    _raw(summary.session_end_pb(api_pb2.STATUS_SUCCESS))
+
+
+def table(name, columns, rows):
+    """Writes a table as text.
+
+    Args:
+        name: str, the tag.
+        columns: heads of the columns.
+        rows: lists of the same length, of anything.
+    """
+    import tensorflow as tf
+
+    lines = [columns, ["---"] * len(columns), *rows]
+    lines = [
+        " | ".join(
+            " ".join(str(cell).split()).replace("|", "\\|") for cell in line
+        )
+        for line in lines
+    ]
+    tf.summary.text(name, "\n".join(f"| {line} |" for line in lines))
+
+
+def picture(name, content, description):
+    """Writes a picture that is a PNG file already.
+
+    Args:
+        name: str, the tag.
+        content: bytes of the file.
+        description: str.
+    """
+    import io
+
+    import tensorflow as tf
+    from PIL import Image
+    from tensorboard.plugins.image import metadata
+
+    # The plugin's format: width and height as text, then the files.
+    size = [str(side).encode() for side in Image.open(io.BytesIO(content)).size]
+    tf.summary.write(
+        name,
+        tf.constant([*size, content]),
+        metadata=metadata.create_summary_metadata(None, description),
+    )
+
+
+def distances(name, counts):
+    """Writes a histogram with one bucket a distance, exact.
+
+    Args:
+        name: str, the tag.
+        counts: int `[bits + 1]`, pairs at each distance.
+    """
+    import tensorflow as tf
+    from tensorboard.plugins.histogram import metadata
+
+    middle = np.arange(len(counts))
+    buckets = np.stack([middle - 0.5, middle + 0.5, counts], axis=1)
+    tf.summary.write(
+        name,
+        tf.constant(buckets, "float64"),
+        metadata=metadata.create_summary_metadata(
+            None, "Number of pairs (query, database item) at each distance."
+        ),
+    )
+
+
+def pr_curve(report, similar, dissimilar):
+    """Writes precision and recall by radius for the PR curve plugin.
+
+    The plugin's thresholds run evenly over 0..1 and find less and less: here
+    they are `1 - radius / bits`.
+
+    Args:
+        report: a `RetrievalReport` with curves.
+        similar: int `[bits + 1]`, pairs of similar items at each distance.
+        dissimilar: int `[bits + 1]`, the other pairs.
+    """
+    import tensorflow as tf
+    from tensorboard.plugins.pr_curve import metadata
+
+    true, false = np.cumsum(similar), np.cumsum(dissimilar)
+    rows = [
+        true,
+        false,
+        false[-1] - false,
+        true[-1] - true,
+        report.curves["precision"],
+        report.curves["recall"],
+    ]
+    tf.summary.write(
+        "precision_recall",
+        tf.constant(np.array(rows, "float32")[:, ::-1].copy()),
+        metadata=metadata.create_summary_metadata(
+            "precision and recall by Hamming radius",
+            "Threshold: 1 - radius / bits. Precision and recall are means "
+            "over the queries, as in the report; the counts are those of all "
+            "pairs.",
+            len(true),
+        ),
+    )
+
+
+def _tag(name):
+    return f"retrieval/{name}"
+
+
+def _raw(summary):
+    """Writes what a plugin made for TensorFlow 1."""
+    import tensorflow as tf
+
+    # It is no series: the plugins look for it at step 0 alone.
+    tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=0)
