@@ -247,7 +247,7 @@ def test_gallery_frames(tmp_path, rng):
         (["train", "--data", "digits"], "required: --bits, --out"),
         (["list", "a", "b"], "unknown arguments: b"),
         (["search", NAME, "--index", "x", "--radios", "2"], "--radios"),
-        (["export", NAME, "--out", "x", "--format", "onnx"], "'savedmodel'"),
+        (["export", NAME, "--out", "x", "--format", "onxx"], "mean 'onnx'?"),
     ],
 )
 def test_bad_usage_is_one_line(capsys, arguments, message):
@@ -635,7 +635,7 @@ def test_errors_of_tensorflow_pass_through():
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
         "from keras_hash.cli import quiet\n"
-        "with quiet._without_noise():\n"
+        "with quiet.without_noise():\n"
         "    os.write(2, b'I0000 00:00:1 port.cc:153] a\\n')\n"
         "    os.write(2, b'E0000 00:00:1 cuda.cc:1] no memory\\n')\n"
         "    print('a warning', file=sys.stderr)\n"

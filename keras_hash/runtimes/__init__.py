@@ -15,6 +15,7 @@ from keras_hash.runtimes.conversion import FORMATS
 from keras_hash.runtimes.conversion import Exported
 from keras_hash.runtimes.conversion import convert
 from keras_hash.runtimes.conversion import load
+from keras_hash.runtimes.conversion import require
 
 __all__ = [
     "FORMATS",
@@ -23,5 +24,6 @@ __all__ = [
     "compare",
     "convert",
     "load",
+    "require",
     "sample",
 ]

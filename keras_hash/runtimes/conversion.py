@@ -1,5 +1,6 @@
 """Writes encoders for other runtimes, and opens what was written."""
 
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -11,8 +12,34 @@ from keras_hash.runtimes import onnx
 from keras_hash.runtimes import openvino
 
 # Each has `DTYPES` (the first is the default), `ENDING` (of a file, `None` for
-# a folder), `EXTRA`, `write` and `opened`.
+# a folder), `NEEDED` (packages of the extra of the same name), `write` and
+# `opened`.
 FORMATS = {"litert": litert, "onnx": onnx, "openvino": openvino}
+
+
+def require(format, *purposes):
+    """Looks for the packages that a format needs, before any work.
+
+    Args:
+        format: str, one of `FORMATS`.
+        *purposes: `"write"`, `"run"` or both.
+
+    Raises:
+        ValueError: there is no such format.
+        ImportError: a package is missing; the message names the extra.
+    """
+    if format not in FORMATS:
+        raise ValueError(
+            f"`format` should be one of {sorted(FORMATS)}. "
+            f"Received: format={format!r}"
+        )
+    for purpose in purposes:
+        for package in FORMATS[format].NEEDED[purpose]:
+            if importlib.util.find_spec(package) is None:
+                raise ImportError(
+                    f"To {purpose} files of format={format!r} needs {package}: "
+                    f'pip install "keras-hash[{format}]"'
+                )
 
 
 def convert(model, path, format, dtype=None, images=None):
@@ -39,11 +66,7 @@ def convert(model, path, format, dtype=None, images=None):
         ImportError: the package of an extra is missing.
         RuntimeError: Keras does not run on TensorFlow.
     """
-    if format not in FORMATS:
-        raise ValueError(
-            f"`format` should be one of {sorted(FORMATS)}. "
-            f"Received: format={format!r}"
-        )
+    require(format, "write")
     runtime, path = FORMATS[format], pathlib.Path(path)
     dtype = dtype or runtime.DTYPES[0]
     if dtype not in runtime.DTYPES:
@@ -57,9 +80,7 @@ def convert(model, path, format, dtype=None, images=None):
             f"Received: path={str(path)!r}"
         )
     if os.path.lexists(path):
-        raise ValueError(
-            f"`path` is there already and is not replaced: {path}"
-        )
+        raise ValueError(f"`path` is there already and is not replaced: {path}")
     if (images is None) != (dtype != "int8"):
         raise ValueError(
             "`images` should be representative images for dtype='int8', and "
@@ -71,7 +92,17 @@ def convert(model, path, format, dtype=None, images=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
     try:
-        runtime.write(model, beside, dtype, images)
+        try:
+            runtime.write(model, beside, dtype, images)
+        except (ValueError, OSError, RuntimeError):
+            raise
+        except Exception as error:  # Converters have classes of their own.
+            reason = " ".join(str(error).split())[:500]
+            raise ValueError(
+                f"{type(model).__name__} on the backbone "
+                f"{model.backbone.name!r} cannot be converted to {format}: "
+                f"{reason}"
+            ) from error
         os.rename(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -112,18 +143,19 @@ class Exported:
 
     def __init__(self, path, model):
         path = pathlib.Path(path)
-        endings = {runtime.ENDING: runtime for runtime in FORMATS.values()}
-        runtime = endings.get(None if path.is_dir() else path.suffix)
-        if runtime is None or not path.exists():
+        ending = None if path.is_dir() else path.suffix
+        format = {FORMATS[name].ENDING: name for name in FORMATS}.get(ending)
+        if format is None or not path.exists():
             raise ValueError(
                 "`path` should be a file of `keras_hash.runtimes.convert`, "
                 ".tflite or .onnx, or a folder with model.xml. "
                 f"Received: path={str(path)!r}"
             )
+        require(format, "run")
         self.bits, self.similarity = model.bits, model.similarity
         self._model = model
         try:
-            shapes, self._run = runtime.opened(path)
+            shapes, self._run = FORMATS[format].opened(path)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ValueError(

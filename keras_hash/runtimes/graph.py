@@ -1,6 +1,7 @@
 """The graph that all formats are converted from."""
 
-import importlib
+import keras
+import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import export
@@ -54,28 +55,6 @@ def encode(model, as_inputs=False):
     return function, specs, arrays
 
 
-def needed(package, extra):
-    """Imports a package of an extra.
-
-    Args:
-        package: str, what to import.
-        extra: str, the extra of keras_hash that has it.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: it is not installed; the message says how to.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(
-            f"This needs {package.split('.')[0]}: "
-            f'pip install "keras-hash[{extra}]" ({error})'
-        ) from error
-
-
 def array(images):
     """Images as runtimes take them.
 
@@ -85,8 +64,5 @@ def array(images):
     Returns:
         A C-contiguous array, float32.
     """
-    import keras
-    import numpy as np
-
     images = keras.ops.convert_to_numpy(images)
     return np.ascontiguousarray(images, "float32")

@@ -10,7 +10,8 @@ from keras_hash.runtimes import graph
 
 DTYPES = ("float16", "float32", "int8")
 ENDING = ".tflite"
-EXTRA = "litert"
+# What has to be installed to write a file, and to run one.
+NEEDED = {"write": (), "run": ("ai_edge_litert",)}
 
 
 def write(model, path, dtype, images=None):
@@ -56,11 +57,11 @@ def opened(path):
         float32 images to packed codes.
 
     Raises:
-        ImportError: ai-edge-litert is not installed.
         ValueError: the file is damaged.
     """
-    package = graph.needed("ai_edge_litert.interpreter", EXTRA)
-    interpreter = package.Interpreter(str(path), num_threads=os.cpu_count())
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     run = interpreter.get_signature_runner()
     shapes = tuple(
         tuple(int(side) for side in details[name]["shape"][1:])

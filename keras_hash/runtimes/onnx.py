@@ -10,7 +10,7 @@ from keras_hash.runtimes import graph
 
 DTYPES = ("stored",)
 ENDING = ".onnx"
-EXTRA = "onnx"
+NEEDED = {"write": ("onnx", "tf2onnx"), "run": ("onnxruntime",)}
 # Of 2022: what reads ONNX at all reads this.
 OPSET = 17
 
@@ -24,10 +24,12 @@ def write(model, path, dtype="stored", images=None):
         dtype: `"stored"`: weights as the model's entry keeps them.
         images: not used.
     """
-    onnx = graph.needed("onnx", EXTRA)
+    import onnx
+
     function, specs, arrays = graph.encode(model, as_inputs=True)
     with warnings.catch_warnings(action="ignore"):
-        tf2onnx = graph.needed("tf2onnx", EXTRA)
+        import tf2onnx
+
         proto, _ = tf2onnx.convert.from_function(
             function, input_signature=specs, opset=OPSET
         )
@@ -57,14 +59,14 @@ def opened(path):
         float32 images to packed codes.
 
     Raises:
-        ImportError: onnxruntime is not installed.
         ValueError: the file is damaged.
     """
-    runtime = graph.needed("onnxruntime", EXTRA)
-    options = runtime.SessionOptions()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        session = runtime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
     # Its errors derive from `Exception` alone.

@@ -7,7 +7,7 @@ from keras_hash.runtimes import graph
 
 DTYPES = ("stored",)
 ENDING = None
-EXTRA = "openvino"
+NEEDED = {"write": ("openvino",), "run": ("openvino",)}
 # Unless it is asked for accuracy, OpenVINO computes in bfloat16 where the
 # processor can, and quantises what meets 8-bit weights.
 SETTINGS = {"EXECUTION_MODE_HINT": "ACCURACY"}
@@ -22,7 +22,8 @@ def write(model, path, dtype="stored", images=None):
         dtype: `"stored"`: weights as the model's entry keeps them.
         images: not used.
     """
-    openvino = graph.needed("openvino", EXTRA)
+    import openvino
+
     function, _, _ = graph.encode(model)
     converted = openvino.convert_model(function.get_concrete_function())
     path.mkdir()
@@ -42,10 +43,10 @@ def opened(path):
         float32 images to packed codes.
 
     Raises:
-        ImportError: openvino is not installed.
         RuntimeError: the files are damaged.
     """
-    openvino = graph.needed("openvino", EXTRA)
+    import openvino
+
     compiled = openvino.Core().compile_model(
         str(path / "model.xml"), "CPU", SETTINGS
     )
