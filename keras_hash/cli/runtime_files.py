@@ -22,7 +22,7 @@ OPTIONS = {
     "map": "--map",
     "no_check": "--no-check",
 }
-_CHECKED = _CALIBRATED = 1000
+_CHECKED, _CALIBRATED = 1000, 300
 # More than any quantisation costs: such a file is broken.
 _BROKEN = 0.2
 
