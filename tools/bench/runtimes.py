@@ -1,13 +1,13 @@
 """Encoders in other runtimes: size, codes, mAP and speed against Keras.
 
-    python tools/bench/runtimes.py [NAME ...] [--database 5000] [--write]
+    python tools/bench/runtimes.py [NAME ...] [--database 2000] [--write]
 
 For each entry and format, on real images:
 
 - MiB of the file;
 - on 1,000 images, the share of bits and of codes that differ from the model's;
-- the mAP of up to 1,000 queries in so many images of the database, queries and
-  database encoded by the runtime, less that of the model on the same images;
+- the mAP of some queries in some images of the database, all encoded by the
+  runtime, less that of the model on the same images;
 - images a second as a ratio to `model.predict`, batches of 64, all taken in
   turns, the median.
 
@@ -82,7 +82,7 @@ def rows(name, chosen, folder):
     benchmark = keras_hash.data.load(keras_hash.zoo.card(name)["dataset"])
     check, calibrate = runtimes.sample(benchmark, 1000, 300)
     parts = {
-        "query": evenly(benchmark.parts["query"], 1000),
+        "query": evenly(benchmark.parts["query"], chosen.queries),
         "database": evenly(benchmark.parts["database"], chosen.database),
     }
     before = mean_average_precision(model, benchmark, parts)
@@ -121,10 +121,12 @@ def rows(name, chosen, folder):
             some, verbose=False
         )
     speed = rates(functions, len(some), chosen.rounds)
-    return [
+    found = [
         f"| `{name}` | {label} | {line} | {speed[label] / speed['']:.1f} |"
         for label, line in lines.items()
     ]
+    print(*found, sep="\n", flush=True)
+    return found
 
 
 def main():
@@ -132,8 +134,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("names", nargs="*", default=NAMES)
-    parser.add_argument("--database", type=int, default=5000)
-    parser.add_argument("--images", type=int, default=256, help="for speed")
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--database", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=128, help="for speed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
@@ -141,9 +144,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.names:
             lines += rows(name, chosen, pathlib.Path(folder))
+    machine = verify.machine().split(",")[0]
     lines.append(
-        f"\nOn {verify.machine().split(',')[0]}, with up to 1,000 queries in "
-        f"{chosen.database:,} images for the mAP."
+        f"\nOn {machine}; mAP of up to {chosen.queries:,} queries in up to "
+        f"{chosen.database:,} images."
     )
     table = "\n".join(lines)
     print(table)
