@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-engines lint format bench zoo-table verify pages clean
+.PHONY: demo test test-slow test-engines test-runtimes lint format bench zoo-table verify pages clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -21,6 +21,12 @@ test-engines: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,milvus,lance]"
 	$(BIN)/python -m pytest tests/search/test_engines.py \
 		tests/test_readme.py --no-cov
+
+# LiteRT, ONNX Runtime and OpenVINO: 350 MB more.
+test-runtimes: $(READY)
+	$(BIN)/python -m pip install --quiet --editable \
+		".[dev,litert,onnx,openvino]"
+	$(BIN)/python -m pytest tests/test_runtimes.py tests/test_readme.py --no-cov
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -25,8 +25,13 @@ SNIPPETS = [
 ]
 
 
-# Packages of extras that are too heavy for every test run: `make test-engines`.
-EXTRAS = {"MilvusIndex": "milvus_lite", "LanceIndex": "lancedb"}
+# Packages of extras that are too heavy for every test run: `make test-engines`
+# and `make test-runtimes`.
+EXTRAS = {
+    "MilvusIndex": "milvus_lite",
+    "LanceIndex": "lancedb",
+    "runtimes.load": "ai_edge_litert",
+}
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))

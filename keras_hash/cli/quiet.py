@@ -25,17 +25,19 @@ def import_keras():
 
 
 @contextlib.contextmanager
-def without_noise():
-    """Holds back what libraries write to the standard error, less the noise.
+def without_noise(live=False):
+    """Holds back what is written to the standard error, then drops the noise.
 
-    What Python writes there, such as progress, passes at once.
+    Args:
+        live: bool, whether what Python writes there, such as progress, passes
+            at once; only what libraries write is then held back.
     """
     sys.stderr.flush()
     python = sys.stderr
     with tempfile.TemporaryFile() as held:
         before = os.dup(2)
         os.dup2(held.fileno(), 2)
-        if python is sys.__stderr__:
+        if live and python is sys.__stderr__:
             # Never closed: handlers of logging may keep it.
             sys.stderr = os.fdopen(os.dup(before), "w", 1, python.encoding)
         try:

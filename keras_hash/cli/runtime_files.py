@@ -145,7 +145,7 @@ def export(chosen):
     beside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     found = None
     try:
-        with quiet.without_noise():
+        with quiet.without_noise(live=True):
             import keras_hash
 
             model = keras_hash.load(chosen.model)
