@@ -5,13 +5,15 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-engines test-runtimes lint format bench zoo-table verify pages clean
+.PHONY: demo test test-slow test-engines test-runtimes lint format bench zoo-table verify pages notebooks clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
 
+# On up to four cores, as each takes 2 GiB; a file of tests stays on one, with
+# what its tests share.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --no-cov
@@ -53,6 +55,11 @@ verify: $(READY)
 pages: $(READY)
 	$(BIN)/python tools/method_pages.py
 	$(BIN)/python tools/protocol_page.py
+
+# Runs docs/notebooks and makes their pages, docs/start.md and others. Minutes,
+# on the images of CIFAR-10.
+notebooks: $(READY)
+	$(BIN)/python tools/notebooks.py
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'keras_hash needs Python 3.11 or newer; try make PYTHON=python3.11')"

@@ -18,8 +18,16 @@ def track(steps, total, title, show="auto"):
     if not show:
         yield from steps
         return
+    import importlib.util
+
     from rich import console
     from rich import progress
+
+    # In a notebook rich makes widgets, and warns where there are none.
+    widgets = importlib.util.find_spec("ipywidgets") is not None
+    where = console.Console(
+        stderr=True, force_jupyter=None if widgets else False
+    )
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -27,7 +35,5 @@ def track(steps, total, title, show="auto"):
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(
-        *columns, console=console.Console(stderr=True)
-    ) as bar:
+    with progress.Progress(*columns, console=where) as bar:
         yield from bar.track(steps, total=total, description=title)

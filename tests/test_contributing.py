@@ -1,28 +1,20 @@
 """The worked example of CONTRIBUTING.md, and the generated pages."""
 
-import importlib.util
 import pathlib
 import re
 
 import keras
+import method_pages
 import numpy as np
 import pytest
 
 from keras_hash import methods
+from tests.methods import loops
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHOD, LOOPS = re.findall(
     r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL
 )
-
-
-def tool(name):
-    spec = importlib.util.spec_from_file_location(
-        name, ROOT / "tools" / f"{name}.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -38,12 +30,14 @@ def added(tmp_path, monkeypatch):
 def test_the_example_is_a_method(added, tmp_path):
     assert len(METHOD.splitlines()) < 60
     model_class, loss_class = added["pairhinge"]
-    scope = {}
+    scope = {**vars(loops)}
     exec(LOOPS, scope)
     random = np.random.RandomState(0)
     codes, labels = random.randn(7, 5), random.randint(0, 3, 7)
-    found = float(loss_class(5)(labels, codes))
-    assert found == pytest.approx(scope["pairhinge"](labels, codes), 1e-5)
+    several = random.randint(0, 2, (7, 3))
+    for targets in (labels, several):
+        found = float(loss_class(5)(targets, codes))
+        assert found == pytest.approx(scope["pairhinge"](targets, codes), 1e-5)
     features = np.eye(3)[labels].astype("float32")
     model = model_class(5, 3, backbone="features", input_shape=(3,))
     model.compile(keras.optimizers.Adam(0.05))
@@ -54,11 +48,11 @@ def test_the_example_is_a_method(added, tmp_path):
     np.testing.assert_array_equal(
         again.encode(features), model.encode(features)
     )
-    assert "pairhinge.md" in tool("method_pages").pages()
+    assert "pairhinge.md" in method_pages.pages()
 
 
 def test_the_pages_of_methods_are_current():
-    pages = tool("method_pages").pages()
+    pages = method_pages.pages()
     folder = ROOT / "docs" / "methods"
     assert {p.name for p in folder.glob("*.md")} == set(pages)
     for name, text in pages.items():
@@ -67,4 +61,4 @@ def test_the_pages_of_methods_are_current():
 
 def test_a_page_needs_all_parts():
     with pytest.raises(ValueError, match="Formula.*Cost"):
-        tool("method_pages").parse("X: y.\n\nIdea.\n\nWhen to use: z.")
+        method_pages.parse("X: y.\n\nIdea.\n\nWhen to use: z.")

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from PIL import ImageOps
 from tensorflow.core.protobuf import config_pb2
+from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_hash
 from keras_hash import codes
@@ -222,6 +224,76 @@ def test_a_bmp_whose_rows_run_downwards(entry, served, rng):
     content = content[:22] + struct.pack("<i", -32) + content[26:54] + flipped
     answer = served["encode_bytes"](image_bytes=tf.constant([content]))
     np.testing.assert_array_equal(answer["code"], entry[1].encode(image))
+
+
+def exif(orientation, order="<", place=8):
+    """EXIF data: a camera's make, then the orientation."""
+    table = struct.pack(order + "H", 2)
+    table += struct.pack(order + "HHI4s", 0x010F, 2, 4, b"abc\0")
+    table += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    mark = {"<": b"II", ">": b"MM"}[order]
+    head = mark + struct.pack(order + "HI", 42, place)
+    return b"Exif\0\0" + head.ljust(place, b"\0") + table + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("place", [8, 300])
+def test_photos_are_turned_upright(entry, served, rng, order, place):
+    _, model = entry
+    image = rng.randint(0, 256, (3, 2, 3), "uint8")
+    image = image.repeat(16, axis=0).repeat(16, axis=1)
+    found, expected = [], []
+    for orientation in range(10):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(
+            buffer, "JPEG", exif=exif(orientation, order, place)
+        )
+        content = buffer.getvalue()
+        upright = ImageOps.exif_transpose(Image.open(buffer))
+        turned = tf.io.decode_image(content).numpy()
+        if orientation in (5, 6, 7, 8):
+            turned = turned.swapaxes(0, 1)
+        if orientation in (3, 4, 7, 8):
+            turned = turned[::-1]
+        if orientation in (2, 3, 6, 7):
+            turned = turned[:, ::-1]
+        near = np.abs(np.asarray(upright).astype(int) - turned.astype(int))
+        assert near.max() < 8, "Pillow turns it in the same way"
+        decoded = tf.io.decode_image(content)
+        alone = export._upright(decoded, tf.constant(content))
+        np.testing.assert_array_equal(alone, turned)
+        answer = served["encode_bytes"](image_bytes=tf.constant([content]))
+        found.append(answer["code"][0])
+        expected.append(model.encode(turned)[0])
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found, axis=0)) > 1, "codes should vary"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0II*\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        exif(6)[:-8],
+        exif(6)[:14] + b"\xff\xff" + bytes(40),
+        exif(600),
+    ],
+)
+def test_damaged_exif_turns_nothing(entry, served, rng, data):
+    _, model = entry
+    image = rng.randint(0, 256, (3, 2, 3), "uint8").repeat(16, axis=0)
+    content = encoded([image], "JPEG")[0]
+    content = (
+        content[:2]
+        + b"\xff\xe1"
+        + struct.pack(">H", len(data) + 2)
+        + data
+        + content[2:]
+    )
+    answer = served["encode_bytes"](image_bytes=tf.constant([content]))
+    plain = tf.io.decode_image(content).numpy()
+    np.testing.assert_array_equal(answer["code"], model.encode(plain))
 
 
 def film(images, **settings):
@@ -438,3 +510,43 @@ def test_slimming_twice_changes_nothing():
     version = str(zoo.card("dshc_digits_30")["version"])
     content = (folder / version / "saved_model.pb").read_bytes()
     assert export.slim(content) == content
+
+
+def test_slimming_keeps_functions_of_different_weights(tmp_path):
+    """Equal bodies are one function only where they read the same weights."""
+
+    class Shifts(tf.Module):
+        def __init__(self):
+            self.first = tf.Variable([1.0])
+            self.second = tf.Variable([2.0])
+            spec = [tf.TensorSpec([None], name="x")]
+            self.up = tf.function(lambda x: {"y": x + self.first}, spec)
+            self.more = tf.function(lambda x: {"y": x + self.second}, spec)
+
+    module = Shifts()
+    signatures = {"a": module.up, "b": module.up, "c": module.more}
+    tf.saved_model.save(module, str(tmp_path), signatures)
+    path = tmp_path / "saved_model.pb"
+    whole = path.read_bytes()
+    slim = export.slim(whole)
+    path.write_bytes(slim)
+
+    loaded = tf.saved_model.load(str(tmp_path))
+    ones = tf.ones([3])
+    results = {
+        name: loaded.signatures[name](x=ones)["y"].numpy()[0]
+        for name in signatures
+    }
+    assert results == {"a": 2, "b": 2, "c": 3}
+    assert loaded.up(ones)["y"][0] == 2
+    assert loaded.more(ones)["y"][0] == 3
+
+    def wrappers(content):
+        saved = saved_model_pb2.SavedModel.FromString(content)
+        library = saved.meta_graphs[0].graph_def.library.function
+        names = [f.signature.name for f in library]
+        return [name for name in names if "signature_wrapper" in name]
+
+    assert len(wrappers(whole)) == 3
+    assert len(wrappers(slim)) == 2
+    assert len(slim) < len(whole)

@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 import keras_hash
-from keras_hash import cli
 from keras_hash import evaluation
 from keras_hash import html_report
 from keras_hash.data import images as images_lib
 from keras_hash.data.benchmark import Benchmark
+from keras_hash.html_report import classes
+from keras_hash.html_report.measured import Measured
+from tests.cli.command import run
 
 NAME = "dshc_digits_30"
 BITS = 12
@@ -260,10 +262,8 @@ def test_a_query_that_leaves_itself_out(rng):
     for rows in rows_of(check(text)):
         for query, _, hits in rows:
             assert len(hits) == 10 and query not in [name for name, *_ in hits]
-    measured = html_report._Measured(
-        benchmark, report, codes, "query", "database"
-    )
-    found = html_report._expected_labels(measured, 10)
+    measured = Measured(benchmark, report, codes, "query", "database")
+    found = classes.expected_labels(measured, 10)
     np.testing.assert_allclose(found.sum(axis=1), 10)
     own = found[np.arange(30), benchmark.targets[benchmark.parts["query"]]]
     assert own.mean() / 10 == pytest.approx(report.metrics["precision@10"])
@@ -272,7 +272,7 @@ def test_a_query_that_leaves_itself_out(rng):
 @pytest.mark.parametrize("kind", ["single", "multi"])
 def test_confusion_is_the_expectation_over_ties(kind, rng, monkeypatch):
     benchmark, codes = case(rng, kind, queries=50, database=300)
-    monkeypatch.setattr(html_report, "_PAIRS", 1000)
+    monkeypatch.setattr(classes, "_PAIRS", 1000)
     report, text = make(benchmark, codes)
     tree = check(text)
     query_codes, query_labels, *searched = sides(benchmark, codes)
@@ -510,16 +510,10 @@ def test_average_precision_of_each_query(kind, similarity, rng, monkeypatch):
     assert itself.average_precision().mean() > values.mean()
 
 
-def run(capsys, *arguments):
-    code = cli.main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def test_the_command_writes_the_page(capsys, tmp_path):
+def test_the_command_writes_the_page(tmp_path):
     path = tmp_path / "made" / "out.html"
     evaluate = ("evaluate", NAME, "-k", 10, "--report", path)
-    code, out, err = run(capsys, *evaluate)
+    code, out, err = run(*evaluate)
     assert code == 0, err
     assert f"report: {path}" in out and "map@10" in out
     tree = check(path.read_text())
@@ -530,7 +524,7 @@ def test_the_command_writes_the_page(capsys, tmp_path):
         card["metrics"]["map"], abs=5e-5
     )
     assert "images/s" in tree.all(id_="time")[0]["text"]
-    code, out, err = run(capsys, *evaluate, "--json")
+    code, out, err = run(*evaluate, "--json")
     assert code == 0, err
     # Metrics alone on stdout, and the same page but for the times.
     assert json.loads(out)["metrics"]["map"] == float(value["value"])
@@ -541,9 +535,7 @@ def test_the_command_writes_the_page(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["folder", "file/out.html", "n" * 300])
-def test_an_unwritable_path_is_one_error_at_once(
-    capsys, tmp_path, monkeypatch, place
-):
+def test_an_unwritable_path_is_one_error_at_once(tmp_path, monkeypatch, place):
     def too_late(*_, **__):
         raise AssertionError("it was measured first")
 
@@ -551,7 +543,7 @@ def test_an_unwritable_path_is_one_error_at_once(
     monkeypatch.setattr(keras_hash, "load", too_late)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("a file")
-    code, _, err = run(capsys, "evaluate", NAME, "--report", tmp_path / place)
+    code, _, err = run("evaluate", NAME, "--report", tmp_path / place)
     assert code == 2 and err.count("\n") == 1
     assert "`--report` should be a file that can be written" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]

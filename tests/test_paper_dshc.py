@@ -1,15 +1,19 @@
 """The re-made DSHC paper: its pure computations, its rows and its page."""
 
 import dataclasses
-import importlib
 import itertools
 import pathlib
 import re
-import sys
 
 import keras
 import numpy as np
 import pytest
+from paper_dshc import accuracy
+from paper_dshc import disjoint
+from paper_dshc import labels
+from paper_dshc import page
+from paper_dshc import store
+from paper_dshc import times
 
 import keras_hash
 from keras_hash import codebooks
@@ -17,16 +21,6 @@ from keras_hash import figures
 from keras_hash.evaluation import measure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# The tools import each other by name.
-sys.path.insert(0, str(ROOT / "tools"))
-accuracy = importlib.import_module("paper_dshc.accuracy")
-disjoint = importlib.import_module("paper_dshc.disjoint")
-labels = importlib.import_module("paper_dshc.labels")
-page = importlib.import_module("paper_dshc.page")
-pictures = importlib.import_module("paper_dshc.pictures")
-store = importlib.import_module("paper_dshc.store")
-times = importlib.import_module("paper_dshc.times")
-sys.path.remove(str(ROOT / "tools"))
 
 
 def mean_precision(query, database):

@@ -7,12 +7,15 @@ import inspect
 import pathlib
 import pkgutil
 import re
+import shlex
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import keras_hash
+from keras_hash import cli
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,19 +37,26 @@ EXTRAS = {
 }
 
 
+def move_to_photos(folder, monkeypatch, rng):
+    """Goes where the snippets take place: by a zoo and a folder of photos."""
+    monkeypatch.chdir(folder)
+    (folder / "zoo").symlink_to(ROOT / "zoo")
+    for kind in ("cats", "dogs"):
+        (folder / "photos" / kind).mkdir(parents=True)
+        for i in range(6):
+            image = rng.randint(0, 256, (40, 50, 3)).astype("uint8")
+            Image.fromarray(image).save(folder / f"photos/{kind}/{i}.png")
+    for name in ("photo.jpg", "query.jpg"):
+        shutil.copy(folder / "photos/cats/0.png", folder / name)
+
+
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_snippet(number, tmp_path, monkeypatch, rng):
     for name, package in EXTRAS.items():
         absent = importlib.util.find_spec(package) is None
         if name in SNIPPETS[number] and absent:
             pytest.skip(f"{package} is not installed, which {name} needs")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "zoo").symlink_to(ROOT / "zoo")
-    for kind in ("cats", "dogs"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for i in range(6):
-            image = rng.randint(0, 256, (40, 50, 3)).astype("uint8")
-            Image.fromarray(image).save(tmp_path / f"photos/{kind}/{i}.png")
+    move_to_photos(tmp_path, monkeypatch, rng)
     scope = {}
     exec(compile(SNIPPETS[number], f"README snippet {number}", "exec"), scope)
     assert scope
@@ -54,6 +64,44 @@ def test_snippet(number, tmp_path, monkeypatch, rng):
 
 def test_there_are_snippets():
     assert len(SNIPPETS) >= 3
+
+
+def commands(section):
+    """The lines of the command line in a section of README."""
+    text = (ROOT / "README.md").read_text().partition(f"\n## {section}\n")[2]
+    block = re.search(r"```sh\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
+    lines = block[1].replace("\\\n", " ").splitlines()
+    parsed = [shlex.split(line, comments=True) for line in lines]
+    return [words[1:] for words in parsed if words[:1] == ["keras-hash"]]
+
+
+def test_the_commands_of_the_five_minute_path(
+    tmp_path, monkeypatch, rng, capsys
+):
+    move_to_photos(tmp_path, monkeypatch, rng)
+    chosen = commands("Five minutes: from photos to a search on a server")
+    assert [words[0] for words in chosen] == ["search", "search", "export"]
+    for words in chosen:
+        assert cli.main(words) == 0, words
+    out = capsys.readouterr().out
+    # The photo is one of the folder, so it finds itself.
+    assert re.search(r"^ +0  photos/cats/0.png$", out, re.MULTILINE)
+    assert len(keras_hash.Index.load("photos.index")) == 12
+    assert (tmp_path / "found.png").stat().st_size > 10_000
+    assert "search: image_bytes string [n] ->" in out
+    assert (tmp_path / "serving/photos/1/saved_model.pb").exists()
+
+
+def test_the_commands_of_the_list(tmp_path, monkeypatch, rng):
+    """`runs/mine` is what `train` would have written."""
+    move_to_photos(tmp_path, monkeypatch, rng)
+    shutil.copytree(ROOT / "zoo" / "dshc_digits_30", tmp_path / "runs/mine")
+    chosen = commands("Command line")
+    assert len(chosen) == 7
+    for words in chosen:
+        assert cli.main(words) == 0, words
+    for name in ("codes.npz", "photos.index", "found.png", "out.html"):
+        assert (tmp_path / name).exists(), name
 
 
 def modules():
@@ -73,14 +121,12 @@ def test_every_public_name_has_a_docstring_with_its_parameters():
             doc = inspect.getdoc(value) or ""
             if not doc:
                 bare.append(f"{module.__name__}.{name}")
-            parameters = inspect.signature(value).parameters
-            named = [p for p in parameters if p not in ("kwargs", "name")]
-            documented = isinstance(value, type) or all(
-                re.search(rf"\b{p}\b", doc) for p in named
-            )
-            if not documented:
-                bare.append(f"{module.__name__}.{name}: {named}")
-            if isinstance(value, type):
+            if not isinstance(value, type):
+                parameters = inspect.signature(value).parameters
+                named = [p for p in parameters if p not in ("kwargs", "name")]
+                if not all(re.search(rf"\b{p}\b", doc) for p in named):
+                    bare.append(f"{module.__name__}.{name}: {named}")
+            else:
                 bare += [
                     f"{module.__name__}.{name}.{method}"
                     for method, function in vars(value).items()

@@ -106,6 +106,7 @@ def draw(folder):
 
     matplotlib.use("agg")
     from matplotlib import pyplot
+    from PIL import Image
 
     sides = {
         "bits": ("bits", lambda c: c["bits"]),
@@ -122,12 +123,16 @@ def draw(folder):
         for axes, (dataset, of) in zip(panels, datasets.items()):
             x = [value(c) for c in of]
             axes.plot(x, [c["metrics"]["map"] for c in of], "o")
-            # Names left and right in turn: neighbours are near in mAP.
+            # Neighbours in mAP: a name goes away from them, or to the left and
+            # the right in turn.
             for place, c in enumerate(of):
-                right = place % 2 == 0
+                near = x[max(place - 1, 0) : place + 2]
+                further = 2 * x[place] - min(near) - max(near)
+                wide = 0.1 * (max(x) - min(x))
+                right = further > 0 if abs(further) > wide else place % 2 == 0
                 axes.annotate(
                     f"{c['method']} {c['bits']}",
-                    (value(c), c["metrics"]["map"]),
+                    (x[place], c["metrics"]["map"]),
                     xytext=(5 if right else -5, 0),
                     textcoords="offset points",
                     ha="left" if right else "right",
@@ -138,11 +143,23 @@ def draw(folder):
             if name == "bits":
                 axes.set_xscale("log", base=2)
                 axes.margins(0.45, 0.08)
-                ticks = sorted(set(x))
-                axes.set_xticks(ticks, [str(t) for t in ticks], fontsize=8)
+                ticks = {}
+                for bits in sorted(set(x)):
+                    # Too near to the one before for a place of its own.
+                    near = [t for t in ticks if bits < 1.2 * t]
+                    ticks.setdefault(near[-1] if near else bits, []).append(
+                        str(bits)
+                    )
+                names = [", ".join(of) for of in ticks.values()]
+                axes.set_xticks(list(ticks), names, fontsize=8)
                 axes.minorticks_off()
             axes.set(title=dataset, xlabel=label, ylabel="mAP")
-        figure.savefig(folder / f"map_by_{name}.png", dpi=110)
+        path = folder / f"map_by_{name}.png"
+        figure.savefig(path, dpi=110)
+        # A few colours are enough, at a third of the bytes.
+        with Image.open(path) as whole:
+            few = whole.convert("RGB").quantize(32)
+        few.save(path, optimize=True)
         pyplot.close(figure)
 
 

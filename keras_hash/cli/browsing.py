@@ -27,7 +27,9 @@ def add_commands(add):
         ["list", "list 'dshc_*'", "list --json | jq -r '.[].name'"],
         needs_keras=False,
     )
-    listing.add_argument("pattern", nargs="?", default="*")
+    listing.add_argument(
+        "pattern", nargs="?", default="*", help="of names, such as 'dshc_*'"
+    )
     inputs.add_json(listing)
 
     info = add(

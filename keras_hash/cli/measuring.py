@@ -32,9 +32,18 @@ def add_commands(add):
     evaluate.add_argument(
         "--protocol", help="how the benchmark is split; the card's if absent"
     )
-    evaluate.add_argument("-k", type=int, nargs="+", default=[100, 1000, 5000])
     evaluate.add_argument(
-        "--convention", help="replay another code base, such as dpsh"
+        "-k",
+        type=int,
+        nargs="+",
+        default=[100, 1000, 5000],
+        help="cut-offs of the metrics (default 100 1000 5000); ranks behind "
+        "the end of the database count as misses",
+    )
+    evaluate.add_argument(
+        "--convention",
+        help="replay another code base: deephash-pytorch, hashnet, orthohash, "
+        "dpsh or dsrh",
     )
     evaluate.add_argument(
         # What is written, as in other commands: shells complete its path.

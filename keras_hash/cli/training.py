@@ -33,24 +33,41 @@ def add_commands(add):
     train.add_argument("--data", required=True, help=inputs.DATA)
     inputs.add_data_options(train)
     train.add_argument(
-        "--method", default="dshc", help="its name, in any case (default dshc)"
+        "--method",
+        default="dshc",
+        help="csq, hashnet, orthohash and others for one class an image; dsrh, "
+        "isdh and others for several labels; itq without training; a wrong "
+        "name lists all of them (default dshc)",
     )
-    train.add_argument("--bits", type=int, required=True, help="code length")
+    train.add_argument(
+        "--bits",
+        type=int,
+        required=True,
+        help="code length; for dshc a multiple of the number of classes",
+    )
     train.add_argument(
         "--backbone",
         default="small",
         help="small, cifar, or a network of keras.applications such as "
         "mobilenet_v2 (default small)",
     )
-    train.add_argument("--epochs", type=int, default=30)
-    train.add_argument("--batch-size", type=int, default=128)
-    train.add_argument("--learning-rate", type=float, default=1e-3)
+    train.add_argument(
+        "--epochs", type=int, default=30, help="of training (default 30)"
+    )
+    train.add_argument(
+        "--batch-size", type=int, default=128, help="images (default 128)"
+    )
+    train.add_argument(
+        "--learning-rate", type=float, default=1e-3, help="of Adam (0.001)"
+    )
     train.add_argument(
         "--augment",
         action="store_true",
         help="mirror, shift or crop training photos, as suits the method",
     )
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--seed", type=int, default=0, help="of split, weights and batches"
+    )
     train.add_argument("--out", required=True, help="folder of the new entry")
     inputs.add_json(train)
 

@@ -37,6 +37,8 @@ def prepared(name):
         pathlib.Path.home() / "tensorflow_datasets",
     ]
     for place in candidates:
-        if place and (pathlib.Path(place) / name).is_dir():
+        # A download that failed leaves an empty folder.
+        folder = pathlib.Path(place or ".") / name
+        if place and any(folder.rglob("dataset_info.json")):
             return str(place)
     return None

@@ -7,9 +7,11 @@ import pkgutil
 from keras_hash.methods.base import HashModel
 
 _SHARED = {
+    "accuracy",
     "bank",
     "base",
     "heads",
+    "inputs",
     "shallow",
     "targets",
     "terms",

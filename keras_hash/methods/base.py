@@ -7,43 +7,10 @@ from keras import ops
 from keras_hash import backbones
 from keras_hash import codes as codes_lib
 from keras_hash import progress
-from keras_hash import similarity
 from keras_hash.methods import heads
+from keras_hash.methods import inputs
+from keras_hash.methods.accuracy import CodeAccuracy
 from keras_hash.methods.bank import MemoryBank
-
-
-@keras.saving.register_keras_serializable(package="keras_hash")
-class CodeAccuracy(keras.metrics.Mean):
-    """Leave-one-out nearest-neighbour accuracy of the codes in a batch.
-
-    For each image, the share of relevant images (same class, or a shared
-    label) among those of the batch at the smallest Hamming distance, itself
-    excluded. It is a quick look at the codes while training, not a retrieval
-    metric: `keras_hash.evaluate` measures retrieval.
-    """
-
-    def __init__(self, name="code_accuracy", **kwargs):
-        super().__init__(name=name, **kwargs)
-
-    def update_state(self, labels, real_codes, sample_weight=None):
-        """Adds a batch.
-
-        Args:
-            labels: int `[n]` or multi-hot `[n, num_classes]`.
-            real_codes: float `[n, bits]`.
-            sample_weight: optional float `[n]`.
-        """
-        signs = codes_lib.sign(ops.cast(real_codes, "float32"))
-        itself = ops.eye(ops.shape(signs)[0])
-        nearness = signs @ ops.transpose(signs) - 1e6 * itself
-        nearest = ops.cast(
-            nearness >= ops.max(nearness, axis=1, keepdims=True), "float32"
-        )
-        nearest = nearest * (1 - itself)
-        relevant = similarity.pairs(labels, labels)
-        hits = ops.sum(nearest * relevant, axis=1)
-        share = hits / ops.maximum(ops.sum(nearest, axis=1), 1)
-        super().update_state(share, sample_weight)
 
 
 class HashModel(keras.Model):
@@ -164,7 +131,9 @@ class HashModel(keras.Model):
         """A new model of this method on the trained backbone of another.
 
         The hash layer is new: train it on your own images, with a smaller
-        rate for the backbone (`compile(backbone_rate=0.1)`), or none (`0`).
+        rate for the backbone (`compile(backbone_rate=0.1)`), or with a frozen
+        one: `model.backbone.trainable = False` before `compile` keeps its
+        batch statistics too, which a rate of 0 does not.
 
         Args:
             encoder: a `HashModel`, such as a loaded zoo entry. Its backbone is
@@ -390,7 +359,7 @@ class HashModel(keras.Model):
         if own and isinstance(y, (np.ndarray, list, tuple)):
             self._check_images(x, values=False)
             y = np.asarray(y)
-            self._check_labels(y)
+            inputs.check_labels(y, self.num_classes)
             if self.bank is not None:
                 if len(y) > self.bank.size:
                     raise ValueError(
@@ -410,25 +379,6 @@ class HashModel(keras.Model):
             if hasattr(callback, "check_order"):
                 callback.check_order(listed)
         return super().fit(x, y, **kwargs)
-
-    def _check_labels(self, labels):
-        wrong_width = labels.ndim == 2 and labels.shape[1] not in (
-            1,
-            self.num_classes,
-        )
-        if labels.ndim not in (1, 2) or wrong_width:
-            raise ValueError(
-                f"Labels should be ints [n] or multi-hot [n, "
-                f"{self.num_classes}]. Received: labels.shape={labels.shape}"
-            )
-        numbers = labels.ndim == 1 or labels.shape[1] == 1
-        top = self.num_classes - 1 if numbers else 1
-        if len(labels) and not (labels.min() >= 0 and labels.max() <= top):
-            raise ValueError(
-                f"Labels should lie in 0 .. {top} for num_classes="
-                f"{self.num_classes}. Received: values from {labels.min()} "
-                f"to {labels.max()}"
-            )
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -606,37 +556,8 @@ class HashModel(keras.Model):
         return (images[i : i + batch_size] for i in starts), len(starts)
 
     def _check_images(self, images, values=True):
-        """One clear error for what cannot be raw images; adds a batch axis."""
-        images = images if hasattr(images, "dtype") else np.asarray(images)
-        images = ops.convert_to_numpy(images)
-        if images.ndim == len(self.image_shape):
-            images = images[None]
-        if len(self.image_shape) == 1:
-            if images.ndim != 2 or images.shape[1] != self.image_shape[0]:
-                raise ValueError(
-                    f"This model takes features [n, {self.image_shape[0]}]. "
-                    f"Received: shape={images.shape}"
-                )
-        elif images.ndim != 4 or images.shape[-1] != 3:
-            raise ValueError(
-                "`images` should be raw pixels, [n, height, width, 3] or one "
-                "image [height, width, 3]; repeat the channel of grey images. "
-                f"Received: images.shape={images.shape}"
-            )
-        if images.dtype.kind not in "uif" and images.dtype.name != "bfloat16":
-            raise ValueError(
-                "`images` should be integers or floats in 0..255. "
-                f"Received: images.dtype={images.dtype}"
-            )
-        if values and images.dtype.kind not in "ui":
-            bad = ~np.isfinite(images).all(axis=tuple(range(1, images.ndim)))
-            if bad.any():
-                raise ValueError(
-                    "`images` should be finite. Received: NaN or infinity in "
-                    f"{bad.sum()} of {len(images)} images, first in image "
-                    f"{np.flatnonzero(bad)[0]} of the batch"
-                )
-        return images
+        """`inputs.check_images` for this model."""
+        return inputs.check_images(images, self.image_shape, values)
 
     # Saving
 

@@ -276,3 +276,14 @@ def test_augmentation_only_flips_and_shifts(rng):
 
 def test_public_names():
     assert keras_hash.data.load is data.load
+
+
+def test_a_failed_download_is_not_prepared(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KERAS_HASH_DATA", raising=False)
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    assert not keras_hash.data.cifar10.is_prepared()
+    (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
+    assert keras_hash.data.cifar10.is_prepared()

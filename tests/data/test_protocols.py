@@ -1,12 +1,12 @@
 """Protocols: counts, disjoint parts and pinned lists, on real labels."""
 
 import hashlib
-import importlib.util
 import itertools
 import json
 import pathlib
 
 import numpy as np
+import protocol_page
 import pytest
 
 from keras_hash import cli
@@ -406,10 +406,5 @@ def test_info_shows_a_protocol(capsys):
 
 
 def test_the_page_of_protocols_is_current():
-    spec = importlib.util.spec_from_file_location(
-        "protocol_page", ROOT / "tools" / "protocol_page.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     text = (ROOT / "docs" / "protocols.md").read_text()
-    assert module.page() == text, "run python tools/protocol_page.py"
+    assert protocol_page.page() == text, "run python tools/protocol_page.py"

@@ -1,7 +1,5 @@
 """The evaluator against loops over all orders of the ties."""
 
-import importlib.util
-import pathlib
 import sys
 
 import numpy as np
@@ -16,12 +14,7 @@ from keras_hash.evaluation import evaluator as evaluator_lib
 from keras_hash.evaluation import kernels
 from keras_hash.evaluation import replay
 from keras_hash.evaluation import statistic
-
-_spec = importlib.util.spec_from_file_location(
-    "reference", pathlib.Path(__file__).with_name("reference.py")
-)
-reference = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(reference)
+from tests.evaluation import reference
 
 KINDS = ("", "jaccard_", "cosine_")
 

@@ -33,7 +33,12 @@ PAIRS = {
     "dtsh ": {"margin": 0.5},
     "ninh": {"margin": 1.0},
     "dch": {"gamma": 3.0, "quantization": 0.7},
-    "dsdh": {"num_classes": CLASSES, "quantization": 0.3, "eta": 0.5},
+    "dsdh": {
+        "num_classes": CLASSES,
+        "quantization": 0.3,
+        "eta": 0.5,
+        "sweeps": 2,
+    },
 }
 ALONE = {
     "dsrh": {"margin": 2.0, "balance": 0.8},
@@ -352,6 +357,9 @@ def test_dcc_against_loops():
             found = dcc(labels, codes.astype("float32"), eta, 0.1, 3)
             expected = loops.dcc(labels, codes, eta, 0.1, 3)
             np.testing.assert_array_equal(found, expected)
+    found = dcc(labels, codes.astype("float32"), 0.1)
+    expected = loops.dcc(labels, codes, 0.1, 0.1, 10)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_dcc_reaches_the_network():

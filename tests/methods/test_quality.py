@@ -2,18 +2,9 @@
 
 import dataclasses
 import functools
-import importlib.util
-import pathlib
 
+import compare_methods as compare
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SPEC = importlib.util.spec_from_file_location(
-    "compare_methods", ROOT / "tools" / "compare_methods.py"
-)
-compare = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(compare)
-
 
 # More epochs than the comparison has: DSRH is slow to start.
 EPOCHS = {"digits": 40, "multidigits": 30}

@@ -16,7 +16,7 @@ from keras_hash import codes as codes_lib
 from keras_hash.search import HammingSearch
 from keras_hash.search import LanceIndex
 from keras_hash.search import MilvusIndex
-from keras_hash.search import engines
+from keras_hash.search.engines import base
 
 NEEDED = {"milvus": ("pymilvus", "milvus_lite"), "lance": ("lancedb",)}
 ABSENT = {
@@ -260,8 +260,8 @@ def test_ids_of_text(make, rng):
 
 def test_batches(make, rng, monkeypatch):
     """Rows, ids and queries go in parts."""
-    monkeypatch.setattr(engines, "_BATCH", 7)
-    monkeypatch.setattr(engines, "_RESULTS", 50)
+    monkeypatch.setattr(base, "BATCH", 7)
+    monkeypatch.setattr(base, "RESULTS", 50)
     items = codes_lib.pack(rng.randn(60, 21))
     index = make(21)
     index.add(items, np.arange(60) * 2)

@@ -3,8 +3,10 @@
 import keras_hash
 from recipes import Recipe
 
-# Better for ITQ than what the whole network gives, and two thirds of its size.
-BACKBONE = "mobilenet_v2/block_16_expand_relu"
+# Half the size of the whole network, and for ITQ better than what that gives:
+# in mAP on held-out photos 0.01 below the best cut, `block_16_expand_relu`, at
+# 128 bits and 0.003 at 64.
+BACKBONE = "mobilenet_v2/block_14_add"
 WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
 SIDE = 160
 

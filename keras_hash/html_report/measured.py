@@ -1,0 +1,74 @@
+"""What the sections of a page look at."""
+
+import numpy as np
+
+from keras_hash import codes as codes_lib
+from keras_hash.evaluation import kernels
+from keras_hash.markup import cut
+
+
+class Measured:
+    """What the sections look at: both sides, and the report."""
+
+    def __init__(self, benchmark, report, codes, query, database):
+        self.benchmark, self.report = benchmark, report
+        self.settings = report.settings
+        self.bits = self.settings["bits"]
+        self.similarity = self.settings["similarity"]
+        self.drop = self.settings["self_match"] == "drop"
+        self.places = [benchmark.parts[part] for part in (query, database)]
+        self.codes = []
+        for part, name in ((query, "queries"), (database, "database")):
+            rows = codes_lib.check(codes[part], self.bits, f"codes[{part!r}]")
+            known = {len(benchmark.parts[part]), self.settings[name]}
+            if name == "database" and self.drop:
+                # Each query searches all but itself.
+                known = {len(benchmark.parts[part])}
+            if known != {len(rows)}:
+                raise ValueError(
+                    f"`codes[{part!r}]` should hold the codes that the report "
+                    "was made of, one for each image of the part. Received: "
+                    f"{len(rows)} codes, {len(benchmark.parts[part])} images, "
+                    f"{self.settings[name]} in the report"
+                )
+            self.codes.append(rows)
+        self.labels = [benchmark.targets[place] for place in self.places]
+
+    def label_names(self, place):
+        """The labels of an image of the pool in one line."""
+        target = self.benchmark.targets[place]
+        numbers = np.flatnonzero(target) if np.ndim(target) else [target]
+        names = [self.label(number) for number in numbers[:8]]
+        names += ["…"] if len(numbers) > 8 else []
+        return ", ".join(names) or "no label"
+
+    def label(self, number):
+        """The name of a class."""
+        return cut(self.benchmark.labels[int(number)])
+
+    def multi_hot(self, side):
+        """Labels as `bool [n, num_classes]`."""
+        labels = self.labels[side]
+        if labels.ndim == 2:
+            return labels > 0
+        return labels[:, None] == np.arange(self.benchmark.num_classes)
+
+    def label_matrix(self, side):
+        """Labels as a sparse matrix of ones, float64 `[n, num_classes]`."""
+        from scipy import sparse
+
+        labels = self.labels[side]
+        if labels.ndim == 2:
+            return sparse.csr_matrix(labels > 0, dtype="float64")
+        rows = np.arange(len(labels))
+        shape = len(labels), self.benchmark.num_classes
+        return sparse.csr_matrix((np.ones(len(labels)), (rows, labels)), shape)
+
+    def levels(self, queries, items):
+        """Distances between all pairs of two sets of codes."""
+        return kernels.levels_of_pairs(
+            codes_lib.words(queries).T[:, :, None],
+            codes_lib.words(items).T[:, None, :],
+            self.bits,
+            self.similarity,
+        )

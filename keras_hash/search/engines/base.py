@@ -1,0 +1,344 @@
+"""What the adapters have in common: checks, batches, running ids, order."""
+
+import contextlib
+import os
+import re
+
+import numpy as np
+
+from keras_hash import codes as codes_lib
+from keras_hash.search import ids as ids_lib
+
+_INT = np.iinfo("int64")
+# Ids or rows in one request: Milvus returns at most 16,384 rows and takes
+# messages of 64 MB.
+BATCH = 10_000
+# Results that one request asks for.
+RESULTS = 1 << 18
+# Longest id of text, in bytes of UTF-8. Milvus wants a bound, and sizes its
+# segments by it.
+LONGEST = 1024
+# What filters cannot spell in both engines, and halves of characters.
+_UNUSUAL = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
+
+
+class Engine:
+    """What the adapters have in common: checks, batches, running ids, order."""
+
+    _name = _extra = _most = None
+
+    def __init__(self, bits, uri, name, similarity, lists, probes):
+        self._width = codes_lib.num_bytes(bits)
+        if similarity != "hamming":
+            raise ValueError(
+                '`similarity` should be "hamming": databases have no distance '
+                'for "and"; `keras_hash.Index` has. '
+                f"Received: similarity={similarity!r}"
+            )
+        for key, value in (("lists", lists), ("probes", probes)):
+            if value is not None:
+                _check_int(value, key)
+        if probes is not None and probes > (lists or 0):
+            raise ValueError(
+                "`probes` should be at most `lists`. "
+                f"Received: probes={probes}, lists={lists}"
+            )
+        self.bits, self.uri, self.name = int(bits), os.fspath(uri), name
+        self.lists, self.probes = lists, probes
+        # Whether ids are strings; `None` while nothing is stored.
+        self._strings = None
+        self._following = 0
+        self._closed = False
+        with self._asked("opened"):
+            self._connect()
+        try:
+            self._exists()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} bits={self.bits}, uri={self.uri!r}, "
+            f"name={self.name!r}>"
+        )
+
+    def __len__(self):
+        if not self._exists():
+            return 0
+        with self._asked("counted"):
+            return self._count()
+
+    def add(self, codes, ids=None):
+        """Adds codes.
+
+        What is wrong with codes or ids is found before anything is written.
+        Databases do not keep ids apart themselves: two programs that add the
+        same ids at the same moment both succeed.
+
+        Args:
+            codes: packed codes `uint8 [n, ceil(bits / 8)]`.
+            ids: `[n]` ints or strings, all different and of the kind that came
+                first; strings of up to 1024 bytes, without control characters.
+                `None`: the numbers that follow the largest one, from 0.
+
+        Raises:
+            ValueError: codes that do not fit `bits`; another number of ids, or
+                of another kind; an id that is there already.
+            ConnectionError: the database did not do it. LanceDB has then stored
+                nothing of this call, Milvus the rows that the error names.
+        """
+        codes = codes_lib.check(codes, self.bits)
+        exists = self._exists()
+        if ids is None:
+            ids = self._running(len(codes))
+        else:
+            ids = _check_ids(ids)
+            if len(ids) != len(codes):
+                raise ValueError(
+                    f"`ids` should have shape [{len(codes)}], one a code. "
+                    f"Received: ids.shape={ids.shape}"
+                )
+        if not len(codes):
+            return
+        strings = ids.dtype == object
+        if exists and strings != self._strings:
+            kinds = ("ints", "strings")[:: -1 if self._strings else 1]
+            raise ValueError(
+                f"`ids` should be {kinds[0]}, as before: {self.name!r} has ids "
+                f"of one kind. Received: {kinds[1]}, first {ids[0]!r}"
+            )
+        ids_lib.Ids().refuse(ids)
+        there = self._there(ids) if exists else set()
+        if there:
+            raise ValueError(
+                "`ids` should all be different, also from those stored; "
+                "`remove` an item before adding it anew. Received: "
+                f"{len(there)} that are there, such as {min(there)!r}"
+            )
+        if not exists:
+            with self._asked("created"):
+                self._create(strings)
+            self._strings = strings
+        self._write(codes, ids)
+        if not strings:
+            self._following = max(self._following, int(ids.max()) + 1)
+
+    def remove(self, ids):
+        """Removes items.
+
+        Args:
+            ids: ids of items, any number of them; repeated ones count once.
+
+        Raises:
+            ValueError: an id that is not there; nothing is removed then.
+            ConnectionError: the database did not do it, or not for all.
+        """
+        ids = np.unique(_check_ids(ids))
+        if not len(ids):
+            return
+        same = self._exists() and (ids.dtype == object) == self._strings
+        there = self._there(ids) if same else set()
+        if len(there) < len(ids):
+            missing = [one for one in ids.tolist() if one not in there]
+            raise ValueError(
+                f"`ids` should be in {self.name!r}. Received: {len(missing)} "
+                f"that are not, first {missing[0]!r}"
+            )
+        for done, part in enumerate(_batches(ids)):
+            with self._asked(f"cleared of ids behind {done * BATCH} of these"):
+                self._delete(part.tolist())
+
+    def search(self, codes, k=10):
+        """Finds the nearest items of each query.
+
+        Rows are ordered by distance, then by id. Where more items than fit lie
+        at the last distance of a row, the database chooses among them, and may
+        choose others when it has tidied up: learned codes repeat, so this is
+        the usual case. `keras_hash.Index` always takes the first ones added.
+
+        Args:
+            codes: packed codes `uint8 [q, ceil(bits / 8)]`.
+            k: int, items a query; all items where there are fewer.
+
+        Returns:
+            A pair: distances `int32 [q, k]` and ids `[q, k]`, exact unless
+            `probes` is set.
+
+        Raises:
+            ValueError: nothing is stored, codes that do not fit, `k` below 1,
+                or more items than the database returns (Milvus: 16,384).
+            ConnectionError: the database did not answer.
+        """
+        codes = codes_lib.check(codes, self.bits)
+        _check_int(k, "k")
+        size = len(self)
+        if not size:
+            raise ValueError("The index is empty: call `add` before `search`.")
+        k = min(int(k), size)
+        if self._most and k > self._most:
+            raise ValueError(
+                f"`k` should be at most {self._most}, which is all that "
+                f"{self._name} returns. Received: k={k}"
+            )
+        distances = np.zeros((len(codes), k), "int32")
+        ids = np.zeros((len(codes), k), object if self._strings else "int64")
+        rows = max(1, min(BATCH, RESULTS // k))
+        for start in range(0, len(codes), rows):
+            part = slice(start, start + rows)
+            distances[part], ids[part] = self._rows(codes[part], k)
+        # Strings are ordered by their rank, which is a number.
+        keys = ids
+        if self._strings and ids.size:
+            keys = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
+        order = np.lexsort((keys, distances))
+        return (
+            np.take_along_axis(distances, order, axis=1),
+            np.take_along_axis(ids, order, axis=1),
+        )
+
+    def close(self):
+        """Lets go of the database; what was added stays."""
+        if not self._closed:
+            self._closed = True
+            self._leave()
+
+    def _exists(self):
+        """Whether anything was stored; looks again while nothing was."""
+        if self._closed:
+            raise ValueError("This index is closed: open it anew.")
+        if self._strings is not None:
+            return True
+        with self._asked("opened"):
+            stored = self._open()
+        if stored is None:
+            return False
+        bits, strings = stored
+        if bits != str(self.bits):
+            held = f"codes of {bits} bits" if bits else "no codes of keras_hash"
+            raise ValueError(
+                f"{self.name!r} in {self.uri!r} holds {held}; give another "
+                f"name or those bits. Received: bits={self.bits}"
+            )
+        self._strings = strings
+        return True
+
+    def _running(self, count):
+        if self._strings:
+            raise ValueError(
+                f"`ids` should be given: {self.name!r} has strings for ids. "
+                "Received: ids=None"
+            )
+        low, high = self._following, int(_INT.max)
+        with self._asked("read"):
+            some = self._strings is not None and low <= high
+            if some and self._any(low, high):
+                # Ids often run from 0: the largest is near the count. A
+                # request to a server may take half a second.
+                probe, step = max(low, self._count() - 1), 1
+                while probe <= high and self._any(probe, high):
+                    low, probe, step = probe, probe + step, 2 * step
+                high = min(probe - 1, high)
+                while low < high:
+                    middle = low + (high - low + 1) // 2
+                    if self._any(middle, high):
+                        low = middle
+                    else:
+                        high = middle - 1
+                self._following = low + 1
+        if self._following > _INT.max - count:
+            raise ValueError(
+                "`ids` should be given: no ints are left behind the largest "
+                f"id. Received: ids=None, largest={self._following - 1}"
+            )
+        return np.arange(self._following, self._following + count)
+
+    def _there(self, ids):
+        """Those of some ids that are stored."""
+        there = set()
+        with self._asked("read"):
+            # One question settles it for ids that follow the others.
+            if not self._strings and not self._any(ids.min(), ids.max()):
+                return there
+            for part in _batches(ids):
+                there.update(self._stored(part.tolist()))
+        return there
+
+    def _rows(self, codes, k):
+        with self._asked("searched"):
+            found = self._nearest(codes, k, exact=self.probes is None)
+            short = [i for i, (_, ids) in enumerate(found) if len(ids) < k]
+            if short and self.probes is not None:
+                # The lists probed held too few items.
+                again = self._nearest(codes[short], k, exact=True)
+                for i, row in zip(short, again):
+                    found[i] = row
+        if any(len(ids) != k for _, ids in found):
+            raise ConnectionError(
+                f"{self._name} returned fewer than {k} items for a query: "
+                "another program removes some now. Search again. "
+                f"Received: uri={self.uri!r}"
+            )
+        distances = np.array([row for row, _ in found], "float64")
+        ids = np.array([ids for _, ids in found], object)
+        return np.rint(distances), ids
+
+    @contextlib.contextmanager
+    def _asked(self, verb):
+        """Makes one clear error of what a database may raise."""
+        try:
+            with self._quiet():
+                yield
+        except ImportError as error:
+            raise ImportError(
+                f"{type(self).__name__} needs packages that are not there: "
+                f'pip install "keras-hash[{self._extra}]" ({error})'
+            ) from error
+        except self._errors() as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ConnectionError(
+                f"`uri` should be a {self._name} that answers and allows this: "
+                f"{self.name!r} was not {verb}. What was stored before "
+                f"stays. Received: uri={self.uri!r} ({reason})"
+            ) from error
+
+    def _quiet(self):
+        return contextlib.nullcontext()
+
+
+def _batches(ids):
+    for start in range(0, len(ids), BATCH):
+        yield ids[start : start + BATCH]
+
+
+def _check_ids(ids):
+    ids = ids_lib.check(ids)
+    if ids.dtype == object:
+        bad = [
+            one
+            for one in ids
+            if _UNUSUAL.search(one) or len(one.encode()) > LONGEST
+        ]
+    else:
+        bad = ids[ids == _INT.min].tolist()
+    if bad:
+        raise ValueError(
+            "`ids` should be ints above -2**63, or strings of up to "
+            f"{LONGEST} bytes without control characters: filters of "
+            f"databases cannot name others. Received: {bad[0]!r:.80}"
+        )
+    return ids
+
+
+def _check_int(value, name):
+    whole = isinstance(value, (int, np.integer))
+    if isinstance(value, bool) or not whole or value < 1:
+        raise ValueError(
+            f"`{name}` should be at least 1, an int. Received: {name}={value!r}"
+        )

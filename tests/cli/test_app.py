@@ -1,0 +1,137 @@
+"""The command line as a whole: parser, help, errors, console script."""
+
+import configparser
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from keras_hash import cli
+from keras_hash.cli import app
+from tests.cli import command
+from tests.cli.command import run
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+NAME = "dshc_digits_30"
+
+
+def test_the_other_commands_of_the_readme_are_understood():
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^keras-hash ([^#\n]+)", text, re.M)
+    assert len(commands) >= 7
+    for one in commands:
+        chosen, more = app.make_parser().parse_known_args(shlex.split(one))
+        assert not [word for word in more if word.startswith("-")], one
+        assert callable(chosen.run)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["info", "dshc_moon"], "Entries here"),
+        (["encode", "dshc_digits_30", "missing.png"], "No such file"),
+        (["evaluate", NAME, "--data", "digit"], "Did you mean 'digits'?"),
+        (["evaluate", "dshc_digits_30", "-k", "0"], "`k` should be"),
+        (
+            ["train", "--data", "digits", "--bits", "32", "--out", "x"],
+            "multiple of `num_classes`",
+        ),
+        (
+            ["train", "--data", "digits", "--bits", "30", "--out", "x",
+             "--method", "GreedyHsh"],
+            "Did you mean 'greedyhash'?",
+        ),
+        (["info", "dshc_digit_30"], "Did you mean 'dshc_digits_30'?"),
+        (["verify", NAME, "dshc_digit_30"], "Did you mean 'dshc_digits_30'?"),
+        (["search", NAME, "--index", "x.index"], "Nothing to do"),
+        (["search", NAME, "--index", "no.index", "x.png"], "No such file"),
+        (["export", "dshc_digit_30", "--out", "x"], "Did you mean"),
+        (["export", NAME, "--out", "x", "--version", "0"], "at least 1"),
+        (["export", NAME, "--out", "x", "--search", "no"], "There is no index"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line(arguments, message):
+    code, _, err = run(*arguments)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_help_names_all_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    names = "demo list info train evaluate verify encode search export"
+    for name in names.split():
+        assert re.search(rf"^    {name} ", out, re.M), name
+    for line in ("1    a check failed", "2    bad input", "130  stopped"):
+        assert line in out
+    for name in names.split():
+        with pytest.raises(SystemExit) as stop:
+            cli.main([name, "--help"])
+        assert stop.value.code == 0
+        out = capsys.readouterr().out
+        assert out.count(f"keras-hash {name}") >= 2, name
+        assert max(map(len, out.splitlines())) <= 80 or name == "search"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["serach"], "Did you mean 'search'?"),
+        (["train", "--data", "digits"], "required: --bits, --out"),
+        (["list", "a", "b"], "unknown arguments: b"),
+        (["search", NAME, "--index", "x", "--radios", "2"], "--radios"),
+        (["export", NAME, "--out", "x", "--format", "onxx"], "mean 'onnx'?"),
+    ],
+)
+def test_bad_usage_is_one_line(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and message in err and err.count("\n") == 1
+
+
+def test_the_console_script_starts_without_tensorflow():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    script = config["options.entry_points"]["console_scripts"].strip()
+    assert script == "keras-hash = keras_hash_cli:main"
+    folders = config["options"]["package_dir"]
+    assert "keras_hash_cli = keras_hash/cli" in folders
+    code = (
+        f"{command.SCRIPT}\n"
+        "assert entry.main(['list', '--json']) == 0\n"
+        "assert entry.main(['info', 'dshc_digits_30', '--json']) == 0\n"
+        "try: entry.main(['search', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'tensorflow', 'keras', 'keras_hash.methods'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    process = command.start("list", "--json")
+    process.stdout.close()
+    assert process.wait(300) == 0 and process.stderr.read() == ""
+
+
+def test_completion(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--completion", "bash"])
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and "keras-hash[completion]" in err
+    monkeypatch.undo()
+    pytest.importorskip("shtab", reason="the extra `completion` is not here")
+    for shell in ("bash", "zsh", "fish"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["--completion", shell])
+        out = capsys.readouterr().out
+        assert stop.value.code == 0 and "--radius" in out, shell
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--completion", "abacus"])
+    assert "should be one of" in capsys.readouterr().err

@@ -1,0 +1,185 @@
+"""`keras-hash encode` and `search`."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+from PIL import Image
+
+import keras_hash
+from keras_hash import zoo
+from tests.cli.command import run
+
+NAME = "dshc_digits_30"
+
+
+def test_encode_files(tmp_path):
+    images, _ = keras_hash.data.load("digits").arrays("query")
+    for i in range(3):
+        Image.fromarray(images[i]).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("not an image")
+    out = tmp_path / "codes.npz"
+    code, _, err = run("encode", NAME, tmp_path, "--out", out)
+    assert code == 0, err
+    expected = keras_hash.load(NAME).encode(images[:3])
+    with np.load(out) as stored:
+        np.testing.assert_array_equal(stored["codes"], expected)
+        assert int(stored["bits"]) == 30 and len(stored["paths"]) == 3
+    code, out, _ = run("encode", NAME, tmp_path / "1.png")
+    assert out.split()[0] == bytes(expected[1]).hex()
+
+
+def test_a_broken_file_is_named(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    code, _, err = run("encode", NAME, tmp_path)
+    assert code == 2 and "b.png is not an image" in err
+
+
+def test_empty_folder(tmp_path):
+    code, _, err = run("encode", NAME, tmp_path)
+    assert code == 2 and "There are no images" in err
+
+
+def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
+    shutil.copytree(digit_files, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    pathlib.Path("photos/0/broken.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + bytes(40)
+    )
+    pathlib.Path("photos/0/.hidden.png").write_bytes(b"x")
+    search = ("search", NAME, "--images", "photos/", "--index", "my.index")
+    queries = [f"query{digit}.png" for digit in range(3)]
+    code, out, err = run(*search, *queries, "-k", 4, "--out", "found.png")
+    assert code == 0, err
+    assert "my.index: 20 new images, 20 in all" in err
+    assert "left out: photos/0/broken.png: " in err
+    # The index is an ordinary one; the command found what it finds.
+    index = keras_hash.Index.load("my.index")
+    assert len(index) == 20 and index.ids[0].startswith("photos/0/")
+    model = keras_hash.load(NAME)
+    images = np.stack([np.array(Image.open(q)) for q in queries])
+    distances, ids = index.search(model.encode(images), k=4)
+    lines = []
+    for query, row, names in zip(queries, distances, ids):
+        lines += [query, *(f"{d:6d}  {i}" for d, i in zip(row, names))]
+    assert out.splitlines() == lines
+    assert ids[0][0].startswith("photos/0/")
+    with Image.open("found.png") as picture:
+        assert picture.width > 500 and picture.height > 400
+
+    # Only what is new is encoded: the first two files could not be read.
+    for path in sorted(pathlib.Path("photos/1").iterdir()):
+        path.write_bytes(b"no longer an image")
+    pathlib.Path("photos/0/broken.png").unlink()
+    shutil.copy("query0.png", "photos/0/new.png")
+    code, out, err = run(*search, "query0.png", "--radius", 0, "--json")
+    assert code == 0, err
+    assert err.splitlines() == ["my.index: 1 new images, 21 in all"]
+    content = json.loads(out)
+    assert content["items"] == 21 and content["model"] == NAME
+    (result,) = content["results"]
+    found = {pair["id"]: pair["distance"] for pair in result["neighbours"]}
+    assert found["photos/0/new.png"] == 0 and set(found.values()) == {0}
+    # A query behind the options, in a folder; the first k within a radius.
+    pathlib.Path("asked").mkdir()
+    shutil.copy("query1.png", "asked")
+    shutil.rmtree("photos/1")
+    code, out, err = run(
+        "search", NAME, "--index", "my.index", "asked", "--radius", 30,
+        "-k", 3, "--out", "found.png",
+    )  # fmt: skip
+    assert code == 0 and len(out.splitlines()) == 4, err
+
+
+def test_search_refuses_the_codes_of_another_encoder(digit_files, tmp_path):
+    query = digit_files / "query0.png"
+    places = ("--images", digit_files / "photos" / "0")
+    index = tmp_path / "my.index"
+    code, _, err = run("search", NAME, *places, "--index", index)
+    assert code == 0, err
+    before = index.read_bytes()
+    retrained = tmp_path / NAME
+    card = keras_hash.zoo.write(
+        keras_hash.load(NAME), retrained, {}, compact_dtype="int8"
+    )
+    other = tmp_path / "other"
+    shutil.copytree(retrained, other)
+    (other / "card.json").write_text(json.dumps({**card, "name": "other"}))
+    for model, whose in (
+        (retrained, f"{NAME} with other weights"),
+        (other, f"of {NAME} (30 bits"),
+    ):
+        code, _, err = run("search", model, query, "--index", index)
+        assert code == 2 and whose in err and err.count("\n") == 1
+        code, _, err = run(
+            "export", model, "--search", index, "--out", tmp_path / "x"
+        )
+        assert code == 2 and whose in err
+    assert index.read_bytes() == before
+    # Of an index made in Python, the length is known and the maker is not.
+    codes = np.zeros((3, 4), "uint8")
+    keras_hash.Index(30, codes).save(index)
+    code, out, err = run("search", NAME, query, "--index", index)
+    assert code == 0 and out.splitlines()[1].split()[1] == "0", err
+    code, _, err = run(
+        "search", NAME, query, "--index", index, "--out",
+        tmp_path / "x.png",
+    )  # fmt: skip
+    assert code == 2 and "needs paths to draw" in err
+    code, _, err = run("search", NAME, *places, "--index", index)
+    assert code == 2 and "are numbers, not paths" in err
+    keras_hash.Index(32, codes).save(index)
+    code, _, err = run("search", NAME, query, "--index", index)
+    assert code == 2 and "codes of an encoder (32 bits, hamming)" in err
+
+
+def test_search_keeps_what_it_encoded_before_a_stop(
+    digit_files, tmp_path, monkeypatch
+):
+    from keras_hash.cli import photo_index
+
+    monkeypatch.setattr(photo_index, "_BATCH", 8)
+    encode = photo_index.FileEncoder.__call__
+    calls = []
+
+    def stop_in_the_second(self, paths):
+        calls.append(len(paths))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return encode(self, paths)
+
+    monkeypatch.setattr(photo_index.FileEncoder, "__call__", stop_in_the_second)
+    index = tmp_path / "my.index"
+    search = ("search", NAME, "--images", digit_files / "photos", "--index")
+    code, _, err = run(*search, index)
+    assert code == 130 and "8 images are in" in err and "goes on" in err
+    assert len(keras_hash.Index.load(index)) == 8
+    code, _, err = run(*search, index, digit_files)
+    assert code == 0 and "12 new images, 20 in all" in err
+    # The 23 files that are searched for come before the 12 that are missing.
+    assert calls == [8, 8, 8, 8, 7, 8, 4]
+    assert [p.name for p in tmp_path.iterdir()] == ["my.index"]
+
+
+def test_search_with_codes_that_rank_by_common_ones(digit_files, tmp_path):
+    model = keras_hash.models.DSHCMultiLabel(num_classes=24)
+    entry = tmp_path / "several"
+    zoo.write(model, entry, {})
+    index = tmp_path / "my.index"
+    query = digit_files / "query0.png"
+    code, out, err = run(
+        "search", entry, query, "--images", digit_files / "photos",
+        "--index", index, "-k", 3, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["similarity"] == "and"
+    image = np.array(Image.open(query))[None]
+    distances, _ = keras_hash.Index.load(index).search(
+        keras_hash.load(entry).encode(image), k=3
+    )
+    (result,) = content["results"]
+    found = [pair["distance"] for pair in result["neighbours"]]
+    assert found == distances[0].tolist()

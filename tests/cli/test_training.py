@@ -1,0 +1,146 @@
+"""`keras-hash train`."""
+
+import json
+import pathlib
+import re
+import shlex
+import signal
+
+import pytest
+from PIL import Image
+
+import keras_hash
+from keras_hash import zoo
+from tests.cli import command
+from tests.cli.command import run
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def photos(tmp_path, rng):
+    """Two classes that differ in colour, and a file that is no image."""
+    for c, kind in enumerate(("cats", "dogs")):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for i in range(12):
+            image = rng.randint(0, 128, (20, 24, 3)).astype("uint8")
+            image[..., 2 * c] += 120
+            Image.fromarray(image).save(tmp_path / f"photos/{kind}/{i}.png")
+    (tmp_path / "photos/cats/notes.txt").write_text("about cats")
+    return tmp_path / "photos"
+
+
+def test_the_command_of_the_readme(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    text = (ROOT / "README.md").read_text()
+    (line,) = re.findall(r"^keras-hash (train --data photos.*)$", text, re.M)
+    code, out, err = run(
+        *shlex.split(line), "--size", 32, "--epochs", 2, "--augment"
+    )
+    assert code == 0, err
+    assert "cats/notes.txt: not an image" in out
+    assert out.index("cats 12, dogs 12") < out.index("chance_map")
+    assert keras_hash.load("runs/mine").image_shape == (32, 32, 3)
+    with Image.open("runs/mine/search.png") as picture:
+        assert min(picture.size) > 100
+    code, out, err = run("evaluate", "runs/mine")
+    assert code == 0 and "mAP on the card" in out, err
+
+
+def test_train_a_shallow_method_on_a_csv(photos):
+    lines = [
+        f"{k}/{i}.png,{k}|pet" for k in ("cats", "dogs") for i in range(12)
+    ]
+    path = photos / "list.csv"
+    path.write_text("\n".join(["file,words", *lines]))
+    columns = ("--image-column", "file", "--label-columns", "words")
+    train = ("train", "--data", path, "--method", "itq", "--bits", 8)
+    out = ("--out", photos.parent / "mine", "--size", 16)
+    code, text, err = run(*train, *out, *columns, "--separator", "|")
+    assert code == 0, err
+    assert "labels an image  2.00" in text
+    code, text, _ = run("evaluate", photos.parent / "mine")
+    assert code == 0 and "mAP on the card" in text
+    code, _, err = run(*train, *out)
+    assert code == 2 and "needs `--image-column`" in err
+    train = ("train", "--data", photos, "--method", "itq", "--bits", 8)
+    code, _, err = run(*train, *out, *columns)
+    assert code == 2 and "is not for" in err and err.count("\n") == 1
+
+
+def test_json_goes_alone_to_stdout(digit_files, tmp_path):
+    folder = tmp_path / "mine"
+    code, out, err = run(
+        "train", "--data", "digits", "--method", "itq", "--bits", 8,
+        "--out", folder, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["folder"] == str(folder)
+    assert content["metrics"] == zoo.card(folder)["metrics"]
+    assert "digits (official)" in err
+    code, out, _ = run("encode", folder, digit_files / "query0.png", "--json")
+    (one,) = json.loads(out)["codes"]
+    expected = zoo.encode_files(folder, [digit_files / "query0.png"])
+    assert one["code"] == bytes(expected[0]).hex()
+
+
+# When training starts, nothing public of the package is missing.
+WHOLE = """
+import keras_hash
+assert keras_hash.__version__
+assert keras_hash.Index and keras_hash.models.DSHC
+assert type(keras_hash) is type(sys)
+assert keras_hash.list_models is keras_hash.zoo.list_models
+"""
+
+
+def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    train = ("train", "--data", "digits", "--bits", 30, "--out", folder)
+    process = command.start(*train, "--epochs", 400, then=WHOLE)
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "Epoch 3/400" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest, err = process.communicate(timeout=300)
+    assert process.returncode == 130, "".join(seen) + rest + err
+    # Nothing of TensorFlow's start, no traceback.
+    (line,) = err.splitlines()
+    assert "the same command goes on" in line
+    assert not (folder / "card.json").exists()
+    code, _, err = run(*train, "--batch-size", 64)
+    assert code == 2 and "--batch-size was 128, is 64" in err
+
+    # It goes on, and is stopped while it measures: the training is kept.
+    kept = folder / ".checkpoint" / "training_metadata.json"
+    last = json.loads(kept.read_text())["epoch"] + 1
+    assert last >= 3
+    with monkeypatch.context() as patch:
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        patch.setattr(keras_hash.evaluation, "measure", stop)
+        code, out, _ = run(*train, "--epochs", last)
+    assert code == 130 and not (folder / "card.json").exists()
+    assert out.count("Epoch ") == 1 and f"Epoch {last}/{last}" in out
+    code, out, err = run(*train, "--epochs", last)
+    assert code == 0 and "Epoch" not in out, err
+    assert "keras_hash.load(" in out
+
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "1", "card.json", "search.png",
+    ]  # fmt: skip
+    assert zoo.card(folder)["metrics"]["map"] > 0.1
+    assert keras_hash.load(folder).bits == 30
+    code, out, _ = run("evaluate", folder)
+    assert code == 0 and "mAP on the card" in out
+    # Measured on this machine: to the last digits, and the same codes.
+    code, out, err = run("verify", folder, "--json")
+    assert code == 0, err
+    (result,) = json.loads(out)
+    assert result["tolerance"] == 1e-6 or "GPU" in result["why"]
+    assert result["same_codes"] == {"query": True, "database": True}
