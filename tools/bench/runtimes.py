@@ -1,6 +1,6 @@
 """Encoders in other runtimes: size, codes, mAP and speed against Keras.
 
-    python tools/bench/runtimes.py [NAME ...] [--database 2000] [--write]
+    python tools/bench/runtimes.py [NAME ...] [--database 5000] [--write]
 
 For each entry and format, on real images:
 
@@ -134,9 +134,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("names", nargs="*", default=NAMES)
-    parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--database", type=int, default=2000)
-    parser.add_argument("--images", type=int, default=128, help="for speed")
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--database", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=256, help="for speed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
@@ -144,7 +144,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.names:
             lines += rows(name, chosen, pathlib.Path(folder))
-    machine = verify.machine().split(",")[0]
+    machine = verify.machine().rsplit(",", 1)[0]
     lines.append(
         f"\nOn {machine}; mAP of up to {chosen.queries:,} queries in up to "
         f"{chosen.database:,} images."
