@@ -5,8 +5,8 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-app test-beam test-engines lint format bench
-.PHONY: zoo-table verify pages notebooks clean
+.PHONY: demo test test-slow test-app test-beam test-engines test-runtimes
+.PHONY: lint format bench zoo-table verify pages notebooks clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -36,6 +36,12 @@ test-beam: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,beam]"
 	$(BIN)/python -m pytest tests/test_encode_corpus.py \
 		tests/test_readme.py --no-cov
+
+# LiteRT, ONNX Runtime and OpenVINO: 350 MB more.
+test-runtimes: $(READY)
+	$(BIN)/python -m pip install --quiet --editable \
+		".[dev,litert,onnx,openvino]"
+	$(BIN)/python -m pytest tests/test_runtimes.py tests/test_readme.py --no-cov
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -97,6 +97,71 @@ def widen(stored, scale, dtype):
     return wide if scale is None else wide * scale
 
 
+def stored_weights(model, compact_dtype=None):
+    """The weights of a model as an export keeps them.
+
+    Args:
+        model: a `HashModel`, built.
+        compact_dtype: see `encoder_module`.
+
+    Returns:
+        A pair of dicts: `{"000": array, ...}` in the order of
+        `model.encoder_variables`, and the float32 scales of those in int8.
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+        ValueError: the model takes features, not images, or is not solved.
+    """
+    if len(model.image_shape) != 3:
+        raise ValueError(
+            "Models of images are exported; build the model on a backbone to "
+            "export what was trained on its features. "
+            f"Received: input_shape={model.image_shape}"
+        )
+    model.check_ready()
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "Models are exported with Keras on TensorFlow; start Python "
+            "with KERAS_BACKEND=tensorflow. "
+            f"Received: backend={keras.backend.backend()!r}"
+        )
+    weights, scales = {}, {}
+    for index, variable in enumerate(model.encoder_variables):
+        stored, scale = compact(
+            keras.ops.convert_to_numpy(variable.value),
+            compact_dtype or model.stored_as,
+        )
+        weights[f"{index:03d}"] = stored
+        if scale is not None:
+            scales[f"{index:03d}"] = scale
+    return weights, scales
+
+
+def graph_codes(model, images, weights, scales):
+    """Real codes inside a graph, from weights as an export keeps them.
+
+    Args:
+        model: a `HashModel`, built.
+        images: float32 tensor `[n, *image_shape]`, raw pixels.
+        weights: dict from `"000"` ... to tensors, see `stored_weights`.
+        scales: dict from the same keys to tensors.
+
+    Returns:
+        float32 tensor `[n, bits]`; `>= 0` is the bit 1.
+    """
+    import tensorflow as tf
+
+    widened = []
+    for index, variable in enumerate(model.encoder_variables):
+        key = f"{index:03d}"
+        value = tf.cast(weights[key], variable.dtype)
+        if key in scales:
+            value = value * scales[key]
+        widened.append((variable, value))
+    with keras.StatelessScope(state_mapping=widened):
+        return model.images_to_codes(images)
+
+
 def encoder_module(model, compact_dtype=None):
     """Builds the `tf.Module` that is saved for a model.
 
@@ -120,45 +185,19 @@ def encoder_module(model, compact_dtype=None):
         RuntimeError: Keras does not run on TensorFlow.
         ValueError: the model takes features, not images, or is not solved.
     """
-    if len(model.image_shape) != 3:
-        raise ValueError(
-            "Models of images are exported; build the model on a backbone to "
-            "export what was trained on its features. "
-            f"Received: input_shape={model.image_shape}"
-        )
-    model.check_ready()
-    compact_dtype = compact_dtype or model.stored_as
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(
-            "A SavedModel is written with Keras on TensorFlow; start Python "
-            "with KERAS_BACKEND=tensorflow. "
-            f"Received: backend={keras.backend.backend()!r}"
-        )
+    weights, scales = stored_weights(model, compact_dtype)
     import tensorflow as tf
 
     from keras_hash import codes as codes_lib
 
     module = tf.Module()
-    module.w, module.scale = {}, {}
-    for index, variable in enumerate(model.encoder_variables):
-        stored, scale = compact(
-            keras.ops.convert_to_numpy(variable.value), compact_dtype
-        )
-        key = f"{index:03d}"
-        module.w[key] = tf.Variable(stored, trainable=False, name=f"w{key}")
-        if scale is not None:
-            module.scale[key] = tf.Variable(
-                scale, trainable=False, name=f"scale{key}"
-            )
-
-    def weights():
-        for index, variable in enumerate(model.encoder_variables):
-            key = f"{index:03d}"
-            value = tf.cast(module.w[key], variable.dtype)
-            if key in module.scale:
-                value = value * module.scale[key]
-            yield variable, value
-
+    module.w, module.scale = (
+        {
+            key: tf.Variable(array, trainable=False, name=f"{kind}{key}")
+            for key, array in arrays.items()
+        }
+        for kind, arrays in (("w", weights), ("scale", scales))
+    )
     height, width = model.image_shape[:2]
     one_byte = tf.constant([bytes([i]) for i in range(256)])
 
@@ -175,8 +214,7 @@ def encoder_module(model, compact_dtype=None):
 
     @tf.function(input_signature=[tf.TensorSpec((None, height, width, 3))])
     def forward(images):
-        with keras.StatelessScope(state_mapping=list(weights())):
-            real = model.images_to_codes(images)
+        real = graph_codes(model, images, module.w, module.scale)
         codes = codes_lib.pack(real)
         characters = tf.gather(one_byte, tf.cast(codes, tf.int32))
         return {

@@ -99,7 +99,7 @@ def example(**features):
             feature.float_list.value.append(value)
         else:
             feature.int64_list.value.append(value)
-    return record.SerializeToString()
+    return record.SerializeToString(deterministic=True)
 
 
 def write_records(path, records):

@@ -29,12 +29,13 @@ SNIPPETS = [
 
 
 # Packages of extras that are too heavy for every test run: `make test-engines`,
-# `make test-beam`.
+# `make test-beam`, `make test-runtimes`.
 EXTRAS = {
     "MilvusIndex": "milvus_lite",
     "LanceIndex": "lancedb",
     "corpus.encode": "apache_beam",
     "RunInference": "apache_beam",
+    "runtimes.load": "ai_edge_litert",
 }
 # Modules that cannot be imported without one of them.
 MODULES = {"keras_hash.corpus.pipeline": "apache_beam"}

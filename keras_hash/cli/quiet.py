@@ -1,4 +1,4 @@
-"""Imports Keras without the lines that TensorFlow writes while it loads."""
+"""Keeps out the lines that TensorFlow and converters write while they work."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ import tempfile
 _NOISE = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"
     r"|[IW]0000 |To enable the following instructions"
+    r"|INFO: Created TensorFlow Lite|fully_quantize: "
 )
 
 
@@ -19,21 +20,31 @@ def import_keras():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" in sys.modules:
         return
-    with _without_noise():
+    with without_noise():
         import keras  # noqa: F401
 
 
 @contextlib.contextmanager
-def _without_noise():
-    """Holds back the standard error, then passes on all but the noise."""
+def without_noise(live=False):
+    """Holds back what is written to the standard error, then drops the noise.
+
+    Args:
+        live: bool, whether what Python writes there, such as progress, passes
+            at once; only what libraries write is then held back.
+    """
     sys.stderr.flush()
+    python = sys.stderr
     with tempfile.TemporaryFile() as held:
         before = os.dup(2)
         os.dup2(held.fileno(), 2)
+        if live and python is sys.__stderr__:
+            # Never closed: handlers of logging may keep it.
+            sys.stderr = os.fdopen(os.dup(before), "w", 1, python.encoding)
         try:
             yield
         finally:
             sys.stderr.flush()
+            sys.stderr = python
             os.dup2(before, 2)
             os.close(before)
             held.seek(0)

@@ -1,26 +1,16 @@
-"""`keras-hash export`."""
+"""`keras-hash export`: to TensorFlow Serving, and to other runtimes."""
 
-import dataclasses
 import os
-import pathlib
 import shutil
-from collections.abc import Callable
 
 from keras_hash.cli import inputs
+from keras_hash.cli import runtime_files
 
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """What an encoder can be exported as.
-
-    Attributes:
-        text: str, what it is for.
-        write: function of a model, an `Index` or `None`, `k` and a folder to
-            make; it returns lines that say what was written.
-    """
-
-    text: str
-    write: Callable
+# What an encoder can be exported as, and what each is for.
+FORMATS = {
+    "savedmodel": "for TensorFlow Serving and tf.saved_model.load",
+    **runtime_files.FORMATS,
+}
 
 
 def add_commands(add):
@@ -32,20 +22,22 @@ def add_commands(add):
     export = add(
         "export",
         _export,
-        "Write an encoder, alone or with an index, for a server.",
+        "Write an encoder, alone or with an index, for a server or a device.",
         [
             "export dshc_cifar10_30 --out serving/cifar10",
             "export runs/mine --search photos.index -k 20 --out serving/photos",
             "export runs/mine --out serving/mine --version 2",
+            "export runs/mine --format onnx --out mine.onnx",
+            "export runs/mine --format litert --dtype int8 --out mine.tflite",
         ],
     )
     export.add_argument("model", help=inputs.MODEL)
     export.add_argument(
-        "--out", required=True, help="folder to which a version is added"
+        "--out",
+        required=True,
+        help="folder to which a version is added; a file for onnx and litert",
     )
-    export.add_argument(
-        "--version", type=int, default=1, help="number of it (default 1)"
-    )
+    export.add_argument("--version", type=int, help="number of it (default 1)")
     export.add_argument(
         "--search",
         metavar="INDEX",
@@ -53,48 +45,43 @@ def add_commands(add):
         "ids and distances out",
     )
     export.add_argument(
-        "-k", type=int, default=10, help="items a search finds (default 10)"
+        "-k", type=int, help="items a search finds (default 10)"
     )
     export.add_argument(
         "--format",
         choices=FORMATS,
         default="savedmodel",
-        help="; ".join(f"{name}: {row.text}" for name, row in FORMATS.items()),
+        help="; ".join(f"{name}: {text}" for name, text in FORMATS.items()),
     )
+    runtime_files.add_options(export)
     inputs.add_json(export)
 
 
 def _export(chosen):
+    if chosen.format in runtime_files.FORMATS:
+        return runtime_files.export(chosen)
+    runtime_files.refuse(chosen, runtime_files.OPTIONS)
     import keras_hash
     from keras_hash.cli import photo_index
 
     card = inputs.card(chosen.model)
-    if chosen.version < 1 or chosen.k < 1:
-        raise ValueError(
-            "`--version` and `-k` should be at least 1. "
-            f"Received: --version {chosen.version} -k {chosen.k}"
-        )
-    folder = pathlib.Path(chosen.out)
-    target = folder / str(chosen.version)
-    if target.exists():
-        numbers = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
-        raise ValueError(
-            f"{target} is there already and is not replaced; add "
-            f"`--version {max(numbers) + 1}`."
-        )
+    k = 10 if chosen.k is None else chosen.k
+    if k < 1:
+        raise ValueError(f"`-k` should be at least 1. Received: -k {k}")
+    target = runtime_files.version_folder(chosen)
     index = None
     if chosen.search:
         index = photo_index.existing(chosen.search, card).index
     model = keras_hash.load(chosen.model)
-    folder.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     # Servers pass over what is not a number.
-    beside = folder / f".{chosen.version}.{os.getpid()}.new"
+    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        lines = FORMATS[chosen.format].write(model, index, chosen.k, beside)
+        lines = _write_saved_model(model, index, k, beside)
         os.rename(beside, target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
+    size = runtime_files.size(target)
     if chosen.json:
         inputs.print_json(
             {"folder": str(target), "bytes": size, "signatures": lines}
@@ -118,13 +105,6 @@ def _write_saved_model(model, index, k, folder):
     shutil.rmtree(folder / "assets", ignore_errors=True)
     (folder / "fingerprint.pb").unlink(missing_ok=True)
     return _signatures(folder / "saved_model.pb")
-
-
-FORMATS = {
-    "savedmodel": Format(
-        "for TensorFlow Serving and tf.saved_model.load", _write_saved_model
-    ),
-}
 
 
 def index_codes(index):

@@ -474,17 +474,35 @@ class HashModel(keras.Model):
             ValueError: as `encode`.
         """
         self.check_ready()
-        batches, steps = self._image_batches(images, batch_size)
-        real = []
         forward = self._forward()
+        return self.encode_by(forward, images, batch_size, verbose)
+
+    def encode_by(self, forward, images, batch_size=256, verbose="auto"):
+        """What a function makes of images, fitted to this model in batches.
+
+        Args:
+            forward: function of float32 `[n, *image_shape]`, an array or a
+                tensor, that returns one row an image.
+            images: as for `encode`.
+            batch_size: as for `encode`.
+            verbose: as for `encode`.
+
+        Returns:
+            The rows of all images, an array.
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        batches, steps = self._image_batches(images, batch_size)
+        rows = []
         for batch in progress.track(batches, steps, "Encoding", verbose):
             batch = self._fitted(self._check_images(batch).astype("float32"))
-            real.append(ops.convert_to_numpy(forward(batch)))
-        if not real:
+            rows.append(ops.convert_to_numpy(forward(batch)))
+        if not rows:
             raise ValueError(
                 "There are no images to encode: `images` is empty."
             )
-        return np.concatenate(real)
+        return np.concatenate(rows)
 
     def check_ready(self):
         """Refuses to make codes before there is anything to make them of.

@@ -84,7 +84,7 @@ def test_help_names_all_commands(capsys):
         (["train", "--data", "digits"], "required: --bits, --out"),
         (["list", "a", "b"], "unknown arguments: b"),
         (["search", NAME, "--index", "x", "--radios", "2"], "--radios"),
-        (["export", NAME, "--out", "x", "--format", "onnx"], "'savedmodel'"),
+        (["export", NAME, "--out", "x", "--format", "onxx"], "mean 'onnx'?"),
     ],
 )
 def test_bad_usage_is_one_line(capsys, arguments, message):
