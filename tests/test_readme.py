@@ -100,7 +100,8 @@ def test_the_commands_of_the_list(tmp_path, monkeypatch, rng):
     """`runs/mine` is what `train` would have written."""
     move_to_photos(tmp_path, monkeypatch, rng)
     shutil.copytree(ROOT / "zoo" / "dshc_digits_30", tmp_path / "runs/mine")
-    chosen = commands("Command line")
+    # The page runs until it is stopped: see its own tests.
+    chosen = [c for c in commands("Command line") if c[0] != "app"]
     assert len(chosen) == 7
     for words in chosen:
         assert cli.main(words) == 0, words

@@ -122,7 +122,16 @@ def codes(measured):
 
 
 def bit_statistics(codes, bits):
-    """Share of ones of each bit, and correlations (0 for constant bits)."""
+    """How the bits of codes are used.
+
+    Args:
+        codes: packed codes `uint8 [n, ceil(bits / 8)]`.
+        bits: int, code length.
+
+    Returns:
+        A pair: the share of ones of each bit, float64 `[bits]`, and the
+        correlations `[bits, bits]`, 0 for constant bits.
+    """
     first, _, counts = codes_lib.group(codes)
     ones, pairs = np.zeros(bits), np.zeros((bits, bits))
     for low in range(0, len(first), 1 << 14):

@@ -20,6 +20,13 @@ def expected_labels(measured, k):
 
     Any order of images at equal distance is equally likely, so those of the
     distance that holds rank `k` count by the share of them that is in.
+
+    Args:
+        measured: a `Measured`.
+        k: int, at least 1.
+
+    Returns:
+        float64 `[queries, classes]`.
     """
     from scipy import sparse
 
@@ -60,7 +67,7 @@ def expected_labels(measured, k):
 
 
 def confusion(measured):
-    """Classes of the images nearest to the queries `measured`."""
+    """Classes of the images nearest to the queries of `measured`."""
     k = min(_CONFUSED, len(measured.codes[1]) - measured.drop)
     asked = measured.label_matrix(0)
     numbers = np.asarray(asked.sum(axis=0)).ravel()
