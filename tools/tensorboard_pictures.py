@@ -24,8 +24,6 @@ import urllib.parse
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "docs/tensorboard"
 EPOCHS = 10
-# Milliseconds of t-SNE: a few hundred rounds.
-TSNE = 120_000
 # Method, bits, learning rate.
 RUNS = {
     "dshc_30": ("DSHC", 30, 1e-3),
@@ -130,22 +128,10 @@ def show(page, address, tab, text, tags="", runs="", size=(1100, 760)):
 
 
 def project(page, address, name):
-    """The Projector: PCA, then some rounds of t-SNE, coloured by label."""
+    """The Projector as it opens: PCA, with thumbnails."""
     show(page, address, "projector", "TensorBoard", size=(1200, 760))
     page.wait_for_timeout(10_000)
     save(page, f"{name}_pca")
-    # It is a page of its own inside the page.
-    inner = next(f for f in page.frames if "projector_binary" in f.url)
-    inner.locator("vz-projector-data-panel").evaluate(
-        "panel => { panel.selectedColorOptionName = 'label' }"
-    )
-    inner.locator(".ink-tab[data-tab=tsne]").click()
-    toggle = inner.locator(".run-tsne").first
-    toggle.click()
-    page.wait_for_timeout(TSNE)
-    toggle.click()
-    page.wait_for_timeout(2000)
-    save(page, f"{name}_tsne")
 
 
 def pictures(page, address):

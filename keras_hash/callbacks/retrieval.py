@@ -31,7 +31,7 @@ class RetrievalMetrics(keras.callbacks.Callback):
     evaluation each time; `subset` and `every` make it cheaper. Memory: the
     packed codes and the labels, and a batch of images. With `log_dir`, up to
     1,000 database items are held as thumbnails and real codes as well, and
-    writing takes about 0.3 s of one core, whatever the size of the sets. A
+    writing takes about 0.4 s of one core, hardly more for larger sets. A
     batched `tf.data.Dataset`, or one of unknown size, is read once more before
     training to count it, where `subset` or `log_dir` needs the number.
 
