@@ -18,7 +18,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import keras_hash
 from keras_hash import codes
+from keras_hash import decoding
 from keras_hash import export
+from keras_hash import slimming
 from keras_hash import zoo
 
 
@@ -260,7 +262,7 @@ def test_photos_are_turned_upright(entry, served, rng, order, place):
         near = np.abs(np.asarray(upright).astype(int) - turned.astype(int))
         assert near.max() < 8, "Pillow turns it in the same way"
         decoded = tf.io.decode_image(content)
-        alone = export._upright(decoded, tf.constant(content))
+        alone = decoding._upright(decoded, tf.constant(content))
         np.testing.assert_array_equal(alone, turned)
         answer = served["encode_bytes"](image_bytes=tf.constant([content]))
         found.append(answer["code"][0])
@@ -509,7 +511,7 @@ def test_slimming_twice_changes_nothing():
     folder = zoo.entry_folder("dshc_digits_30")
     version = str(zoo.card("dshc_digits_30")["version"])
     content = (folder / version / "saved_model.pb").read_bytes()
-    assert export.slim(content) == content
+    assert slimming.slim(content) == content
 
 
 def test_slimming_keeps_functions_of_different_weights(tmp_path):
@@ -528,7 +530,7 @@ def test_slimming_keeps_functions_of_different_weights(tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures)
     path = tmp_path / "saved_model.pb"
     whole = path.read_bytes()
-    slim = export.slim(whole)
+    slim = slimming.slim(whole)
     path.write_bytes(slim)
 
     loaded = tf.saved_model.load(str(tmp_path))

@@ -7,7 +7,7 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import export
+from keras_hash import decoding
 
 _ORIENTATION = 0x0112
 
@@ -27,7 +27,7 @@ def decode(path):
 
     Raises:
         ValueError: the file cannot be read, is empty, no image, cut off, of
-            float pixels, or above `export.MAX_PIXELS`, which is seen in its
+            float pixels, or above `decoding.MAX_PIXELS`, which is seen in its
             header before anything is decoded. The message names the file.
     """
     with _opened(path) as image:
@@ -206,14 +206,14 @@ def _opened(path):
     try:
         with Image.open(path) as image:
             width, height = image.size
-            if width * height > export.MAX_PIXELS:
+            if width * height > decoding.MAX_PIXELS:
                 raise ValueError(
-                    f"{width}x{height} pixels, above {export.MAX_PIXELS}"
+                    f"{width}x{height} pixels, above {decoding.MAX_PIXELS}"
                 )
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(
-            f"{path}: more than {export.MAX_PIXELS} pixels"
+            f"{path}: more than {decoding.MAX_PIXELS} pixels"
         ) from None
     except Exception as error:
         # Damaged files make Pillow's readers raise nearly anything.

@@ -14,7 +14,7 @@ NAME = "dshc_digits_30"
 def test_export(digit_files, tmp_path, monkeypatch):
     import tensorflow as tf
 
-    from keras_hash import export
+    from keras_hash import slimming
 
     out = tmp_path / "serving"
     code, text, err = run("export", NAME, "--out", out)
@@ -38,7 +38,7 @@ def test_export(digit_files, tmp_path, monkeypatch):
         def stop(*_):
             raise KeyboardInterrupt
 
-        patch.setattr(export, "slim", stop)
+        patch.setattr(slimming, "slim", stop)
         code, _, err = run(*search, "--version", 2)
         assert code == 130
     assert [p.name for p in out.iterdir()] == ["1"]

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_hash import export
+from keras_hash import decoding
 from tests.serving.page import PAGE
 from tests.serving.page import blocks
 from tests.serving.page import here
@@ -102,10 +102,10 @@ def test_grpc_refuses_with_invalid_argument(ports):
 def test_the_page_says_what_the_graph_says(server):
     """Limits and texts, from the code and from the graph."""
     page = PAGE.read_text()
-    assert f"Image above {export.MAX_PIXELS} pixels" in page
-    assert f"{export.MAX_SCANS} times {export.MAX_PIXELS:,}" in page
-    assert 12 * export.MAX_PIXELS == 384 << 20
-    assert export._LONGEST_FRAME == 16 << 20
+    assert f"Image above {decoding.MAX_PIXELS} pixels" in page
+    assert f"{decoding.MAX_SCANS} times {decoding.MAX_PIXELS:,}" in page
+    assert 12 * decoding.MAX_PIXELS == 384 << 20
+    assert decoding._LONGEST_FRAME == 16 << 20
     graph = server.session.graph.as_graph_def().SerializeToString()
     table = page.split("## What is refused")[1].split("\n\n")[2]
     for text in re.findall(r"^\| ``? ?(.*?) ?``? \|", table, re.MULTILINE):
