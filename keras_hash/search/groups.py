@@ -17,6 +17,8 @@ from keras_hash.search import substrings
 _BLOCK = 1 << 22
 # Distinct codes from which "auto" makes tables of substrings.
 _MANY = 1 << 21
+# One query in so many may be slower by tables than by a scan.
+_FEW = 8
 
 
 def width_of(bits):
@@ -65,6 +67,8 @@ class Groups:
         self.bits, self.similarity, self.method = bits, similarity, method
         self.codes, self.group = codes, group
         self._postings = self._searched = self._substrings = None
+        # The smallest k for which tables were slower than a scan.
+        self._slow_from = np.inf
 
     def __len__(self):
         return len(self.codes if self.group is None else self.group)
@@ -220,6 +224,7 @@ class Groups:
         least = {"scan": np.inf, "multi-index": 1, "auto": _MANY}[self.method]
         if self._substrings is None and len(self.codes) >= least:
             self._substrings = substrings.Substrings(self.bits, self.codes)
+            self._slow_from = np.inf
         return self._substrings
 
     def _nearest_codes(self, queries, k):
@@ -227,10 +232,13 @@ class Groups:
         import faiss
 
         tables = self._tables()
-        if tables is None or k > tables.budget:
+        if tables is None or k > tables.budget or k >= self._slow_from:
             return scan.nearest(queries, self._searched, k)
         threads = faiss.omp_get_max_threads()
         slow, *pairs = tables.search(queries, self.bits, k, threads)
+        if self.method == "auto" and _FEW * len(slow) > len(queries):
+            # The next queries for so many would be as slow.
+            self._slow_from = k
         found = np.empty((2, len(queries), k), "int64")
         if len(slow):
             found[:, slow] = scan.nearest(queries[slow], self._searched, k)

@@ -214,3 +214,30 @@ def test_wrong_methods(tmp_path, rng):
     with pytest.raises(ValueError, match="`method` should be .*'fast'"):
         keras_hash.Index.load(path, method="fast")
     assert len(keras_hash.Index.load(path)) == 3
+
+
+def test_a_k_that_tables_are_slow_for_is_scanned_from_then_on(monkeypatch, rng):
+    monkeypatch.setattr(groups, "_MANY", 1)
+    codes = rng.randint(0, 256, (3000, 8), "uint8")
+    queries = rng.randint(0, 256, (20, 8), "uint8")
+    index = keras_hash.Index(64, codes)
+    plain = keras_hash.Index(64, codes, method="scan")
+    searches = []
+    search = substrings.Substrings.search
+
+    def counted(self, *args, **settings):
+        searches.append(len(args[0]))
+        return search(self, *args, **settings)
+
+    monkeypatch.setattr(substrings.Substrings, "search", counted)
+    # Random queries are far from all codes: tables give up on them.
+    for count, k in enumerate((10, 10, 50, 1, 1)):
+        for one, other in zip(
+            index.search(queries, k), plain.search(queries, k)
+        ):
+            np.testing.assert_array_equal(one, other)
+        assert len(searches) == (1 if count < 3 else 2), (count, k)
+    # Other codes are tried again.
+    index.add(queries)
+    index.search(queries, 1)
+    assert len(searches) == 3
