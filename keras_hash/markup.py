@@ -114,3 +114,24 @@ def _is_unsafe(letter):
     category = unicodedata.category(letter)
     turns = "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"
     return category in ("Cc", "Cs") or turns
+
+
+def image(source, size, text):
+    """An image; one of few pixels is enlarged without smoothing.
+
+    Args:
+        source: str, such as a data URI, see `picture`.
+        size: a pair of ints, width and height.
+        text: str, what it shows.
+
+    Returns:
+        A `Markup`.
+    """
+    return tag(
+        "img",
+        src=source,
+        alt=text,
+        width=size[0],
+        height=size[1],
+        class_="tiny" if max(size) <= SMALL else None,
+    )

@@ -217,15 +217,7 @@ def _figure(item, distance, picture):
     if picture is None:
         inside = tag("span", "not here", role="img", aria_label=path)
     else:
-        source, size = picture
-        inside = tag(
-            "img",
-            src=source,
-            alt=f"{path}, distance {distance}",
-            width=size[0],
-            height=size[1],
-            class_="tiny" if max(size) <= markup.SMALL else None,
-        )
+        inside = markup.image(*picture, f"{path}, distance {distance}")
     return tag(
         "figure",
         tag("div", inside, class_="picture", title=path),

@@ -117,15 +117,7 @@ def _picture(measured, place, text):
     if found is None:
         inside = tag("span", "no picture", role="img", aria_label=text)
     else:
-        source, size = found
-        inside = tag(
-            "img",
-            src=source,
-            alt=text,
-            class_="tiny" if max(size) <= markup.SMALL else None,
-            width=size[0],
-            height=size[1],
-        )
+        inside = markup.image(*found, text)
     return tag("div", inside, class_="picture", title=name)
 
 

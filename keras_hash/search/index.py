@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash.search import checks
 from keras_hash.search import groups as groups_lib
 from keras_hash.search import ids as ids_lib
 from keras_hash.search import storage
@@ -169,11 +170,11 @@ class Index:
                 `k` below 1.
         """
         codes = self._checked(codes)
-        _check_int(k, "k", 1)
+        checks.check_int(k, "k", 1)
         count = k
         if rerank is not None:
             count = 10 * k if candidates is None else candidates
-            _check_int(count, "candidates", k)
+            checks.check_int(count, "candidates", k)
             rerank = self._check_rerank(rerank, len(codes))
         elif candidates is not None:
             raise ValueError(
@@ -220,7 +221,7 @@ class Index:
                 0.
         """
         codes = self._checked(codes)
-        _check_int(radius, "radius", 0)
+        checks.check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
         if len(groups) == 0:
             lims = np.zeros(len(codes) + 1, "int64")
@@ -398,15 +399,6 @@ def _check_features(features, count, width):
         )
 
 
-def _check_int(value, name, least):
-    whole = isinstance(value, (int, np.integer))
-    if isinstance(value, bool) or not whole or value < least:
-        raise ValueError(
-            f"`{name}` should be at least {least}, an int. "
-            f"Received: {name}={value!r}"
-        )
-
-
 @contextlib.contextmanager
 def _threads(count):
     """Limits the threads of FAISS for a while."""
@@ -415,7 +407,7 @@ def _threads(count):
         return
     import faiss
 
-    _check_int(count, "threads", 1)
+    checks.check_int(count, "threads", 1)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(int(count))
     try:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash.search import checks
 from keras_hash.search import ids as ids_lib
 
 _INT = np.iinfo("int64")
@@ -37,7 +38,7 @@ class Engine:
             )
         for key, value in (("lists", lists), ("probes", probes)):
             if value is not None:
-                _check_int(value, key)
+                checks.check_int(value, key)
         if probes is not None and probes > (lists or 0):
             raise ValueError(
                 "`probes` should be at most `lists`. "
@@ -177,7 +178,7 @@ class Engine:
             ConnectionError: the database did not answer.
         """
         codes = codes_lib.check(codes, self.bits)
-        _check_int(k, "k")
+        checks.check_int(k, "k")
         size = len(self)
         if not size:
             raise ValueError("The index is empty: call `add` before `search`.")
@@ -334,11 +335,3 @@ def _check_ids(ids):
             f"databases cannot name others. Received: {bad[0]!r:.80}"
         )
     return ids
-
-
-def _check_int(value, name):
-    whole = isinstance(value, (int, np.integer))
-    if isinstance(value, bool) or not whole or value < 1:
-        raise ValueError(
-            f"`{name}` should be at least 1, an int. Received: {name}={value!r}"
-        )
