@@ -462,6 +462,7 @@ def test_average_precision_of_each_query(kind, similarity, rng, monkeypatch):
     query, labels, *searched = sides(benchmark, codes)
     query, labels = np.tile(query, (2, 1)), np.concatenate([labels, labels])
     monkeypatch.setattr(evaluation.evaluator, "_CELLS", 100)
+    monkeypatch.setattr(evaluation.evaluator, "_ROWS", 1)
     evaluator = keras_hash.HammingEvaluator(query, labels, BITS, similarity)
     with pytest.raises(ValueError, match="There is no database yet"):
         evaluator.average_precision()

@@ -23,15 +23,13 @@ class CodeCensus:
         self._codes = [np.zeros((0, width), "uint8")]
         self._counts = [np.zeros(0, "int64")]
 
-    def update(self, codes, counts=None):
+    def update(self, codes, counts):
         """Adds codes.
 
         Args:
             codes: packed codes `uint8 [m, bytes]`.
-            counts: int `[m]`, how often each was seen; once if `None`.
+            counts: int `[m]`, how often each was seen.
         """
-        if counts is None:
-            counts = np.ones(len(codes), "int64")
         self._codes.append(np.asarray(codes))
         self._counts.append(np.asarray(counts))
         # Merged when as much is new as is known, so that the work stays linear.

@@ -13,8 +13,10 @@ from keras_hash.evaluation.report import RetrievalReport
 
 # Tie modes that a table of counts answers.
 TIES = ("expected", "best", "worst", "random")
-# Cells of the table whose metrics are computed at once.
-_CELLS = 1 << 18
+# Cells of the table whose metrics are computed at once: few stay in the cache,
+# but rows are worth their while in dozens only.
+_CELLS, _MOST_CELLS = 1 << 17, 1 << 20
+_ROWS = 1 << 6
 # Items that are counted at once: more would only take more memory.
 _SHARD = 1 << 18
 
@@ -25,7 +27,8 @@ class HammingEvaluator:
     Shards may come in any order and on several workers: the table of counts
     adds up, and the result is that of one array. Memory: the table (8 bytes
     for each query, distance and observed pair of shared labels and label-set
-    size), the distinct codes, and one chunk of about 16 MiB.
+    size) and the distinct codes; without Numba, a chunk of up to 32 MiB for
+    each thread.
 
     Args:
         query_codes: packed codes `uint8 [q, ceil(bits / 8)]`.
@@ -56,10 +59,11 @@ class HammingEvaluator:
         group=True,
     ):
         self._queries = statistic.Queries(
-            query_codes, query_labels, bits, similarity, group
+            query_codes, query_labels, bits, similarity
         )
         self.bits = int(bits)
         self.similarity = similarity
+        self._group = group
         self._query_codes = np.array(query_codes)
         self._query_labels = np.array(query_labels)
         self._counts = statistic.Counts({}, self._queries.sizes, self.bits)
@@ -81,8 +85,11 @@ class HammingEvaluator:
         codes, labels = np.asarray(codes), np.asarray(labels)
         for low in range(0, max(len(codes), 1), _SHARD):
             shard = slice(low, low + _SHARD)
-            self._counts.add(self._queries.count(codes[shard], labels[shard]))
-            self._census.update(codes[shard])
+            items = statistic.Items(
+                codes[shard], labels[shard], self.bits, self._group
+            )
+            self._counts.add(self._queries.count(items))
+            self._census.update(items.codes, items.weights)
         return self
 
     def merge(self, other):
@@ -226,7 +233,7 @@ class HammingEvaluator:
         if ties == "random":
             # Equal queries draw different orders.
             chosen, inverse = inverse, np.arange(len(inverse))
-        rows = max(1, _CELLS // (len(keys) * (self.bits + 1)))
+        rows = self._rows_at_once(keys)
         balls = []
         for low in range(0, len(chosen), rows):
             these = chosen[low : low + rows]
@@ -307,7 +314,7 @@ class HammingEvaluator:
         keys = self._known_keys()
         count = len(self._queries.sizes)
         values = np.empty(count)
-        rows = max(1, _CELLS // (len(keys) * (self.bits + 1)))
+        rows = self._rows_at_once(keys)
         for low in range(0, count, rows):
             these = np.arange(low, min(low + rows, count))
             part = self._counts.stacked(these)
@@ -320,6 +327,11 @@ class HammingEvaluator:
             if no_relevant == "skip":
                 values[these[relevant.sum(axis=1) == 0]] = np.nan
         return values[self._queries.inverse]
+
+    def _rows_at_once(self, keys):
+        width = len(keys) * (self.bits + 1)
+        few = min(_ROWS, _MOST_CELLS // width)
+        return max(1, few, _CELLS // width)
 
     def _known_keys(self):
         """The keys of the table, which has to hold something."""

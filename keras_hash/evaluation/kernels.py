@@ -1,30 +1,51 @@
 """Counting pairs of codes by distance and shared labels, on packed words.
 
-Two kernels with one contract and the same integers: NumPy, which needs nothing
-else and is the faster one on CPU, and one `tf.function`.
+Three kernels with one contract and the same integers: loops compiled by Numba,
+the fastest on CPU; plain NumPy, which needs nothing else; and one
+`tf.function`.
 """
 
 import functools
+import importlib.util
+import sys
 
 import numpy as np
 
-# Up to this many values, counting them in pairs is cheaper.
-_PAIR_SIZE = 80
-# Below this many items, the queries are counted in one histogram.
-_FEW = 1 << 10
+# Pairs that NumPy and TensorFlow handle at once: their distances stay in the
+# cache. A pair takes at most 32 bytes, so a chunk takes 32 MiB.
+_CHUNK = 1 << 20
+# Below this many pairs, importing Numba takes longer than counting them.
+_FEW_PAIRS = 1 << 24
 
 
-def numpy_kernel(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """Counts the pairs of two sets of codes by shared labels and distance.
+def choose(pairs):
+    """The fastest kernel on CPU.
 
     Args:
-        a: code words, integers `[n, words]`.
-        b: code words, integers `[m, words]`.
-        a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
-        b_labels: `[m, label_words]`; class numbers in rising order.
-        weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
+        pairs: int, how many pairs there are to count.
+
+    Returns:
+        `numba_kernel`; or `numpy_kernel` where Numba is not installed, or for
+        few pairs while nothing else has imported it.
+    """
+    if sys.modules.get("numba") is None and (
+        pairs < _FEW_PAIRS or importlib.util.find_spec("numba") is None
+    ):
+        return numpy_kernel
+    return numba_kernel
+
+
+def numba_kernel(
+    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
+):
+    """`numpy_kernel` as compiled loops: no array of pairs is made.
+
+    Args:
+        a: code words, unsigned `[words, n]`.
+        b: code words, unsigned `[words, m]`.
+        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
+        b_labels: `[label_words, m]`.
+        weights: `int64 [m]`, multiplicity of each item.
         multi_hot: bool, whether labels are bit sets.
         levels: int, largest number of shared labels, plus one.
         bits: int, code length.
@@ -33,56 +54,63 @@ def numpy_kernel(
     Returns:
         `int64 [n, levels * (bits + 1)]`, shared labels major.
     """
-    if weights is not None or len(b) < _FEW:
-        return _count_together(
-            a,
-            b,
-            a_labels,
-            b_labels,
-            weights,
-            multi_hot,
-            levels,
-            bits,
-            similarity,
-        )
-    distances = bits + 1
-    counts = np.empty((len(a), levels * distances), "int64")
-    found = levels_of_pairs(a.T[:, :, None], b.T[:, None, :], bits, similarity)
-    if multi_hot:
-        width = levels * distances
-        shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
-        narrow = "uint16" if width < 1 << 16 else "int32"
-        keys = np.multiply(shared, distances, dtype=narrow)
-        keys += found
-        for row, values in enumerate(keys):
-            counts[row] = _count_values(values.astype("int32"), width)
-        return counts
-    # Items of one class stand together, so those that share the class of the
-    # query are a slice.
-    first = np.searchsorted(b_labels[:, 0], a_labels[:, 0], "left")
-    last = np.searchsorted(b_labels[:, 0], a_labels[:, 0], "right")
-    for row, total in enumerate(_count_rows(found, distances)):
-        own = found[row, first[row] : last[row]].astype("int32")
-        own = _count_values(own, distances)
-        counts[row, :distances] = total - own
-        counts[row, distances:] = own
+    from keras_hash.evaluation import compiled
+
+    counts = np.zeros((a.shape[1], levels * (bits + 1)), "int64")
+    compiled.count(
+        *map(np.ascontiguousarray, (a, b, a_labels, b_labels, weights)),
+        bool(multi_hot),
+        bits,
+        similarity == "and",
+        compiled.scratch(counts.shape[1]),
+        counts,
+    )
     return counts
 
 
-def _count_rows(found, size):
-    """Counts of the values below `size` in each row of `found`, one by one."""
-    if found.dtype != "uint8" or size > _PAIR_SIZE:
-        for row in found.astype("int32"):
-            yield _count_values(row, size)
-        return
-    # Two neighbours at a time, as one 16-bit number: half the work.
-    even = found.shape[1] // 2 * 2
-    pairs = np.ascontiguousarray(found[:, :even]).view("uint16").astype("int32")
-    for row, last in zip(pairs, found[:, even:]):
-        cells = _count_values(row, 256 * size).reshape(size, 256)[:, :size]
-        counts = cells.sum(axis=0) + cells.sum(axis=1)
-        counts[last] += 1
-        yield counts
+def numpy_kernel(
+    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
+):
+    """Counts the pairs of two sets of codes by shared labels and distance.
+
+    Args:
+        a: code words, unsigned `[words, n]`.
+        b: code words, unsigned `[words, m]`.
+        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
+        b_labels: `[label_words, m]`.
+        weights: `int64 [m]`, multiplicity of each item.
+        multi_hot: bool, whether labels are bit sets.
+        levels: int, largest number of shared labels, plus one.
+        bits: int, code length.
+        similarity: `"hamming"` or `"and"`.
+
+    Returns:
+        `int64 [n, levels * (bits + 1)]`, shared labels major.
+    """
+    count, width = a.shape[1], levels * (bits + 1)
+    total = np.zeros(count * width, "int64")
+    for chunk in _chunks(count, len(weights)):
+        keys = np.arange(0, count * width, width)[:, None] + levels_of_pairs(
+            a[:, :, None], b[:, None, chunk], bits, similarity
+        )
+        if multi_hot:
+            shared = _ones(a_labels[:, :, None], b_labels[:, None, chunk])
+        else:
+            shared = a_labels[0][:, None] == b_labels[0][chunk]
+        keys += np.multiply(shared, bits + 1, dtype="int64")
+        repeats = None
+        if (weights[chunk] != 1).any():
+            # In float64: exact up to 2**53 items.
+            repeats = np.broadcast_to(weights[chunk], keys.shape).ravel()
+        found = np.bincount(keys.ravel(), repeats, count * width)
+        total += found.astype("int64")
+    return total.reshape(count, width)
+
+
+def _chunks(rows, columns):
+    """Slices of the columns, each of at most `_CHUNK` pairs with the rows."""
+    step = max(1, _CHUNK // rows)
+    return [slice(left, left + step) for left in range(0, columns, step)]
 
 
 def _ones(a, b, combine=np.bitwise_and):
@@ -114,56 +142,17 @@ def levels_of_pairs(a, b, bits, similarity):
     return common.dtype.type(bits) - common
 
 
-def _count_values(keys, size):
-    """`np.bincount(keys, minlength=size)` of int32 keys below `size`."""
-    try:
-        import faiss
-    except ImportError:
-        return np.bincount(keys, None, size)
-    # Three times as fast: it neither widens the keys nor looks for their range.
-    counts = np.zeros(size, "int32")
-    pointers = (faiss.swig_ptr(keys), faiss.swig_ptr(counts))
-    faiss.ivec_hist(len(keys), pointers[0], size, pointers[1])
-    return counts
-
-
-def _count_together(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """`numpy_kernel` for few items: all queries in one histogram."""
-    width = levels * (bits + 1)
-    planes, base = 1, np.zeros(len(b), "int32")
-    if weights is not None:
-        # An item counts once for every binary digit of its weight, in the
-        # histogram of that digit: cheaper than adding weights one by one.
-        planes = int(weights.max()).bit_length()
-        item, digit = np.nonzero((weights[:, None] >> np.arange(planes)) & 1)
-        b, b_labels = b[item], b_labels[item]
-        base = (digit * width).astype("int32")
-    rows = np.arange(len(a), dtype="int32")[:, None] * (planes * width)
-    keys = rows + base
-    keys += levels_of_pairs(a.T[:, :, None], b.T[:, None, :], bits, similarity)
-    if multi_hot:
-        shared = _ones(a_labels.T[:, :, None], b_labels.T[:, None, :])
-    else:
-        shared = a_labels[:, :1] == b_labels[:, 0]
-    keys += np.multiply(shared, bits + 1, dtype="int32")
-    counts = _count_values(keys.ravel(), len(a) * planes * width)
-    counts = counts.reshape(len(a), planes, width).astype("int64")
-    return (counts << np.arange(planes)[:, None]).sum(axis=1)
-
-
 def tensorflow_kernel(
     a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
 ):
     """`numpy_kernel` as one `tf.function`, on all cores.
 
     Args:
-        a: code words, integers `[n, words]`.
-        b: code words, integers `[m, words]`.
-        a_labels: `[n, label_words]`: bit sets of labels, or class numbers.
-        b_labels: `[m, label_words]`.
-        weights: `int64 [m]`, multiplicity of each item, or `None` for ones.
+        a: code words, unsigned `[words, n]`.
+        b: code words, unsigned `[words, m]`.
+        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
+        b_labels: `[label_words, m]`.
+        weights: `int64 [m]`, multiplicity of each item.
         multi_hot: bool, whether labels are bit sets.
         levels: int, largest number of shared labels, plus one.
         bits: int, code length.
@@ -175,17 +164,26 @@ def tensorflow_kernel(
     import tensorflow as tf
 
     # TensorFlow counts the ones of signed words only.
-    counts = _graph()(
-        *(x.view(f"int{8 * x.itemsize}") for x in (a, b, a_labels, b_labels)),
-        weights,
-        tf.constant(levels),
-        tf.constant(bits),
-        # Python numbers: the graph holds one step for each word.
-        (a.shape[1], a_labels.shape[1]),
-        multi_hot,
-        similarity == "and",
+    a, b, a_labels, b_labels = (
+        np.ascontiguousarray(x).view(f"int{8 * x.itemsize}")
+        for x in (a, b, a_labels, b_labels)
     )
-    return counts.numpy()
+    total = np.zeros((a.shape[1], levels * (bits + 1)), "int64")
+    for chunk in _chunks(a.shape[1], len(weights)):
+        total += _graph()(
+            a,
+            b[:, chunk],
+            a_labels,
+            b_labels[:, chunk],
+            weights[chunk],
+            tf.constant(levels),
+            tf.constant(bits),
+            # Python numbers: the graph holds one step for each word.
+            (len(a), len(a_labels)),
+            multi_hot,
+            similarity == "and",
+        ).numpy()
+    return total
 
 
 @functools.cache
@@ -196,7 +194,7 @@ def _graph():
         """Ones of `combine(x, y)` for all pairs, int32 `[n, m]`."""
         total = 0
         for word in range(words):
-            both = combine(x[:, word, None], y[None, :, word])
+            both = combine(x[word, :, None], y[word])
             total += tf.cast(tf.raw_ops.PopulationCount(x=both), tf.int32)
         return total
 
@@ -224,14 +222,17 @@ def _graph():
             )
             keys += shared * (bits + 1)
         else:
-            same = a_labels[:, :1] == b_labels[None, :, 0]
+            # The two may differ in width.
+            own, others = (
+                tf.cast(a_labels, tf.int64),
+                tf.cast(b_labels, tf.int64),
+            )
+            same = own[0][:, None] == others[0]
             keys += tf.where(same, bits + 1, 0)
         width = levels * (bits + 1)
-        if weights is not None:
-            weights = tf.broadcast_to(weights, tf.shape(keys))
         return tf.math.bincount(
             keys,
-            weights,
+            tf.broadcast_to(weights, tf.shape(keys)),
             minlength=width,
             maxlength=width,
             axis=-1,

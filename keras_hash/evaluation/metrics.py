@@ -12,8 +12,6 @@ Measures Efficiently in the Presence of Tied Scores", ECIR 2008; He et al.,
 "Hashing as Tie-Aware Learning to Rank", CVPR 2018.
 """
 
-import functools
-
 import numpy as np
 
 DENOMINATORS = ("min", "all", "topk")
@@ -96,18 +94,18 @@ def weighted_average_precision(
     relevance = np.asarray(relevance, "float64")
     before, inside = _positions(counts, k)
     sums_before = np.cumsum(relevance, axis=1) - relevance
-    share = relevant / np.maximum(counts, 1)
-    mean = relevance / np.maximum(relevant, 1)
-    slope = (relevant - 1) / np.maximum(counts - 1, 1)
+    size = np.maximum(counts, 1.0)
+    slope = (relevant - 1.0) / np.maximum(size - 1, 1)
     # With a group of n items, n+ relevant, behind N items whose relevance sums
     # to R, the j-th position adds (n+/n) (R + mean + (j-1) mean slope) / (N+j);
     # the sums of 1/(N+j) are differences of harmonic numbers.
-    span = _harmonic(before + inside) - _harmonic(before)
-    gained = (sums_before + mean) * span
-    gained = share * (gained + mean * slope * (inside - (before + 1) * span))
+    span = _spans("harmonic", counts, k)
+    gained = relevant * sums_before * span
+    gained += relevance * (span + slope * (inside - (before + 1) * span))
+    gained /= size
     if denominator == "topk" and k is not None:
         return _expected_over_hits(
-            counts, relevant, sums_before, mean, before, inside, gained
+            counts, relevant, relevance, sums_before, before, inside, gained
         )
     total = _denominator(relevant, k, denominator)
     return gained.sum(axis=1) / np.maximum(total, 1)
@@ -184,8 +182,7 @@ def discounted_gain(counts, gains, k=None):
     Returns:
         `float64 [q]`.
     """
-    before, inside = _positions(counts, k)
-    span = _discounts(before + inside) - _discounts(before)
+    span = _spans("discount", counts, k)
     return np.sum(gains / np.maximum(counts, 1) * span, axis=1)
 
 
@@ -224,7 +221,7 @@ def _possible_hits(n, n_relevant, places):
 
 
 def _expected_over_hits(
-    counts, relevant, sums_before, mean, before, inside, gained
+    counts, relevant, relevance, sums_before, before, inside, gained
 ):
     """Expectation of a ratio whose denominator is the hits in the top k.
 
@@ -249,7 +246,7 @@ def _expected_over_hits(
         p = np.exp(log_p - log_p.max())
         p /= p.sum()
         span = _harmonic(start + places) - _harmonic(start)
-        m = mean[row, group]
+        m = relevance[row, group] / max(n_relevant, 1)
         inner = (sums_before[row, group] + m) * span
         slope = (x - 1) / max(places - 1, 1)
         inner = inner + m * slope * (places - (start + 1) * span)
@@ -259,23 +256,28 @@ def _expected_over_hits(
     return values
 
 
-@functools.lru_cache(maxsize=4)
-def _sums(kind, size):
-    """Running sums of 1/i or of 1/log2(1 + i), from 0 terms on."""
-    terms = np.arange(1, size + 1, dtype="float64")
-    terms = 1 / terms if kind == "harmonic" else 1 / np.log2(1 + terms)
-    return np.concatenate([[0.0], np.cumsum(terms)])
-
-
-def _lookup(kind, index):
-    # Sizes are rounded up to powers of two, so that few tables are made.
-    size = 1 << int(np.max(index, initial=1)).bit_length()
-    return _sums(kind, size)[index]
+def _spans(kind, counts, k):
+    """Sum of the terms of the ranks of each group, up to rank `k`."""
+    ends = np.cumsum(counts, axis=1)
+    if k is not None:
+        ends = np.minimum(ends, k)
+    return np.diff(_sums(kind, ends), axis=1, prepend=0)
 
 
 def _harmonic(index):
-    return _lookup("harmonic", index)
+    return _sums("harmonic", index)
 
 
-def _discounts(index):
-    return _lookup("discount", index)
+# The longest table asked for, of each kind.
+_TABLES = {}
+
+
+def _sums(kind, index):
+    """Sums of the first terms, as many as `index`: 1/i or 1/log2(1 + i)."""
+    most = int(np.max(index, initial=1))
+    table = _TABLES.get(kind)
+    if table is None or most >= len(table):
+        terms = np.arange(1, 1 << most.bit_length(), dtype="float64")
+        terms = 1 / terms if kind == "harmonic" else 1 / np.log2(1 + terms)
+        table = _TABLES[kind] = np.concatenate([[0.0], np.cumsum(terms)])
+    return table[index]

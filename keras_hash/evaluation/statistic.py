@@ -15,10 +15,9 @@ from keras_hash import codes as codes_lib
 from keras_hash.evaluation import kernels
 
 SIMILARITIES = ("hamming", "and")
-# Pairs that a thread handles at once, and items: their distances stay in the
-# cache. A chunk takes at most 32 bytes a pair, so 32 MiB a thread.
-_CHUNK = 1 << 20
-_COLUMNS = 1 << 16
+# Queries that a thread counts at once, and cells of the table that it fills.
+_ROWS = 1 << 8
+_CELLS = 1 << 20
 
 
 @dataclasses.dataclass
@@ -74,6 +73,56 @@ class Counts:
         )
 
 
+class Items:
+    """A shard of the database: codes and labels, equal ones counted once.
+
+    Args:
+        codes: packed codes `uint8 [m, bytes]`.
+        labels: int `[m]` or multi-hot `[m, num_classes]`.
+        bits: int, code length.
+        group: bool, whether to count equal items once. It changes the time,
+            not the result.
+
+    Attributes:
+        codes: `uint8 [n, bytes]`, those of each group, fewest labels first.
+        weights: `int64 [n]`, how many items there are of each.
+        sizes: `int64 [n]`, labels of each, in rising order.
+        num_classes: int, or `None` for class numbers.
+
+    Raises:
+        ValueError: codes or labels that do not fit each other or `bits`.
+    """
+
+    def __init__(self, codes, labels, bits, group=True):
+        codes = codes_lib.check(codes, bits, "database_codes")
+        labels = check_labels(labels, len(codes), "database")
+        self.num_classes = labels.shape[1] if labels.ndim == 2 else None
+        first, _, weights = _group(codes, labels, group)
+        sizes = label_sizes(labels[first])
+        order = np.argsort(sizes, kind="stable")
+        first = first[order]
+        self.codes, self.weights = codes[first], weights[order]
+        self.sizes = sizes[order]
+        self._words = _words(self.codes)
+        self._labels = _label_words(labels[first])
+
+    def blocks(self):
+        """The items by their number of labels.
+
+        Yields:
+            The number of labels, the code words `[words, n]`, the labels
+            `[label_words, n]` and the weights `int64 [n]`.
+        """
+        starts = np.flatnonzero(np.diff(self.sizes, prepend=-1))
+        for low, high in zip(starts, [*starts[1:], len(self.sizes)]):
+            yield (
+                int(self.sizes[low]),
+                np.ascontiguousarray(self._words[:, low:high]),
+                np.ascontiguousarray(self._labels[:, low:high]),
+                self.weights[low:high],
+            )
+
+
 class Queries:
     """Query codes and labels, equal ones grouped, ready to be counted against.
 
@@ -83,8 +132,6 @@ class Queries:
         bits: int, code length.
         similarity: `"hamming"`, or `"and"`: the level of a pair is
             `bits - popcount(a & b)`, for codes whose ones are predicted labels.
-        group: bool, whether to count equal items of the database once. It
-            changes the time, not the result.
 
     Attributes:
         first: int `[u]`, a query of each group of equal codes and labels.
@@ -96,7 +143,7 @@ class Queries:
             unknown similarity.
     """
 
-    def __init__(self, codes, labels, bits, similarity="hamming", group=True):
+    def __init__(self, codes, labels, bits, similarity="hamming"):
         if similarity not in SIMILARITIES:
             raise ValueError(
                 f"`similarity` should be one of {SIMILARITIES}. "
@@ -104,7 +151,6 @@ class Queries:
             )
         self.bits = int(bits)
         self.similarity = similarity
-        self.group = group
         codes = codes_lib.check(codes, bits, "query_codes")
         labels = check_labels(labels, len(codes), "query")
         self.multi_hot = labels.ndim == 2
@@ -112,89 +158,69 @@ class Queries:
         self.first, self.inverse, _ = _group(codes, labels, True)
         first = self.first
         self.sizes = label_sizes(labels[first])
-        self._words = codes_lib.words(codes[first])
+        self._words = _words(codes[first])
         self._labels = _label_words(labels[first])
 
-    def count(self, codes, labels, kernel=None):
+    def count(self, items, kernel=None):
         """Counts a shard of the database.
 
-        Memory beside the inputs: one chunk of 2**20 pairs (about 16 MiB) and
-        the planes, 8 bytes for each query, distance and plane.
+        Memory beside the inputs: the planes, 8 bytes for each query, distance
+        and plane; and of the kernels that are not compiled, for each thread,
+        one chunk of 2**20 pairs (at most 32 MiB).
 
         Args:
-            codes: packed codes `uint8 [m, bytes]`.
-            labels: int `[m]` or multi-hot `[m, num_classes]`.
-            kernel: what counts a block: `kernels.numpy_kernel` (if `None`),
-                the faster one on CPU, or `kernels.tensorflow_kernel`.
+            items: `Items` of codes of the same length.
+            kernel: what counts a block: a function of `kernels`. The
+                fastest one on CPU if `None`.
 
         Returns:
             A `Counts`.
 
         Raises:
-            ValueError: codes or labels that do not fit those of the queries.
+            ValueError: labels of another kind than those of the queries.
         """
-        kernel = kernel or kernels.numpy_kernel
-        codes = codes_lib.check(codes, self.bits, "database_codes")
-        labels = check_labels(labels, len(codes), "database")
-        width = labels.shape[1] if labels.ndim == 2 else None
-        if width != self.num_classes:
+        if items.num_classes != self.num_classes:
             raise ValueError(
                 "Query and database labels should be of one kind. Received: "
-                f"{_kind(self.num_classes)} for the queries, {_kind(width)} "
-                "for the database"
+                f"{_kind(self.num_classes)} for the queries, "
+                f"{_kind(items.num_classes)} for the database"
             )
-        first, _, weights = _group(codes, labels, self.group)
-        if len(first) > len(codes) / 4:
-            # Counting each item once is faster than weighing so many.
-            first, _, weights = _group(codes, labels, False)
-        codes, labels = codes[first], labels[first]
-        sizes = label_sizes(labels)
-        # Blocks of equal size: inside one, a pair is described by its distance
-        # and its shared labels. Class numbers (all of size 1) in rising order.
-        order = np.argsort(sizes if self.multi_hot else labels, kind="stable")
-        starts = np.flatnonzero(np.diff(sizes[order], prepend=-1))
-        words = codes_lib.words(codes)[order]
-        weights = weights[order]
-        label_words = _label_words(labels)[order]
+        kernel = kernel or kernels.choose(len(self.first) * len(items.codes))
         planes = {}
-        for low, high in zip(starts, [*starts[1:], len(order)]):
-            block = slice(low, high)
-            size = int(sizes[order[low]])
-            table = self._count_block(
-                words[block], label_words[block], size, weights[block], kernel
-            )
-            for shared in range(table.shape[1]):
-                if table[:, shared].any():
-                    # A copy, so that the empty levels are let go.
-                    planes[shared, size] = table[:, shared].copy()
+        # Inside a block, a pair is described by its distance and its shared
+        # labels.
+        for size, words, labels, weights in items.blocks():
+            table = self._count_block(words, labels, size, weights, kernel)
+            found = np.flatnonzero(table.any(axis=(0, 2)))
+            for shared in found.tolist():
+                plane = table[:, shared]
+                # A copy of few lets go of the empty levels.
+                few = len(found) < table.shape[1]
+                planes[shared, size] = plane.copy() if few else plane
         return Counts(planes, self.sizes, self.bits)
 
     def _count_block(self, words, label_words, size, weights, kernel):
         """`int64 [unique queries, levels, bits + 1]` of a block."""
         levels, distances = size + 1, self.bits + 1
-        count = len(self._words)
-        table = np.zeros((count, levels * distances), "int64")
-        weights = None if (weights == 1).all() else weights.astype("int64")
-        columns = min(len(words), _COLUMNS, _CHUNK)
-        # Neither the pairs nor the cells of a chunk pass the bound.
-        rows = max(1, _CHUNK // max(columns, levels * distances))
+        count = len(self.first)
+        table = np.empty((count, levels * distances), "int64")
+        rows = min(_ROWS, max(1, _CELLS // (levels * distances)))
 
         def fill(top):
-            for left in range(0, len(words), columns):
-                chunk = slice(left, left + columns)
-                table[top : top + rows] += kernel(
-                    self._words[top : top + rows],
-                    words[chunk],
-                    self._labels[top : top + rows],
-                    label_words[chunk],
-                    None if weights is None else weights[chunk],
-                    self.multi_hot,
-                    levels,
-                    self.bits,
-                    self.similarity,
-                )
+            these = slice(top, top + rows)
+            table[these] = kernel(
+                self._words[:, these],
+                words,
+                self._labels[:, these],
+                label_words,
+                weights,
+                self.multi_hot,
+                levels,
+                self.bits,
+                self.similarity,
+            )
 
-        # NumPy lets go of the interpreter in most of the work.
+        # The kernels let go of the interpreter in most of the work.
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, range(0, count, rows)))
         return table.reshape(count, levels, distances)
@@ -265,11 +291,20 @@ def _kind(width):
     return "class numbers" if width is None else f"{width} labels an item"
 
 
+def _words(codes):
+    """Packed codes as machine words, `[words, n]`: words before items."""
+    return np.ascontiguousarray(codes_lib.words(codes).T)
+
+
 def _label_words(labels):
-    """Class numbers `int64 [n, 1]`, or bit sets `uint64 [n, words]`."""
-    if labels.ndim == 1:
-        return labels[:, None]
-    return codes_lib.words(np.packbits(labels, axis=1))
+    """Class numbers, int `[1, n]`, or bit sets of labels, `[words, n]`."""
+    if labels.ndim == 2:
+        return _words(np.packbits(labels, axis=1))
+    # Twice as many at once where they fit.
+    least, most = np.iinfo("int32").min, np.iinfo("int32").max
+    if least <= labels.min() and labels.max() <= most:
+        labels = labels.astype("int32")
+    return labels[None]
 
 
 def _group(codes, labels, group):

@@ -1,6 +1,6 @@
 """The evaluator against loops over all orders of the ties."""
 
-import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -241,18 +241,14 @@ def test_shards_merging_grouping_chunks_and_kernels_change_nothing(
     for worker in workers:
         merged.merge(keras_hash.HammingEvaluator.from_state(worker.state()))
     same = [merged.result()]
-    saved = statistic._CHUNK, kernels._FEW, kernels.numpy_kernel
-    try:
-        for few in (0, 8, 1 << 16):
-            statistic._CHUNK = int(random.randint(1, 40))
-            kernels._FEW = few
+    for kernel in (kernels.numba_kernel, kernels.tensorflow_kernel):
+        with (
+            mock.patch.object(kernels, "choose", return_value=kernel),
+            mock.patch.object(kernels, "_CHUNK", int(random.randint(1, 40))),
+            mock.patch.object(statistic, "_ROWS", int(random.randint(1, 9))),
+        ):
             same.append(fresh(group=False).update(items, item_labels).result())
             same.append(fresh().update(items, item_labels).result())
-        kernels.numpy_kernel = kernels.tensorflow_kernel
-        same.append(fresh(group=False).update(items, item_labels).result())
-        same.append(fresh().update(items, item_labels).result())
-    finally:
-        statistic._CHUNK, kernels._FEW, kernels.numpy_kernel = saved
     for report in same:
         for part in ("metrics", "chance"):
             found, expected = getattr(report, part), getattr(whole, part)
@@ -604,14 +600,6 @@ def test_rows_are_evaluated_in_chunks(monkeypatch):
     case = random_case(12, 9, 40, 3, seed=0)
     whole = keras_hash.evaluate(*case, bits=12)
     monkeypatch.setattr(evaluator_lib, "_CELLS", 2)
+    monkeypatch.setattr(evaluator_lib, "_ROWS", 2)
     parts = keras_hash.evaluate(*case, bits=12)
     assert parts.metrics == pytest.approx(whole.metrics, abs=1e-12)
-
-
-def test_without_faiss_the_counts_are_the_same(monkeypatch):
-    case = random_case(20, 9, 60, 3, seed=0)
-    expected = keras_hash.evaluate(*case, bits=20)
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    monkeypatch.setattr(kernels, "_FEW", 0)
-    found = keras_hash.evaluate(*case, bits=20)
-    assert found.metrics == pytest.approx(expected.metrics, abs=1e-12)

@@ -1,5 +1,8 @@
 """The count table against plain loops over pairs."""
 
+import sys
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,10 +10,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from keras_hash import codes
+from keras_hash.evaluation import compiled
 from keras_hash.evaluation import kernels
 from keras_hash.evaluation import statistic
 
-KERNELS = [kernels.numpy_kernel, kernels.tensorflow_kernel]
+KERNELS = [
+    kernels.numba_kernel,
+    kernels.numpy_kernel,
+    kernels.tensorflow_kernel,
+]
 
 
 def loop_counts(query, query_labels, items, item_labels, bits):
@@ -62,38 +70,96 @@ def test_equals_nested_loops(bits, queries, size, multi, group, kernel, seed):
         item_labels = random.randint(-1, 3, size=size)
     arrays = query, query_labels, items, item_labels
     before = [np.copy(array) for array in arrays]
-    counter = statistic.Queries(query, query_labels, bits, group=group)
-    few = kernels._FEW
-    # Row by row, too, which these sizes would not be.
-    kernels._FEW = few * (seed % 2)
-    try:
-        counts = counter.count(items, item_labels, kernel)
-    finally:
-        kernels._FEW = few
+    counter = statistic.Queries(query, query_labels, bits)
+    shard = statistic.Items(items, item_labels, bits, group)
+    counts = counter.count(shard, kernel)
     assert sparse(counts, counter) == loop_counts(*arrays, bits)
     for was, now in zip(before, arrays):
         np.testing.assert_array_equal(was, now)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel):
-    items, labels = codes.pack(rng.randn(300, 20)), rng.randint(5, size=300)
-    counter = statistic.Queries(items[:40], labels[:40], 20)
-    whole = counter.count(items, labels, kernel)
-    for chunk, columns, few in ((1, 9, 0), (64, 16, 99), (1000, 40, 0)):
-        monkeypatch.setattr(statistic, "_CHUNK", chunk)
-        monkeypatch.setattr(statistic, "_COLUMNS", columns)
-        monkeypatch.setattr(kernels, "_FEW", few)
-        part = counter.count(items, labels, kernel)
+@pytest.mark.parametrize("multi", [False, True])
+def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel, multi):
+    items, labels = codes.pack(rng.randn(300, 70)), rng.randint(5, size=300)
+    if multi:
+        labels = rng.randint(2, size=(300, 5))
+    counter = statistic.Queries(items[:43], labels[:43], 70)
+    shard = statistic.Items(items, labels, 70)
+    whole = counter.count(shard, kernel)
+    for rows, cells, chunk in ((1, 1, 9), (7, 1 << 20, 64), (40, 500, 1000)):
+        monkeypatch.setattr(statistic, "_ROWS", rows)
+        monkeypatch.setattr(statistic, "_CELLS", cells)
+        monkeypatch.setattr(kernels, "_CHUNK", chunk)
+        monkeypatch.setattr(compiled, "_TILE", chunk)
+        part = counter.count(shard, kernel)
+        assert part.planes.keys() == whole.planes.keys()
         for key, plane in whole.planes.items():
             np.testing.assert_array_equal(part.planes[key], plane)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("similarity", statistic.SIMILARITIES)
+def test_wide_tables_and_large_weights(rng, kernel, similarity):
+    # 301 distances of 300 shared labels: more cells than 16 bits can name.
+    labels = np.zeros((3, 300), "uint8")
+    labels[0], labels[1, :299] = 1, 1
+    items = codes.pack(rng.randn(3, 300))
+    repeated = np.repeat([0, 1, 2], [70_000, 2, 1])
+    counter = statistic.Queries(items, labels, 300, similarity)
+    shard = statistic.Items(items[repeated], labels[repeated], 300)
+    counts = counter.count(shard, kernel)
+    bits = codes.unpack(items, 300) > 0
+    for i in range(3):
+        for j, count in enumerate((70_000, 2, 1)):
+            level = int((bits[i] != bits[j]).sum())
+            if similarity == "and":
+                level = 300 - int((bits[i] & bits[j]).sum())
+            shared = int((labels[i] & labels[j]).sum())
+            plane = counts.planes[shared, int(labels[j].sum())]
+            assert plane[counter.inverse[i], level] == count
+    assert sum(plane.sum() for plane in counts.planes.values()) == 3 * 70_003
+
+
+def test_small_and_large_class_numbers_meet(rng):
+    # Queries whose numbers fit 32 bits, a shard whose numbers do not.
+    code = codes.pack(rng.randn(3, 6))
+    counter = statistic.Queries(code, [0, 1, 2], 6)
+    shard = statistic.Items(code, [0, 2**32 + 1, 2], 6)
+    for kernel in KERNELS:
+        counts = counter.count(shard, kernel)
+        same = counts.planes[1, 1][counter.inverse].sum(axis=1)
+        np.testing.assert_array_equal(same, [1, 0, 1])
+
+
+def test_the_compiled_kernel_is_chosen_where_it_pays(monkeypatch):
+    assert kernels.choose(10) is kernels.numba_kernel
+    # Few pairs are not worth the import.
+    monkeypatch.delitem(sys.modules, "numba")
+    assert kernels.choose(10**6) is kernels.numpy_kernel
+    assert kernels.choose(10**9) is kernels.numba_kernel
+    # As if it were not installed.
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert kernels.choose(10**9) is kernels.numpy_kernel
+
+
+def test_loops_are_compiled_even_if_they_cannot_be_kept(monkeypatch):
+    compile_with = numba.njit
+
+    def without_a_folder(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return compile_with(**options)
+
+    monkeypatch.setattr(numba, "njit", without_a_folder)
+    assert compiled._compile(lambda x: x + 1)(2) == 3
 
 
 def test_far_apart_class_numbers_are_grouped_apart(rng):
     labels = np.array([-(2**40), 0, 2**40, 0])
     code = codes.pack(np.ones((4, 6)))
     counter = statistic.Queries(code, labels, 6)
-    counts = counter.count(code, labels)
+    counts = counter.count(statistic.Items(code, labels, 6))
     same = counts.planes[1, 1][counter.inverse, 0]
     np.testing.assert_array_equal(same, [1, 2, 1, 2])
 
@@ -113,10 +179,10 @@ def test_wrong_labels_give_one_clear_error(labels, message):
     code = codes.pack(np.ones((2, 8)))
     with pytest.raises(ValueError, match=message):
         counter = statistic.Queries(code, labels, 8)
-        counter.count(code, np.zeros(2, int))
+        counter.count(statistic.Items(code, np.zeros(2, int), 8))
 
 
 def test_empty_sets_give_a_clear_error():
     code = codes.pack(np.ones((2, 8)))
     with pytest.raises(ValueError, match="database set is empty"):
-        statistic.Queries(code, [0, 1], 8).count(code[:0], np.zeros(0, int))
+        statistic.Items(code[:0], np.zeros(0, int), 8)

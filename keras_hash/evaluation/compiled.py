@@ -1,0 +1,135 @@
+"""The inner loops of `kernels.numba_kernel`, compiled by Numba.
+
+Importing this module imports Numba, so only the kernel does. The first call on
+a machine compiles for about a second; the result is kept on disk.
+"""
+
+import numba
+import numpy as np
+from numba.extending import intrinsic
+
+# Items whose keys are written before they are counted: those of four queries,
+# with the weights, stay in the second level of the cache.
+_TILE = 1 << 12
+
+
+@intrinsic
+def _popcount(context, x):
+    """Ones of an unsigned integer, as one instruction."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return x(x), generate
+
+
+def _compile(function):
+    """Compiles at the first call, without holding the interpreter lock."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        # No folder to keep it in: neither the package's nor the user's.
+        return numba.njit(nogil=True)(function)
+
+
+@_compile
+def _write_keys(
+    keys, query, a, b, a_labels, b_labels, left, multi_hot, bits, by_and
+):
+    """Writes the column of the table of pairs of one query with a tile."""
+    right = left + len(keys)
+    # Loops over one word, which become vector instructions.
+    for word in range(len(a)):
+        x, row = a[word, query], b[word, left:right]
+        if by_and:
+            if word == 0:
+                keys[:] = bits
+            for j in range(len(keys)):
+                keys[j] -= _popcount(x & row[j])
+        elif word == 0:
+            for j in range(len(keys)):
+                keys[j] = _popcount(x ^ row[j])
+        else:
+            for j in range(len(keys)):
+                keys[j] += _popcount(x ^ row[j])
+    for word in range(len(a_labels)):
+        y, labels = a_labels[word, query], b_labels[word, left:right]
+        if multi_hot:
+            for j in range(len(keys)):
+                keys[j] += (bits + 1) * _popcount(np.uint64(y & labels[j]))
+        else:
+            for j in range(len(keys)):
+                keys[j] += (bits + 1) * (y == labels[j])
+
+
+@_compile
+def count(
+    a, b, a_labels, b_labels, weights, multi_hot, bits, by_and, keys, counts
+):
+    """Adds to the counts of pairs, by shared labels and distance.
+
+    Args:
+        a: code words, unsigned `[words, n]`, C order, as all arrays here.
+        b: code words, unsigned `[words, m]`.
+        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
+        b_labels: `[label_words, m]`.
+        weights: `int64 [m]`, multiplicity of each item.
+        multi_hot: bool, whether labels are bit sets.
+        bits: int, code length.
+        by_and: bool, whether the level of a pair is `bits` less the ones in
+            common, in place of the Hamming distance.
+        keys: `[4, any]`, scratch of an integer type that holds the width of
+            `counts`.
+        counts: `int64 [n, levels * (bits + 1)]`, shared labels major.
+    """
+    tile = keys.shape[1]
+    for left in range(0, len(weights), tile):
+        size = min(tile, len(weights) - left)
+        w = weights[left : left + size]
+        for low in range(0, len(counts), 4):
+            rows = min(4, len(counts) - low)
+            for row in range(rows):
+                _write_keys(
+                    keys[row, :size],
+                    low + row,
+                    a,
+                    b,
+                    a_labels,
+                    b_labels,
+                    left,
+                    multi_hot,
+                    bits,
+                    by_and,
+                )
+            if rows == 4:
+                # Four rows of the table at once: additions to different rows
+                # need not wait for each other.
+                k0, k1, k2, k3 = keys[0], keys[1], keys[2], keys[3]
+                c0, c1 = counts[low], counts[low + 1]
+                c2, c3 = counts[low + 2], counts[low + 3]
+                for j in range(size):
+                    weight = w[j]
+                    # Read before the additions, which might change them for
+                    # all that the compiler knows.
+                    i0, i1 = np.intp(k0[j]), np.intp(k1[j])
+                    i2, i3 = np.intp(k2[j]), np.intp(k3[j])
+                    c0[i0] += weight
+                    c1[i1] += weight
+                    c2[i2] += weight
+                    c3[i3] += weight
+            else:
+                for row in range(rows):
+                    for j in range(size):
+                        counts[low + row, keys[row, j]] += w[j]
+
+
+def scratch(width):
+    """Room for the keys of one tile.
+
+    Args:
+        width: int, cells of a row of the table.
+
+    Returns:
+        `uint16` or `int32 [4, tile]`.
+    """
+    return np.empty((4, _TILE), "uint16" if width < 1 << 16 else "int32")
