@@ -5,6 +5,9 @@ import json
 
 from keras_hash import files
 
+# Families of metrics whose number is a Hamming radius.
+BY_RADIUS = ("precision_radius", "recall_radius", "empty_ball")
+
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalReport:
@@ -93,6 +96,21 @@ class RetrievalReport:
         """
         files.write(path, self.to_json() + "\n")
 
+    def shown(self):
+        """The metrics that tables show.
+
+        A cut-off beyond the database cuts nothing off: `map@k` repeats `map`,
+        and `precision@k` counts misses where there are no items.
+
+        Returns:
+            dict like `metrics`, without the cut-offs above `database`.
+        """
+        return {
+            name: value
+            for name, value in self.metrics.items()
+            if (cut_off(name) or 0) <= self.settings["database"]
+        }
+
     def __rich__(self):
         from rich.table import Table
 
@@ -110,7 +128,7 @@ class RetrievalReport:
             table.add_column(
                 column, justify="right" if column != "metric" else "left"
             )
-        for name, value in self.metrics.items():
+        for name, value in self.shown().items():
             bounds = self.bounds.get(name)
             table.add_row(
                 name,
@@ -122,7 +140,7 @@ class RetrievalReport:
 
     def __str__(self):
         lines = [self._conventions()]
-        for name, value in self.metrics.items():
+        for name, value in self.shown().items():
             lines.append(f"{name:>20} {value:10.4f}")
         return "\n".join(lines)
 
@@ -134,8 +152,26 @@ class RetrievalReport:
             f"AP denominator: {', '.join(s['denominators'])}; queries without "
             f"a relevant item: {s['no_relevant']}; empty ball: {s['empty']}"
         )
+        beyond = [str(k) for k in s["k"] if k > s["database"]]
+        if beyond:
+            text += f"; beyond the database and not shown: {', '.join(beyond)}"
         if s["self_match"] == "drop":
             text += "; each query leaves itself out"
         if "convention" in s:
             text += f"; convention: {s['convention']}"
         return text
+
+
+def cut_off(name):
+    """The number of items that a metric looks at.
+
+    Args:
+        name: str, a key of `RetrievalReport.metrics`.
+
+    Returns:
+        int, or `None` for metrics of the whole ranking, by radius or of codes.
+    """
+    family, _, rest = name.partition("@")
+    if not rest or family in BY_RADIUS:
+        return None
+    return int(rest.partition("_")[0])

@@ -1,6 +1,8 @@
 """All metrics of a report, and its curves."""
 
 from keras_hash import figures
+from keras_hash.evaluation.report import BY_RADIUS
+from keras_hash.evaluation.report import cut_off
 from keras_hash.html_report import bits
 from keras_hash.html_report.parts import number
 from keras_hash.html_report.parts import panel
@@ -38,7 +40,6 @@ _RANKING = {
         "share of queries without an image within Hamming radius {}",
     ),
 }
-_BY_RADIUS = ("precision_radius", "recall_radius", "empty_ball")
 _GRADES = {
     "": ("", ""),
     "jaccard_": (", Jaccard", "; graded by the Jaccard coefficient of labels"),
@@ -49,17 +50,19 @@ _GRADES = {
 def ranking(measured):
     """A table of the metrics of what was `measured`, a column a cut-off."""
     report = measured.report
-    rows, cuts = {}, [None, *sorted(set(measured.settings["k"]))]
-    for name in report.metrics:
+    rows, cuts = {}, {None}
+    for name in report.shown():
         if name in bits.STATISTICS or name == "chance_map":
             continue
         family, _, rest = name.partition("@")
-        cut, _, suffix = rest.partition("_")
-        if family in _BY_RADIUS:
-            rows[family, cut] = {None: name}
+        number_of, _, suffix = rest.partition("_")
+        if family in BY_RADIUS:
+            rows[family, number_of] = {None: name}
         else:
-            place = rows.setdefault((family, suffix), {})
-            place[int(cut) if cut else None] = name
+            cut = cut_off(name)
+            cuts.add(cut)
+            rows.setdefault((family, suffix), {})[cut] = name
+    cuts = sorted(cuts, key=lambda cut: cut or 0)
     body = []
     for (family, suffix), names in rows.items():
         cells = [_metric_cell(report, names.get(cut)) for cut in cuts]
@@ -87,7 +90,7 @@ def _meaning(family, suffix):
     name, text = _RANKING.get(family.removeprefix(prefix), (family, ""))
     more, how = _GRADES[prefix]
     name, text = name + more, text + how
-    if family in _BY_RADIUS:
+    if family in BY_RADIUS:
         text = text.format(suffix)
     elif suffix:
         name += f", divided by {suffix}"

@@ -80,3 +80,29 @@ def test_wrong_k(k):
     code = codes.pack(np.ones((1, 4)))
     with pytest.raises(ValueError, match="`k` should be"):
         keras_hash.evaluate(code, [0], code, [0], bits=4, k=k)
+
+
+def test_tables_leave_out_cut_offs_beyond_the_database(rng):
+    code = codes.pack(rng.randn(20, 12))
+    labels = rng.randint(2, size=20)
+    report = keras_hash.evaluate(
+        code,
+        labels,
+        code,
+        labels,
+        bits=12,
+        k=(20, 21, 5000),
+        denominator=("min", "topk"),
+    )
+    assert {"map@5000", "map@21_topk"} <= set(report.metrics)
+    hidden = set(report.metrics) - set(report.shown())
+    assert hidden == {
+        name for name in report.metrics if "@21" in name or "@5000" in name
+    }
+    text = str(report)
+    assert "precision@20 " in text and "precision_radius@2" in text
+    assert "@21" not in text and "@5000" not in text
+    assert "beyond the database and not shown: 21, 5000" in text
+    for k, said in (((5, 20), False), ((21,), True)):
+        report = keras_hash.evaluate(code, labels, code, labels, bits=12, k=k)
+        assert ("not shown" in str(report)) == said
