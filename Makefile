@@ -5,7 +5,8 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-app test-beam test-engines test-runtimes
+.PHONY: demo test test-slow test-lowest test-app test-beam test-engines
+.PHONY: test-runtimes
 .PHONY: lint format bench zoo-table verify pages notebooks clean
 
 demo: $(READY)
@@ -18,6 +19,15 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow --no-cov
+
+# With the lowest versions that setup.cfg allows, in an environment of its own.
+test-lowest:
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --resolution lowest-direct \
+		--python .venv-lowest/bin/python --editable ".[dev]"
+	.venv-lowest/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 \
+		--dist loadfile --no-cov
 
 # The page to search by photo, in a browser: Gradio and Playwright are 400 MB
 # more, Chromium has to be on the machine.
@@ -82,4 +92,4 @@ $(READY): setup.cfg pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-lowest build dist *.egg-info

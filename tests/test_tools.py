@@ -216,7 +216,7 @@ def test_training_without_tensorflow(tmp_path):
     assert stored.checksum == benchmark.checksum
     folder = tmp_path / "dshc_digits_30"
     model, seconds = train_zoo.train(DIGITS, benchmark, folder, 2, 0)
-    assert seconds > 0 and measure(model, benchmark)[0].metrics["map"] > 0.3
+    assert seconds > 0 and measure(model, benchmark)[0].metrics["map"] > 0.2
     clock = json.loads((folder / "clock.json").read_text())
     assert clock["machine"].endswith("Keras on jax")
     # A trunk from a file of weights, as from its entry.

@@ -49,7 +49,7 @@ def add_commands(add):
     )
     export.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=list(FORMATS),
         default="savedmodel",
         help="; ".join(f"{name}: {text}" for name, text in FORMATS.items()),
     )

@@ -48,7 +48,7 @@ def test_labels_of_corel5k(corel):
     _, query = corel.arrays("query")
     assert train.any(axis=0).all() and query.any(axis=0).all()
     np.testing.assert_array_equal(
-        np.bincount(train.sum(axis=1)), [7, 68, 485, 1587, 2341, 12]
+        np.bincount(train.sum(axis=1, dtype=int)), [7, 68, 485, 1587, 2341, 12]
     )
     assert train.sum(axis=1).mean() == pytest.approx(3.383, abs=1e-3)
     assert query.sum(axis=1).mean() == pytest.approx(3.519, abs=1e-3)
