@@ -23,7 +23,7 @@ test-slow: $(READY)
 # more, Chromium has to be on the machine.
 test-app: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,app,browser]"
-	$(BIN)/python -m pytest tests/test_photo_page.py --no-cov
+	$(BIN)/python -m pytest tests/photo_page --no-cov
 
 # Milvus and LanceDB, embedded: 440 MB more, which `make test` does not ask for.
 test-engines: $(READY)
