@@ -1,0 +1,49 @@
+"""What there is to encode: images, good and bad, and records."""
+
+import io
+import struct
+import zlib
+
+from PIL import Image
+
+
+def png(image):
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "png")
+    return content.getvalue()
+
+
+def huge():
+    """A PNG whose header claims 10^10 pixels."""
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+        )
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+
+
+def example(**features):
+    from tensorflow.core.example import example_pb2
+
+    record = example_pb2.Example()
+    for name, value in features.items():
+        feature = record.features.feature[name]
+        if isinstance(value, bytes):
+            feature.bytes_list.value.append(value)
+        elif isinstance(value, float):
+            feature.float_list.value.append(value)
+        else:
+            feature.int64_list.value.append(value)
+    return record.SerializeToString(deterministic=True)
+
+
+def write_records(path, records):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)

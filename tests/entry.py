@@ -1,0 +1,38 @@
+"""An entry with random weights, and images as files."""
+
+import io
+
+import keras
+import numpy as np
+from PIL import Image
+
+import keras_hash
+from keras_hash import zoo
+
+
+def write(folder, dtype="float16", **settings):
+    """An entry with random weights whose codes vary, and its model."""
+    keras.utils.set_random_seed(3)
+    settings = {"bits": 12, "num_classes": 4, **settings}
+    model = keras_hash.models.DSHC(**settings)
+    # Without this offset one sub-class wins for nearly all images.
+    probe = np.random.RandomState(1).randint(0, 256, (64, 2, 2, 3))
+    probe = probe.repeat(16, axis=1).repeat(16, axis=2).astype("float32")
+    model.head.bias.assign(-np.mean(model(probe), axis=0))
+    zoo.write(model, folder, {}, dtype)
+    return keras_hash.load(folder)
+
+
+def coarse_images():
+    """64 images of few patches, uint8 `[64, 32, 32, 3]`."""
+    coarse = np.random.RandomState(0).randint(0, 256, (64, 2, 2, 3), "uint8")
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+def encoded(images, kind):
+    contents = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, kind)
+        contents.append(buffer.getvalue())
+    return contents
