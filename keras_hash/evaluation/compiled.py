@@ -1,7 +1,8 @@
 """The inner loops of `kernels.numba_kernel`, compiled by Numba.
 
-Importing this module imports Numba, so only the kernel does. The first call on
-a machine compiles for about a second; the result is kept on disk.
+Importing this module imports Numba, so only the kernel does. The first call
+for a kind of codes and labels compiles for about a second; what comes out is
+kept on disk.
 """
 
 import numba
@@ -23,16 +24,7 @@ def _popcount(context, x):
     return x(x), generate
 
 
-def _compile(function):
-    """Compiles at the first call, without holding the interpreter lock."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        # No folder to keep it in: neither the package's nor the user's.
-        return numba.njit(nogil=True)(function)
-
-
-@_compile
+@numba.njit(nogil=True)
 def _write_keys(
     keys, query, a, b, a_labels, b_labels, left, multi_hot, bits, by_and
 ):
@@ -62,11 +54,72 @@ def _write_keys(
                 keys[j] += (bits + 1) * (y == labels[j])
 
 
-@_compile
+def _count(
+    a, b, a_labels, b_labels, weights, multi_hot, bits, by_and, keys, counts
+):
+    tile = keys.shape[1]
+    for left in range(0, len(weights), tile):
+        size = min(tile, len(weights) - left)
+        w = weights[left : left + size]
+        # Four rows of the table at once: additions to different rows need not
+        # wait for each other.
+        fours = len(counts) // 4 * 4
+        for low in range(0, fours, 4):
+            for row in range(4):
+                _write_keys(
+                    keys[row, :size],
+                    low + row,
+                    a,
+                    b,
+                    a_labels,
+                    b_labels,
+                    left,
+                    multi_hot,
+                    bits,
+                    by_and,
+                )
+            k0, k1, k2, k3 = keys[0], keys[1], keys[2], keys[3]
+            c0, c1 = counts[low], counts[low + 1]
+            c2, c3 = counts[low + 2], counts[low + 3]
+            for j in range(size):
+                weight = w[j]
+                # Read before the additions, which might change them for all
+                # that the compiler knows.
+                i0, i1 = np.intp(k0[j]), np.intp(k1[j])
+                i2, i3 = np.intp(k2[j]), np.intp(k3[j])
+                c0[i0] += weight
+                c1[i1] += weight
+                c2[i2] += weight
+                c3[i3] += weight
+        for row in range(fours, len(counts)):
+            _write_keys(
+                keys[0, :size],
+                row,
+                a,
+                b,
+                a_labels,
+                b_labels,
+                left,
+                multi_hot,
+                bits,
+                by_and,
+            )
+            for j in range(size):
+                counts[row, keys[0, j]] += w[j]
+
+
+_fresh = numba.njit(nogil=True)(_count)
+try:
+    _kept = numba.njit(nogil=True, cache=True)(_count)
+except RuntimeError:
+    # No folder to keep it in: neither the package's nor the user's.
+    _kept = _fresh
+
+
 def count(
     a, b, a_labels, b_labels, weights, multi_hot, bits, by_and, keys, counts
 ):
-    """Adds to the counts of pairs, by shared labels and distance.
+    """Counts pairs of codes by shared labels and distance.
 
     Args:
         a: code words, unsigned `[words, n]`, C order, as all arrays here.
@@ -80,47 +133,18 @@ def count(
             common, in place of the Hamming distance.
         keys: `[4, any]`, scratch of an integer type that holds the width of
             `counts`.
-        counts: `int64 [n, levels * (bits + 1)]`, shared labels major.
+        counts: `int64 [n, levels * (bits + 1)]`, zeros; shared labels major.
     """
-    tile = keys.shape[1]
-    for left in range(0, len(weights), tile):
-        size = min(tile, len(weights) - left)
-        w = weights[left : left + size]
-        for low in range(0, len(counts), 4):
-            rows = min(4, len(counts) - low)
-            for row in range(rows):
-                _write_keys(
-                    keys[row, :size],
-                    low + row,
-                    a,
-                    b,
-                    a_labels,
-                    b_labels,
-                    left,
-                    multi_hot,
-                    bits,
-                    by_and,
-                )
-            if rows == 4:
-                # Four rows of the table at once: additions to different rows
-                # need not wait for each other.
-                k0, k1, k2, k3 = keys[0], keys[1], keys[2], keys[3]
-                c0, c1 = counts[low], counts[low + 1]
-                c2, c3 = counts[low + 2], counts[low + 3]
-                for j in range(size):
-                    weight = w[j]
-                    # Read before the additions, which might change them for
-                    # all that the compiler knows.
-                    i0, i1 = np.intp(k0[j]), np.intp(k1[j])
-                    i2, i3 = np.intp(k2[j]), np.intp(k3[j])
-                    c0[i0] += weight
-                    c1[i1] += weight
-                    c2[i2] += weight
-                    c3[i3] += weight
-            else:
-                for row in range(rows):
-                    for j in range(size):
-                        counts[low + row, keys[row, j]] += w[j]
+    global _kept
+    sides = a, b, a_labels, b_labels, weights
+    rest = multi_hot, bits, by_and, keys, counts
+    try:
+        _kept(*sides, *rest)
+    except Exception:
+        # Files that cannot be written, or were written by half. They are read
+        # before anything is counted.
+        _kept = _fresh
+        _fresh(*sides, *rest)
 
 
 def scratch(width):

@@ -11,7 +11,8 @@ _ROWS = 1 << 14
 class CodeCensus:
     """The distinct codes of a database that comes in shards, and how many each.
 
-    Memory: the distinct codes of each shard and 8 bytes a distinct code.
+    Memory: 8 bytes and the code for each distinct one, and as much again for
+    what was added since they were last merged.
 
     Args:
         bits: int, code length.

@@ -83,6 +83,9 @@ class HammingEvaluator:
             ValueError: codes or labels that do not fit the queries'.
         """
         codes, labels = np.asarray(codes), np.asarray(labels)
+        if labels.shape[:1] != codes.shape[:1]:
+            # The error, before shards could hide it.
+            statistic.check_labels(labels, len(codes), "database")
         for low in range(0, max(len(codes), 1), _SHARD):
             shard = slice(low, low + _SHARD)
             items = statistic.Items(

@@ -8,6 +8,7 @@ the fastest on CPU; plain NumPy, which needs nothing else; and one
 import functools
 import importlib.util
 import sys
+import warnings
 
 import numpy as np
 
@@ -25,14 +26,34 @@ def choose(pairs):
         pairs: int, how many pairs there are to count.
 
     Returns:
-        `numba_kernel`; or `numpy_kernel` where Numba is not installed, or for
-        few pairs while nothing else has imported it.
+        `numba_kernel`; or `numpy_kernel` where Numba does not work, or for few
+        pairs while the loops are not imported.
     """
-    if sys.modules.get("numba") is None and (
-        pairs < _FEW_PAIRS or importlib.util.find_spec("numba") is None
-    ):
-        return numpy_kernel
-    return numba_kernel
+    ready = "keras_hash.evaluation.compiled" in sys.modules
+    wanted = ready or pairs >= _FEW_PAIRS
+    return numba_kernel if wanted and _loops() else numpy_kernel
+
+
+@functools.cache
+def _loops():
+    """The module of compiled loops, or `None` where Numba does not work."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        import numba
+
+        from keras_hash.evaluation import compiled
+    except Exception as error:
+        warnings.warn(
+            "Codes are counted by NumPy, at a tenth of the speed: Numba is "
+            "installed but cannot be imported. It said: "
+            f"{type(error).__name__}: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    # A switch of Numba for debugging, under which it cannot count ones.
+    return None if numba.config.DISABLE_JIT else compiled
 
 
 def numba_kernel(
@@ -54,8 +75,7 @@ def numba_kernel(
     Returns:
         `int64 [n, levels * (bits + 1)]`, shared labels major.
     """
-    from keras_hash.evaluation import compiled
-
+    compiled = _loops()
     counts = np.zeros((a.shape[1], levels * (bits + 1)), "int64")
     compiled.count(
         *map(np.ascontiguousarray, (a, b, a_labels, b_labels, weights)),
@@ -89,7 +109,9 @@ def numpy_kernel(
     """
     count, width = a.shape[1], levels * (bits + 1)
     total = np.zeros(count * width, "int64")
-    for chunk in _chunks(count, len(weights)):
+    # Items that stand for themselves alone need no weights, which cost most.
+    once, more = np.flatnonzero(weights == 1), np.flatnonzero(weights != 1)
+    for chunk in [*_chunks(count, once), *_chunks(count, more)]:
         keys = np.arange(0, count * width, width)[:, None] + levels_of_pairs(
             a[:, :, None], b[:, None, chunk], bits, similarity
         )
@@ -99,7 +121,7 @@ def numpy_kernel(
             shared = a_labels[0][:, None] == b_labels[0][chunk]
         keys += np.multiply(shared, bits + 1, dtype="int64")
         repeats = None
-        if (weights[chunk] != 1).any():
+        if weights[chunk[0]] != 1:
             # In float64: exact up to 2**53 items.
             repeats = np.broadcast_to(weights[chunk], keys.shape).ravel()
         found = np.bincount(keys.ravel(), repeats, count * width)
@@ -108,9 +130,10 @@ def numpy_kernel(
 
 
 def _chunks(rows, columns):
-    """Slices of the columns, each of at most `_CHUNK` pairs with the rows."""
+    """Some columns at a time: at most `_CHUNK` pairs with so many rows."""
     step = max(1, _CHUNK // rows)
-    return [slice(left, left + step) for left in range(0, columns, step)]
+    starts = range(0, len(columns), step)
+    return [columns[start : start + step] for start in starts]
 
 
 def _ones(a, b, combine=np.bitwise_and):
@@ -169,7 +192,7 @@ def tensorflow_kernel(
         for x in (a, b, a_labels, b_labels)
     )
     total = np.zeros((a.shape[1], levels * (bits + 1)), "int64")
-    for chunk in _chunks(a.shape[1], len(weights)):
+    for chunk in _chunks(a.shape[1], np.arange(len(weights))):
         total += _graph()(
             a,
             b[:, chunk],

@@ -7,6 +7,8 @@ from keras_hash import files
 
 # Families of metrics whose number is a Hamming radius.
 BY_RADIUS = ("precision_radius", "recall_radius", "empty_ball")
+# Those that divide by the cut-off.
+_PER_ITEM = ("precision", "acg")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,17 +101,29 @@ class RetrievalReport:
     def shown(self):
         """The metrics that tables show.
 
-        A cut-off beyond the database cuts nothing off: `map@k` repeats `map`,
-        and `precision@k` counts misses where there are no items.
+        Cut-offs beyond the database all look at the whole ranking. The smallest
+        of them stands for them, without the precision and the ACG, which would
+        count misses where there are no items.
 
         Returns:
-            dict like `metrics`, without the cut-offs above `database`.
+            dict like `metrics`.
         """
+        beyond = self.beyond()
         return {
             name: value
             for name, value in self.metrics.items()
-            if (cut_off(name) or 0) <= self.settings["database"]
+            if (cut := cut_off(name)) not in beyond
+            or (cut == beyond[0] and not _family(name).endswith(_PER_ITEM))
         }
+
+    def beyond(self):
+        """The cut-offs beyond the database.
+
+        Returns:
+            list of int, rising.
+        """
+        size = self.settings["database"]
+        return sorted(k for k in set(self.settings["k"]) if k > size)
 
     def __rich__(self):
         from rich.table import Table
@@ -152,9 +166,8 @@ class RetrievalReport:
             f"AP denominator: {', '.join(s['denominators'])}; queries without "
             f"a relevant item: {s['no_relevant']}; empty ball: {s['empty']}"
         )
-        beyond = [str(k) for k in s["k"] if k > s["database"]]
-        if beyond:
-            text += f"; beyond the database and not shown: {', '.join(beyond)}"
+        if beyond := self.beyond():
+            text += f"; @{beyond[0]} is the whole ranking"
         if s["self_match"] == "drop":
             text += "; each query leaves itself out"
         if "convention" in s:
@@ -171,7 +184,11 @@ def cut_off(name):
     Returns:
         int, or `None` for metrics of the whole ranking, by radius or of codes.
     """
-    family, _, rest = name.partition("@")
-    if not rest or family in BY_RADIUS:
+    number = name.partition("@")[2].partition("_")[0]
+    if not number.isdecimal() or _family(name) in BY_RADIUS:
         return None
-    return int(rest.partition("_")[0])
+    return int(number)
+
+
+def _family(name):
+    return name.partition("@")[0]

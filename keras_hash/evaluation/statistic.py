@@ -42,11 +42,17 @@ class Counts:
         Args:
             other: a `Counts`.
         """
-        for key, plane in other.planes.items():
-            if key in self.planes:
-                self.planes[key] = self.planes[key] + plane
-            else:
-                self.planes[key] = plane
+        if not self.planes:
+            self.planes = dict(other.planes)
+            return
+        for key in self.planes.keys() | other.planes.keys():
+            one, two = self.planes.get(key), other.planes.get(key)
+            if one is not None and two is not None:
+                self.planes[key] = one + two
+                continue
+            plane = two if one is None else one
+            # Views would keep whole tables whose other planes are gone.
+            self.planes[key] = plane if plane.base is None else plane.copy()
 
     def keys(self):
         """The keys of the planes, sorted: shared labels first.
@@ -160,6 +166,8 @@ class Queries:
         self.sizes = label_sizes(labels[first])
         self._words = _words(codes[first])
         self._labels = _label_words(labels[first])
+        # Pairs counted so far.
+        self._pairs = 0
 
     def count(self, items, kernel=None):
         """Counts a shard of the database.
@@ -185,7 +193,8 @@ class Queries:
                 f"{_kind(self.num_classes)} for the queries, "
                 f"{_kind(items.num_classes)} for the database"
             )
-        kernel = kernel or kernels.choose(len(self.first) * len(items.codes))
+        self._pairs += len(self.first) * len(items.codes)
+        kernel = kernel or kernels.choose(self._pairs)
         planes = {}
         # Inside a block, a pair is described by its distance and its shared
         # labels.
@@ -261,7 +270,7 @@ def check_labels(labels, count, name):
             f"There is nothing to evaluate: the {name} set is empty. "
             f"Received: {name}_codes with 0 rows"
         )
-    if labels.ndim not in (1, 2) or len(labels) != count:
+    if labels.ndim not in (1, 2) or len(labels) != count or not labels.size:
         raise ValueError(
             f"`{name}_labels` should be int [{count}] or multi-hot "
             f"[{count}, num_classes], one row a code. "

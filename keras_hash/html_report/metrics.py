@@ -10,6 +10,7 @@ from keras_hash.html_report.parts import section
 from keras_hash.html_report.parts import table
 from keras_hash.markup import tag
 
+_NO_MORE = "A cut-off beyond the database stands for the whole ranking."
 _RANKING = {
     "map": (
         "mAP",
@@ -77,7 +78,8 @@ def ranking(measured):
             "Means over the queries, of the whole ranking or of its first "
             "images. Below each figure: what a random order has, and the worst "
             "and best that an order of images at equal distance could give. A "
-            "figure's tooltip is its name in the report.",
+            "figure's tooltip is its name in the report."
+            + (f" {_NO_MORE}" if report.beyond() else ""),
             class_="soft",
         ),
         table(titles, body),

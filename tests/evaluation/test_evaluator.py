@@ -603,3 +603,13 @@ def test_rows_are_evaluated_in_chunks(monkeypatch):
     monkeypatch.setattr(evaluator_lib, "_ROWS", 2)
     parts = keras_hash.evaluate(*case, bits=12)
     assert parts.metrics == pytest.approx(whole.metrics, abs=1e-12)
+
+
+def test_labels_of_another_number_than_codes_are_refused(monkeypatch, rng):
+    # Where the codes fill their shards, the shards alone would not tell.
+    monkeypatch.setattr(evaluator_lib, "_SHARD", 4)
+    code, labels = codes.pack(rng.randn(8, 12)), np.arange(11)
+    found = keras_hash.HammingEvaluator(code, labels[:8], 12)
+    for count in (7, 9, 11):
+        with pytest.raises(ValueError, match=rf"labels.shape=\({count},\)"):
+            found.update(code, labels[:count])

@@ -82,27 +82,32 @@ def test_wrong_k(k):
         keras_hash.evaluate(code, [0], code, [0], bits=4, k=k)
 
 
-def test_tables_leave_out_cut_offs_beyond_the_database(rng):
+def test_one_cut_off_stands_for_all_beyond_the_database(rng):
     code = codes.pack(rng.randn(20, 12))
-    labels = rng.randint(2, size=20)
-    report = keras_hash.evaluate(
-        code,
-        labels,
-        code,
-        labels,
-        bits=12,
-        k=(20, 21, 5000),
-        denominator=("min", "topk"),
-    )
+    labels = rng.randint(2, size=(20, 3))
+    sides = code, labels, code, labels
+    options = {"bits": 12, "denominator": ("min", "topk")}
+    report = keras_hash.evaluate(*sides, k=(20, 21, 5000), **options)
     assert {"map@5000", "map@21_topk"} <= set(report.metrics)
     hidden = set(report.metrics) - set(report.shown())
-    assert hidden == {
-        name for name in report.metrics if "@21" in name or "@5000" in name
-    }
+    misses = {"precision@21", "acg@21", "jaccard_acg@21", "cosine_acg@21"}
+    assert hidden == misses | {n for n in report.metrics if "@5000" in n}
+    # What is hidden is shown under another name.
+    for name in hidden - misses:
+        if "precision" not in name and "acg" not in name:
+            twin = name.replace("5000", "21")
+            assert report.metrics[twin] == report.metrics[name]
     text = str(report)
     assert "precision@20 " in text and "precision_radius@2" in text
-    assert "@21" not in text and "@5000" not in text
-    assert "beyond the database and not shown: 21, 5000" in text
+    assert "ndcg@21 " in text and "@5000" not in text
+    assert "@21 is the whole ranking" in text
     for k, said in (((5, 20), False), ((21,), True)):
-        report = keras_hash.evaluate(code, labels, code, labels, bits=12, k=k)
-        assert ("not shown" in str(report)) == said
+        report = keras_hash.evaluate(*sides, k=k, **options)
+        assert ("whole ranking" in str(report)) == said
+
+
+def test_metrics_of_ones_own_are_shown(rng):
+    code, labels = codes.pack(rng.randn(9, 12)), np.arange(9)
+    report = keras_hash.evaluate(code, labels, code, labels, bits=12)
+    report.metrics["mine@best"] = 0.5
+    assert "mine@best" in str(report)

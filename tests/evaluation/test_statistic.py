@@ -1,5 +1,8 @@
 """The count table against plain loops over pairs."""
 
+import importlib.util
+import os
+import subprocess
 import sys
 
 import numba
@@ -132,15 +135,98 @@ def test_small_and_large_class_numbers_meet(rng):
         np.testing.assert_array_equal(same, [1, 0, 1])
 
 
-def test_the_compiled_kernel_is_chosen_where_it_pays(monkeypatch):
+@pytest.fixture
+def anew():
+    """Numba is looked for again, then and afterwards."""
+    kernels._loops.cache_clear()
+    yield
+    kernels._loops.cache_clear()
+
+
+LOOPS = "keras_hash.evaluation.compiled"
+
+
+def test_the_compiled_kernel_is_chosen_where_it_pays(monkeypatch, anew):
     assert kernels.choose(10) is kernels.numba_kernel
     # Few pairs are not worth the import.
-    monkeypatch.delitem(sys.modules, "numba")
+    monkeypatch.delitem(sys.modules, LOOPS)
     assert kernels.choose(10**6) is kernels.numpy_kernel
     assert kernels.choose(10**9) is kernels.numba_kernel
-    # As if it were not installed.
-    monkeypatch.setitem(sys.modules, "numba", None)
+
+
+def test_pairs_of_all_shards_together_are_worth_the_import(monkeypatch, rng):
+    asked = []
+    monkeypatch.setattr(
+        kernels, "choose", lambda n: asked.append(n) or kernels.numpy_kernel
+    )
+    code, labels = codes.pack(rng.randn(20, 40)), np.arange(20)
+    counter = statistic.Queries(code[:3], labels[:3], 40)
+    for _ in range(3):
+        counter.count(statistic.Items(code, labels, 40))
+    assert asked == [60, 120, 180]
+
+
+@pytest.mark.parametrize("broken", ["absent", "switched off", "unfit"])
+def test_where_numba_does_not_work_numpy_counts(monkeypatch, anew, broken):
+    if broken == "absent":
+        monkeypatch.setitem(sys.modules, "numba", None)
+    elif broken == "switched off":
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    else:
+        monkeypatch.delitem(sys.modules, LOOPS)
+        monkeypatch.delattr(LOOPS)
+        monkeypatch.setattr(numba, "njit", None)
+        with pytest.warns(RuntimeWarning, match="Numba .* cannot be imported"):
+            assert kernels.choose(10**9) is kernels.numpy_kernel
     assert kernels.choose(10**9) is kernels.numpy_kernel
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "a file"])
+def test_damaged_files_of_numba_are_passed_over(tmp_path, damage):
+    """In processes of their own, as Numba finds its folder when imported."""
+    program = f"""
+import importlib.util, pathlib, shutil, sys
+import numpy as np
+spec = importlib.util.spec_from_file_location("c", {compiled.__file__!r})
+compiled = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compiled)
+folder, damage = sys.argv[1:]
+if damage == "a file":
+    shutil.rmtree(folder)
+    pathlib.Path(folder).write_text("x")
+random = np.random.RandomState(0)
+a, b = (random.randint(2**32, size=(1, n), dtype="uint32") for n in (6, 50))
+one, other = (random.randint(3, size=(1, n), dtype="int32") for n in (6, 50))
+expected, counts = np.zeros((2, 6, 66), int)
+keys = np.bitwise_count(a.T ^ b) + 33 * (one.T == other)
+np.add.at(expected, (np.arange(6)[:, None], keys), 7)
+w = np.full(50, 7)
+rest = False, 32, False, compiled.scratch(66), counts
+compiled.count(a, b, one, other, w, *rest)
+assert (counts == expected).all()
+print(compiled._kept is compiled._fresh)
+"""
+    folder = tmp_path / "numba"
+    folder.mkdir()
+
+    def run(damage, folder):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(folder), damage],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip() == "True"
+
+    if damage in ("empty", "cut"):
+        assert not run("none", folder)
+        files = [path for path in folder.rglob("*.nb*")]
+        assert len(files) == 2
+        for path in files:
+            data = path.read_bytes()
+            path.write_bytes(data[: len(data) // 2 * (damage == "cut")])
+    assert run(damage, folder)
 
 
 def test_loops_are_compiled_even_if_they_cannot_be_kept(monkeypatch):
@@ -152,7 +238,29 @@ def test_loops_are_compiled_even_if_they_cannot_be_kept(monkeypatch):
         return compile_with(**options)
 
     monkeypatch.setattr(numba, "njit", without_a_folder)
-    assert compiled._compile(lambda x: x + 1)(2) == 3
+    spec = importlib.util.spec_from_file_location("other", compiled.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module._kept is module._fresh
+
+
+def test_planes_do_not_keep_the_tables_of_other_shards(rng):
+    # Of the first shard both planes are views of one table; the second has
+    # items of other classes alone, then of its own alone.
+    code = codes.pack(rng.randn(9, 12))
+    counter = statistic.Queries(code[:3], np.zeros(3, int), 12)
+    shards = [np.arange(9) % 2, np.ones(9, int), np.zeros(9, int)]
+    tables = [
+        counter.count(statistic.Items(code, labels, 12)) for labels in shards
+    ]
+    for order in ([0, 1], [1, 0], [0, 2], [2, 1, 0]):
+        counts = statistic.Counts({}, counter.sizes, 12)
+        for number in order:
+            counts.add(tables[number])
+        assert all(p.base is None for p in counts.planes.values())
+        for key, plane in counts.planes.items():
+            parts = [tables[n].planes.get(key, 0) for n in order]
+            np.testing.assert_array_equal(plane, sum(parts))
 
 
 def test_far_apart_class_numbers_are_grouped_apart(rng):
@@ -173,6 +281,7 @@ def test_far_apart_class_numbers_are_grouped_apart(rng):
         (np.array([0.5, 1]), "fractions"),
         (np.array(["a", "b"]), "numbers"),
         (np.zeros((2, 4)), "of one kind"),
+        (np.zeros((2, 0)), r"query_labels.shape=\(2, 0\)"),
     ],
 )
 def test_wrong_labels_give_one_clear_error(labels, message):

@@ -175,6 +175,8 @@ def test_hostile_files_in_the_browser(browser, digit_server, tmp_path):
         page.get_by_label("Remove Image").click()
         page.set_input_files("#photo input[type=file]", tmp_path / "long.png")
         page.get_by_text("maximum allowed size").first.wait_for()
+        # The field is drawn anew; a file given to the old one would be lost.
+        page.get_by_text("Click to Upload").wait_for()
         # After all of that it answers.
         ask(page, query, "The nearest 26 of 26 images to 6.png")
     assert process.poll() is None
