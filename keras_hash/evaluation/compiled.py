@@ -25,10 +25,10 @@ def _popcount(context, x):
 
 
 @numba.njit(nogil=True)
-def _write_keys(
-    keys, query, a, b, a_labels, b_labels, left, multi_hot, bits, by_and
-):
+def _write_keys(keys, query, left, sides, options):
     """Writes the column of the table of pairs of one query with a tile."""
+    a, b, a_labels, b_labels = sides
+    multi_hot, bits, by_and = options
     right = left + len(keys)
     # Loops over one word, which become vector instructions.
     for word in range(len(a)):
@@ -54,9 +54,7 @@ def _write_keys(
                 keys[j] += (bits + 1) * (y == labels[j])
 
 
-def _count(
-    a, b, a_labels, b_labels, weights, multi_hot, bits, by_and, keys, counts
-):
+def _count(sides, weights, options, keys, counts):
     tile = keys.shape[1]
     for left in range(0, len(weights), tile):
         size = min(tile, len(weights) - left)
@@ -66,18 +64,7 @@ def _count(
         fours = len(counts) // 4 * 4
         for low in range(0, fours, 4):
             for row in range(4):
-                _write_keys(
-                    keys[row, :size],
-                    low + row,
-                    a,
-                    b,
-                    a_labels,
-                    b_labels,
-                    left,
-                    multi_hot,
-                    bits,
-                    by_and,
-                )
+                _write_keys(keys[row, :size], low + row, left, sides, options)
             k0, k1, k2, k3 = keys[0], keys[1], keys[2], keys[3]
             c0, c1 = counts[low], counts[low + 1]
             c2, c3 = counts[low + 2], counts[low + 3]
@@ -92,18 +79,7 @@ def _count(
                 c2[i2] += weight
                 c3[i3] += weight
         for row in range(fours, len(counts)):
-            _write_keys(
-                keys[0, :size],
-                row,
-                a,
-                b,
-                a_labels,
-                b_labels,
-                left,
-                multi_hot,
-                bits,
-                by_and,
-            )
+            _write_keys(keys[0, :size], row, left, sides, options)
             for j in range(size):
                 counts[row, keys[0, j]] += w[j]
 
@@ -136,15 +112,15 @@ def count(
         counts: `int64 [n, levels * (bits + 1)]`, zeros; shared labels major.
     """
     global _kept
-    sides = a, b, a_labels, b_labels, weights
-    rest = multi_hot, bits, by_and, keys, counts
+    sides = a, b, a_labels, b_labels
+    arguments = sides, weights, (multi_hot, bits, by_and), keys, counts
     try:
-        _kept(*sides, *rest)
+        _kept(*arguments)
     except Exception:
         # Files that cannot be written, or were written by half. They are read
         # before anything is counted.
         _kept = _fresh
-        _fresh(*sides, *rest)
+        _fresh(*arguments)
 
 
 def scratch(width):
