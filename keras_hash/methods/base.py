@@ -373,11 +373,6 @@ class HashModel(keras.Model):
             image = keras.tree.flatten(x.element_spec)[0]
             if len(image.shape) == len(self.image_shape):
                 x = x.batch(kwargs.pop("batch_size", None) or 32)
-        listed = kwargs.get("callbacks") or []
-        listed = keras.tree.flatten(getattr(listed, "callbacks", listed))
-        for callback in listed:
-            if hasattr(callback, "check_order"):
-                callback.check_order(listed)
         return super().fit(x, y, **kwargs)
 
     def get_compile_config(self):
