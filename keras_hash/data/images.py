@@ -9,8 +9,6 @@ import numpy as np
 
 from keras_hash import decoding
 
-_ORIENTATION = 0x0112
-
 
 def decode(path):
     """Decodes one image file; its content, not its name, says what it is.
@@ -261,22 +259,10 @@ def _from_16_bits(pixels):
 
 def _turned(image):
     """An opened image as RGB, upright."""
-    from PIL import Image
+    from PIL import ImageOps
 
-    turn = Image.Transpose
-    rgb = _rgb(image)
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except Exception:
-        # A damaged tag does not spoil the pixels.
-        orientation = None
-    turns = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
-    }
-    return rgb.transpose(turns[orientation]) if orientation in turns else rgb
+    image.load()
+    # Damaged tags make Pillow raise nearly anything; they spoil no pixels.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return _rgb(image)
