@@ -6,8 +6,8 @@ decoded: a file of a few bytes may claim gigabytes of pixels.
 
 import numpy as np
 
-# A decoded image takes 12 bytes a pixel before it is resized: 384 MiB at most.
-MAX_PIXELS = 1 << 25
+from keras_hash.data import images
+
 # A progressive JPEG is decoded once for each scan that it claims to have; about
 # ten are usual. Smaller images may have more of them.
 MAX_SCANS = 16
@@ -33,7 +33,7 @@ def decode(index, content):
 
     Raises:
         tf.errors.InvalidArgumentError: another format, damaged, above
-            `MAX_PIXELS`, or of too many scans; when the graph runs.
+            `images.MAX_PIXELS`, or of too many scans; when the graph runs.
     """
     import tensorflow as tf
 
@@ -84,12 +84,12 @@ def _guarded(index, content):
         is_jpeg, lambda: _jpeg_sides(content), lambda: (sides, one)
     )
     # Both first: the product of two sides below 2**25 cannot wrap.
-    small = tf.reduce_all(sides <= MAX_PIXELS)
+    small = tf.reduce_all(sides <= images.MAX_PIXELS)
     pixels = tf.reduce_prod(sides)
     content = require(
-        small & (pixels <= MAX_PIXELS),
+        small & (pixels <= images.MAX_PIXELS),
         [
-            f"Image above {MAX_PIXELS} pixels: `image_bytes` element",
+            f"Image above {images.MAX_PIXELS} pixels: `image_bytes` element",
             index,
             "height and width:",
             sides,
@@ -97,7 +97,7 @@ def _guarded(index, content):
         content,
     )
     return require(
-        pixels * scans <= MAX_PIXELS * MAX_SCANS,
+        pixels * scans <= images.MAX_PIXELS * MAX_SCANS,
         ["JPEG of too many scans: `image_bytes` element", index, scans],
         content,
     )

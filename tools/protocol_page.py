@@ -28,10 +28,9 @@ half of the classes and retrieve among the others;
 image.
 
 All but `corel5k`, `digits` and `multidigits` are read from where TensorFlow
-Datasets prepared them (`TFDS_DATA_DIR`); NUS-WIDE, MIRFLICKR-25K and Corel-5K
-have builders in `keras_hash.data.builders`. Photos are resized to 224x224,
-those of Corel-5K to 128x128. Sets with missing photos give a warning with their
-counts.
+Datasets prepared them (`TFDS_DATA_DIR`); NUS-WIDE and MIRFLICKR-25K have
+builders in `keras_hash.data.builders`. Photos are resized to 224x224, those of
+Corel-5K to 128x128. Sets with missing photos give a warning with their counts.
 """
 
 

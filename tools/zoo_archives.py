@@ -71,7 +71,6 @@ def build(folder):
             "archive": file,
             "sha256": hashlib.sha256(archives[file]).hexdigest(),
             "bytes": len(archives[file]),
-            "card_sha256": files.sha256(path),
             "card": card,
         }
         lines.append(f"{json.dumps(name)}: {json.dumps(pinned)}")

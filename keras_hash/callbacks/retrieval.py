@@ -1,12 +1,13 @@
 """`RetrievalMetrics`: what training does to retrieval, epoch by epoch."""
 
 import re
+import warnings
 
 import keras
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash.callbacks.source import Source
+from keras_hash.data.feed import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
 
@@ -18,14 +19,16 @@ class RetrievalMetrics(keras.callbacks.Callback):
     metrics go into Keras' logs as `val_map`, `val_ndcg@100` and so on: the
     progress bar, `History`, `ModelCheckpoint(monitor="val_map", mode="max")`
     and `EarlyStopping` see them. Callbacks that monitor them stand behind this
-    one in the list; `fit` says so where they do not.
+    one in the list: before it, Keras warns that the metric is not available.
 
     It measures after the first epoch, after every `every`-th and after the
     last one that was asked for. The epochs between repeat the last values:
     without them, Keras' monitors would warn, `History` would have gaps and
     `ModelCheckpoint("{val_map:.3f}.keras")` would stop. A repeated value is no
-    improvement, so the best epoch is always a measured one, and `patience`
-    counts epochs: it should be at least `every`, which `fit` checks.
+    improvement, so the best epoch is always a measured one. Monitors count
+    epochs: their `patience` should be at least `every`, and `start_from_epoch`
+    a multiple of it less 1. A warning says so where training was stopped before
+    a second measurement.
 
     Cost: a forward pass over all queries and database items and one
     evaluation each time; `subset` and `every` make it cheaper. Memory: the
@@ -73,9 +76,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
 
     Raises:
         ValueError: no images, labels that do not fit, or an argument out of
-            range; when training begins, a model without `encode`, an unknown
-            metric, or a monitor that stands before this callback or has less
-            patience than `every`.
+            range; when training begins, a model without `encode` or an unknown
+            metric.
         ImportError: `log_dir` without TensorFlow or TensorBoard.
 
     Example:
@@ -149,10 +151,12 @@ class RetrievalMetrics(keras.callbacks.Callback):
         self.options = options
         self.report = None
         self._values = {}
+        self._epochs = self._measurements = 0
         self._board = None
 
     def on_train_begin(self, logs=None):
         self._values = {}
+        self._epochs = self._measurements = 0
         if not hasattr(self.model, "real_codes"):
             raise ValueError(
                 "`RetrievalMetrics` measures models of `keras_hash.models`, "
@@ -179,54 +183,6 @@ class RetrievalMetrics(keras.callbacks.Callback):
                 self.metrics,
                 self.hparams,
                 self.class_names,
-            )
-
-    def check_order(self, callbacks):
-        """Refuses monitors of these values that would not see new ones.
-
-        `HashModel.fit` calls it: Keras does not tell a callback of others.
-
-        Args:
-            callbacks: list of all callbacks, this one among them.
-
-        Raises:
-            ValueError: a monitor stands before this callback, or acts between
-                two measurements.
-        """
-        names = {f"val_{name}" for name in self.metrics}
-        place = callbacks.index(self)
-        for number, other in enumerate(callbacks):
-            monitor = getattr(other, "monitor", None)
-            if not isinstance(monitor, str) or monitor not in names:
-                continue
-            kind = type(other).__name__
-            if number < place:
-                raise ValueError(
-                    f"`{kind}` monitors {monitor!r}, which is only measured "
-                    "after it has looked: put `RetrievalMetrics` before it, "
-                    f"`callbacks=[RetrievalMetrics(...), {kind}(...)]`. "
-                    f"Received: `{kind}` first"
-                )
-            self._check_patience(other, kind)
-
-    def _check_patience(self, other, kind):
-        """Refuses a monitor that would act on nothing but repeated values."""
-        patience = getattr(other, "patience", None)
-        if patience is not None and patience < self.every > 1:
-            raise ValueError(
-                f"`{kind}` would lose patience before there is a new value: "
-                "the epochs between two measurements repeat the last one. "
-                f"`patience` should be at least `every`, {self.every}. "
-                f"Received: patience={patience}"
-            )
-        start = getattr(other, "start_from_epoch", 0)
-        if start and (start + 1) % self.every:
-            raise ValueError(
-                f"`{kind}` would begin at an epoch that is not measured, and "
-                "take its weights for those of an earlier one. "
-                "`start_from_epoch` counts from 0 and should be a multiple of "
-                f"`every`, {self.every}, less 1. "
-                f"Received: start_from_epoch={start}"
             )
 
     def _check_metrics(self):
@@ -258,7 +214,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         last = epoch + 1 == (self.params or {}).get("epochs")
         due = not self._values or (epoch + 1) % self.every == 0 or last
+        self._epochs += 1
         if due:
+            self._measurements += 1
             self._measure(epoch)
         if logs is not None:
             logs.update(self._values)
@@ -293,6 +251,15 @@ class RetrievalMetrics(keras.callbacks.Callback):
         return np.concatenate(codes), np.concatenate(labels)
 
     def on_train_end(self, logs=None):
+        if self.model.stop_training and self._epochs > self._measurements == 1:
+            warnings.warn(
+                "Training was stopped before there was a second measurement: "
+                "the epochs between two of them repeat the last values. The "
+                "`patience` of callbacks that monitor these should be at "
+                f"least `every`, {self.every}. "
+                f"Received: a stop after {self._epochs} epochs",
+                stacklevel=2,
+            )
         if self._board:
             self._board.close()
             self._board = None

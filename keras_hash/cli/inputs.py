@@ -13,8 +13,6 @@ DATA = (
 )
 MODEL = "zoo name or folder of an entry"
 OWN = ("size", "image_column", "label_columns", "separator")
-# What the exported graph decodes.
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
 def add_json(command):
@@ -198,38 +196,6 @@ def benchmark_of_card(card, options=None, download=False):
         card.get("protocol", "official"),
         recipe.get("seed", 0),
     )
-
-
-def image_files(places):
-    """The image files in files and folders.
-
-    Args:
-        places: list of str, files and folders; a file counts whatever its name,
-            in folders names in `ENDINGS` do and hidden files do not.
-
-    Returns:
-        list of str, sorted within each folder, each path once.
-
-    Raises:
-        ValueError: there are none, or a place is missing.
-    """
-    paths = []
-    for place in map(pathlib.Path, places):
-        if not place.exists():
-            raise ValueError(f"No such file: {place}")
-        if not place.is_dir():
-            paths.append(place)
-            continue
-        paths += sorted(
-            path
-            for path in place.rglob("*")
-            if path.suffix.lower() in ENDINGS
-            and not path.name.startswith(".")
-            and path.is_file()
-        )
-    if not paths:
-        raise ValueError(f"There are no images in {' '.join(places)}.")
-    return list(dict.fromkeys(map(str, paths)))
 
 
 def aside(json):

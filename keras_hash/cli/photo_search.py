@@ -13,7 +13,6 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import decoding
 from keras_hash import markup
 from keras_hash.data import images
 from keras_hash.markup import tag
@@ -121,7 +120,7 @@ class PhotoSearch:
             raise ValueError(
                 f"{name} cannot be searched for: {reason}. JPEG, PNG, GIF and "
                 f"BMP images up to {MAX_BYTES >> 20} MiB and "
-                f"{decoding.MAX_PIXELS // 100_000 / 10} million pixels can."
+                f"{images.MAX_PIXELS // 100_000 / 10} million pixels can."
             )
         _, distances, ids = self._index.range_search(codes, self.bits)
         counts = np.bincount(distances, minlength=self.bits + 1)

@@ -210,6 +210,7 @@ def _images(chosen, card, calibrated):
     """The benchmark, images to compare with, and to calibrate with."""
     from keras_hash import data
     from keras_hash import runtimes
+    from keras_hash.data import images
 
     benchmark, count = None, _CALIBRATED if calibrated else 0
     recipe = card.get("recipe") or {}
@@ -224,7 +225,7 @@ def _images(chosen, card, calibrated):
     if not chosen.images:
         check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
         return benchmark, check, calibrate if calibrated else None
-    paths = inputs.image_files(chosen.images)
+    paths = images.image_files(chosen.images)
     pool = data.ImageFiles(paths, card["image_shape"][:2])
     if not calibrated:
         return benchmark, pool[:_CHECKED], None

@@ -82,9 +82,10 @@ def _encode(chosen):
 
     from keras_hash import files
     from keras_hash import zoo
+    from keras_hash.data import images
 
     card = inputs.card(chosen.model)
-    paths = inputs.image_files(chosen.images)
+    paths = images.image_files(chosen.images)
     codes = zoo.encode_files(chosen.model, paths)
     if chosen.out is not None:
         content = io.BytesIO()
@@ -113,6 +114,7 @@ def _search(chosen):
     import functools
 
     from keras_hash.cli import photo_index
+    from keras_hash.data import images
 
     card = inputs.card(chosen.model)
     if not (chosen.queries or chosen.images):
@@ -121,8 +123,8 @@ def _search(chosen):
             "into the index."
         )
     # Whatever is wrong with the queries shows before an hour of indexing.
-    queries = inputs.image_files(chosen.queries) if chosen.queries else []
-    places = inputs.image_files(chosen.images) if chosen.images else []
+    queries = images.image_files(chosen.queries) if chosen.queries else []
+    places = images.image_files(chosen.images) if chosen.images else []
     for name, least in (("k", 1), ("radius", 0)):
         value = getattr(chosen, name)
         if value is not None and value < least:

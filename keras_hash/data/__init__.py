@@ -9,12 +9,12 @@ from keras_hash.data import multidigits
 from keras_hash.data import tfds_sets
 from keras_hash.data.augment import Augment
 from keras_hash.data.benchmark import Benchmark
+from keras_hash.data.feed import batches
 from keras_hash.data.images import ImageFiles
 from keras_hash.data.own import from_arrays
 from keras_hash.data.own import from_csv
 from keras_hash.data.own import from_dataset
 from keras_hash.data.own import from_folder
-from keras_hash.data.pipeline import batches
 from keras_hash.data.protocols import disjoint_classes
 from keras_hash.data.samplers import ClassSampler
 from keras_hash.data.samplers import EpochSampler

@@ -99,9 +99,36 @@ class Benchmark:
         Returns:
             str of several lines, to be printed.
         """
-        from keras_hash.data import summary
-
-        return summary.text(self, top)
+        parts, targets = self.parts, self.targets
+        used = np.unique(np.concatenate([*parts.values()]).astype(int))
+        counts = label_counts(targets[used], self.num_classes)
+        order = np.argsort(-counts, kind="stable")[:top]
+        frequent = [f"{self.labels[i]} {counts[i]}" for i in order]
+        more = f", and {len(counts) - top} more" if len(counts) > top else ""
+        rows = [
+            ("images", f"{len(used)} of {_size(self.images)}"),
+            *((name, str(len(indices))) for name, indices in parts.items()),
+            ("labels", str(self.num_classes)),
+            ("images of each", ", ".join(frequent) + more),
+        ]
+        if self.multi_label:
+            sizes = targets[used].sum(axis=1, dtype="int64")
+            mean = sizes.mean() if len(sizes) else 0.0
+            rows.append(
+                ("labels an image", f"{mean:.2f}; none: {(sizes == 0).sum()}")
+            )
+        query = parts["query"] if len(parts["query"]) else parts["database"]
+        # Of very many queries an even sample, so that it takes seconds.
+        query = query[:: -(-len(query) // 10_000) or 1]
+        share = chance(targets[query], targets[parts["database"]])
+        meaning = "that a query shares a label with an image"
+        rows.append(("chance", f"{share:.4f}, {meaning}"))
+        for kind, names in self.notes.items():
+            if names:
+                rows.append((f"{kind} ({len(names)})", listing(names, top)))
+        lines = [f"{self.name} ({self.protocol})"]
+        lines += [f"{key:>16}  {value}" for key, value in rows]
+        return "\n".join(lines)
 
     def _dataset(self, part):
         import tensorflow as tf
@@ -153,3 +180,68 @@ class Benchmark:
             keep[cut] = False
         parts = {**self.parts, "train": train[keep], "validation": train[~keep]}
         return dataclasses.replace(self, parts=parts)
+
+
+def listing(names, top=10):
+    """Names with reasons in one line.
+
+    Args:
+        names: dict from name to reason.
+        top: int, how many are named.
+
+    Returns:
+        str.
+    """
+    named = [f"{name}: {reason}" for name, reason in list(names.items())[:top]]
+    rest = len(names) - len(named)
+    return "; ".join(named) + (f"; and {rest} more" if rest else "")
+
+
+def label_counts(targets, num_classes):
+    """Images of each label.
+
+    Args:
+        targets: int `[n]`, or multi-hot `[n, num_classes]`.
+        num_classes: int.
+
+    Returns:
+        int `[num_classes]`.
+    """
+    if targets.ndim == 1:
+        return np.bincount(targets, minlength=num_classes)
+    return targets.sum(axis=0, dtype="int64")
+
+
+def chance(query, database):
+    """The probability that a query and an image share a label.
+
+    It is the precision of random results.
+
+    Args:
+        query: int `[n]`, or multi-hot `[n, num_classes]`.
+        database: the same for the images that are searched.
+
+    Returns:
+        float; 0 where a side is empty.
+    """
+    if not len(query) or not len(database):
+        return 0.0
+    # Equal rows once: there are far fewer of them than images.
+    (a, na), (b, nb) = (
+        np.unique(side, axis=0, return_counts=True)
+        for side in (query, database)
+    )
+    total = 0
+    for low in range(0, len(a), 256):
+        rows = a[low : low + 256]
+        if a.ndim == 1:
+            shared = rows[:, None] == b
+        else:
+            shared = rows.astype("float32") @ b.T.astype("float32") > 0
+        total += int(na[low : low + 256] @ (shared @ nb))
+    return total / (len(query) * len(database))
+
+
+def _size(images):
+    height, width = images.shape[1:3]
+    return f"{height}x{width} pixels"

@@ -7,9 +7,10 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import decoding
-
-_ORIENTATION = 0x0112
+# A decoded image takes 12 bytes a pixel before it is resized: 384 MiB at most.
+MAX_PIXELS = 1 << 25
+# What the exported graph decodes.
+ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
 def decode(path):
@@ -27,7 +28,7 @@ def decode(path):
 
     Raises:
         ValueError: the file cannot be read, is empty, no image, cut off, of
-            float pixels, or above `decoding.MAX_PIXELS`, which is seen in its
+            float pixels, or above `MAX_PIXELS`, which is seen in its
             header before anything is decoded. The message names the file.
     """
     with _opened(path) as image:
@@ -189,6 +190,38 @@ class ImageFiles:
         )
 
 
+def image_files(places):
+    """The image files in files and folders.
+
+    Args:
+        places: list of str, files and folders; a file counts whatever its name,
+            in folders names in `ENDINGS` do and hidden files do not.
+
+    Returns:
+        list of str, sorted within each folder, each path once.
+
+    Raises:
+        ValueError: there are none, or a place is missing.
+    """
+    paths = []
+    for place in map(pathlib.Path, places):
+        if not place.exists():
+            raise ValueError(f"No such file: {place}")
+        if not place.is_dir():
+            paths.append(place)
+            continue
+        paths += sorted(
+            path
+            for path in place.rglob("*")
+            if path.suffix.lower() in ENDINGS
+            and not path.name.startswith(".")
+            and path.is_file()
+        )
+    if not paths:
+        raise ValueError(f"There are no images in {' '.join(places)}.")
+    return list(dict.fromkeys(map(str, paths)))
+
+
 def threads():
     """Threads that read files: Pillow works outside of Python's lock.
 
@@ -206,15 +239,11 @@ def _opened(path):
     try:
         with Image.open(path) as image:
             width, height = image.size
-            if width * height > decoding.MAX_PIXELS:
-                raise ValueError(
-                    f"{width}x{height} pixels, above {decoding.MAX_PIXELS}"
-                )
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width}x{height} pixels, above {MAX_PIXELS}")
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError(
-            f"{path}: more than {decoding.MAX_PIXELS} pixels"
-        ) from None
+        raise ValueError(f"{path}: more than {MAX_PIXELS} pixels") from None
     except Exception as error:
         # Damaged files make Pillow's readers raise nearly anything.
         raise ValueError(f"{path}: {_reason(path, error)}") from error
@@ -261,22 +290,10 @@ def _from_16_bits(pixels):
 
 def _turned(image):
     """An opened image as RGB, upright."""
-    from PIL import Image
+    from PIL import ImageOps
 
-    turn = Image.Transpose
-    rgb = _rgb(image)
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except Exception:
-        # A damaged tag does not spoil the pixels.
-        orientation = None
-    turns = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
-    }
-    return rgb.transpose(turns[orientation]) if orientation in turns else rgb
+    image.load()
+    # Damaged tags make Pillow raise nearly anything; they spoil no pixels.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return _rgb(image)

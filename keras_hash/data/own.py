@@ -17,9 +17,8 @@ from keras_hash import files
 from keras_hash import progress
 from keras_hash.data import draws
 from keras_hash.data import images as images_lib
-from keras_hash.data import stratify
-from keras_hash.data import summary
 from keras_hash.data.benchmark import Benchmark
+from keras_hash.data.benchmark import listing
 
 # What file managers leave behind, beside names that start with a dot.
 _CLUTTER = {"thumbs.db", "desktop.ini"}
@@ -41,7 +40,7 @@ def from_folder(
         size: int or `(height, width)` that images are resized to, bilinear
             with antialias.
         query: float in [0, 1), share of every class that becomes queries, see
-            `stratify.draw`.
+            `draws.draw`.
         validation: float in [0, 1), share of the other images, drawn likewise,
             that is cut off the training set.
         seed: int, seed of both draws.
@@ -415,7 +414,7 @@ def _unique(positions, digests, ids, labels, notes):
 
 def _reasons(notes):
     reasons = {**notes["skipped"], **notes["duplicates"]}
-    return f"; left out: {summary.listing(reasons, 5)}" if reasons else ""
+    return f"; left out: {listing(reasons, 5)}" if reasons else ""
 
 
 def _benchmark(
@@ -426,10 +425,10 @@ def _benchmark(
     if left_out:
         warnings.warn(
             f"{name}: {len(left_out)} left out, all of them in "
-            f"`benchmark.notes`: {summary.listing(left_out)}",
+            f"`benchmark.notes`: {listing(left_out)}",
             stacklevel=3,
         )
-    drawn = stratify.draw(targets[used], shares[0], seed)
+    drawn = draws.draw(targets[used], shares[0], seed)
     if shares[0] and not len(drawn):
         raise ValueError(
             f"{name}: no image can be a query, because no label has two images "
@@ -437,7 +436,7 @@ def _benchmark(
             f"Received: {len(used)} images, query={shares[0]}"
         )
     query, rest = used[drawn], np.delete(used, drawn)
-    held = stratify.draw(targets[rest], shares[1], seed + 1)
+    held = draws.draw(targets[rest], shares[1], seed + 1)
     parts = draws.parts(np.delete(rest, held), query, rest)
     parts["validation"] = rest[held]
     return Benchmark(

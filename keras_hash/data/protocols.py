@@ -74,22 +74,7 @@ class Protocol:
     version: int = 1
 
     def split(self, targets, ids, splits=None, labels=()):
-        """Splits a pool; the order of its rows does not matter.
-
-        Args:
-            targets: int `[n]`, or multi-hot `[n, num_classes]`.
-            ids: str `[n]`, different from each other.
-            splits: str `[n]`, the publisher's splits, where they are needed.
-            labels: sequence of str, names of the columns or classes, where the
-                protocol keeps some of them.
-
-        Returns:
-            A `Split`.
-
-        Raises:
-            ValueError: ids repeat, a label is not there, or the pool has too
-                few images.
-        """
+        """Splits a pool; the order of its rows does not matter."""
         targets, ids = np.asarray(targets), np.asarray(ids)
         if len(np.unique(ids)) < len(ids):
             raise ValueError(
@@ -127,14 +112,7 @@ class Protocol:
         return targets, labels, kept
 
     def differences(self, parts):
-        """Parts that do not have the published number of images.
-
-        Args:
-            parts: dict from part name to indices.
-
-        Returns:
-            A list of str, empty where all counts are met.
-        """
+        """Parts that do not have the published number of images, as text."""
         return [
             f"{part}: {len(parts[part])} images instead of {count}"
             for part, count in self.counts.items()
@@ -142,11 +120,7 @@ class Protocol:
         ]
 
     def card(self):
-        """The protocol for printing and JSON.
-
-        Returns:
-            A dict of str, int, lists and dicts.
-        """
+        """The protocol for printing and JSON."""
         card = {"name": f"{self.dataset}:{self.name}"}
         for field in dataclasses.fields(self):
             if field.name not in ("name", "draw", "fields"):
@@ -158,18 +132,7 @@ class Protocol:
 
 
 def find(dataset, name):
-    """A protocol by name.
-
-    Args:
-        dataset: str.
-        name: str.
-
-    Returns:
-        A `Protocol`.
-
-    Raises:
-        ValueError: there is no such dataset or protocol.
-    """
+    """A protocol by name; `ValueError` where there is none."""
     known = {p.name: p for p in PROTOCOLS if p.dataset == dataset}
     if not known:
         datasets = sorted({p.dataset for p in PROTOCOLS})
@@ -240,43 +203,27 @@ def listed(ids, train, query, database):
     return draws.parts(*indices)
 
 
-def _counts(query, train, database):
-    return {"query": query, "train": train, "database": database}
+def _drawn(draw, **settings):
+    """A draw of `draws` by labels alone, with the seed of all of them."""
+    return lambda targets, _: draw(targets, **settings, seed=0)
 
 
-_OURS = "The counts are published, the lists ours."
-_SAME = "the training images"
-_REST = "all images but the queries, training images included"
-_WITHOUT = "all images but the queries and the training images"
-_OTHER = "the other half of the classes"
-
-
-def _cifar10(name, query, train, database, counts, settings, **more):
-    return Protocol(
-        "cifar10",
-        name,
-        query,
-        train,
-        database,
-        counts,
-        "10 classes",
-        lambda targets, _: draws.draw_per_class(targets, **settings, seed=0),
-        seed=0,
-        notes="Drawn from all 60,000 images, training before test. " + _OURS,
-        **more,
-    )
+def _test_images(_, splits):
+    return draws.by_split(splits, "test")
 
 
 def _disjoint(dataset, counts, labels, whole, **more):
+    """Retrieval among the classes that half of a split never trained on."""
     return Protocol(
-        dataset,
-        "disjoint",
-        f"queries of the official split, of {_OTHER}",
-        "training images of the official split, of half of the classes",
-        f"database of the official split, of {_OTHER}",
-        counts,
-        labels,
-        lambda targets, splits: draws.separate_classes(
+        dataset=dataset,
+        name="disjoint",
+        query="queries of the official split, of the other half of the classes",
+        train="training images of the official split, of half of the classes",
+        database="database of the official split, of the other half of the "
+        "classes",
+        counts=counts,
+        labels=labels,
+        draw=lambda targets, splits: draws.separate_classes(
             targets, whole(targets, splits)
         ),
         seed=0,
@@ -285,141 +232,154 @@ def _disjoint(dataset, counts, labels, whole, **more):
     )
 
 
-def _test_images(targets, splits):
-    return draws.by_split(splits, "test")
-
-
-def _drawn_digits(targets, splits):
-    return draws.query_per_class(targets, 36, seed=0)
-
+_OURS = "The counts are published, the lists ours."
+_CIFAR10 = "Drawn from all 60,000 images, training before test. " + _OURS
 
 PROTOCOLS = (
     Protocol(
-        "cifar10",
-        "official",
-        "the test images",
-        _SAME,
-        _SAME,
-        _counts(10_000, 50_000, 50_000),
-        "10 classes",
-        _test_images,
+        dataset="cifar10",
+        name="official",
+        query="the test images",
+        train="the training images",
+        database="the training images",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="10 classes",
+        draw=_test_images,
         papers=("DLBHC", "SSDH", "GreedyHash (cifar2)"),
     ),
-    _cifar10(
-        "dshc",
-        "1,000 a class",
-        "all images but the queries",
-        _SAME,
-        _counts(10_000, 50_000, 50_000),
-        {"query": 1000, "train": 5000, "train_in_database": True},
+    Protocol(
+        dataset="cifar10",
+        name="dshc",
+        query="1,000 a class",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="10 classes",
+        draw=_drawn(
+            draws.draw_per_class, query=1000, train=5000, train_in_database=True
+        ),
         papers=("DSHC", "TALR (setting 2)", "DeepHash-pytorch (cifar10-2)"),
-    ),
-    _cifar10(
-        "cifar10-1",
-        "100 a class",
-        "500 a class",
-        _REST,
-        _counts(1000, 5000, 59_000),
-        {"query": 100, "train": 500, "train_in_database": True},
-        papers=("CNNH", "DPSH", "DTSH", "DSDH", "GreedyHash", "TALR"),
-    ),
-    _cifar10(
-        "cifar10",
-        "100 a class",
-        "500 a class",
-        _WITHOUT,
-        _counts(1000, 5000, 54_000),
-        {"query": 100, "train": 500, "train_in_database": False},
-        papers=("DeepHash-pytorch", "HashNet lists"),
-    ),
-    _disjoint(
-        "cifar10",
-        _counts(5000, 25_000, 25_000),
-        "10 classes, 5 of them trained",
-        _test_images,
+        seed=0,
+        notes=_CIFAR10,
     ),
     Protocol(
-        "cifar100",
-        "official",
-        "the test images",
-        _SAME,
-        _SAME,
-        _counts(10_000, 50_000, 50_000),
-        "100 fine classes",
-        _test_images,
+        dataset="cifar10",
+        name="cifar10-1",
+        query="100 a class",
+        train="500 a class",
+        database="all images but the queries, training images included",
+        counts=dict(query=1000, train=5000, database=59_000),
+        labels="10 classes",
+        draw=_drawn(
+            draws.draw_per_class, query=100, train=500, train_in_database=True
+        ),
+        papers=("CNNH", "DPSH", "DTSH", "DSDH", "GreedyHash", "TALR"),
+        seed=0,
+        notes=_CIFAR10,
+    ),
+    Protocol(
+        dataset="cifar10",
+        name="cifar10",
+        query="100 a class",
+        train="500 a class",
+        database="all images but the queries and the training images",
+        counts=dict(query=1000, train=5000, database=54_000),
+        labels="10 classes",
+        draw=_drawn(
+            draws.draw_per_class, query=100, train=500, train_in_database=False
+        ),
+        papers=("DeepHash-pytorch", "HashNet lists"),
+        seed=0,
+        notes=_CIFAR10,
+    ),
+    _disjoint(
+        dataset="cifar10",
+        counts=dict(query=5000, train=25_000, database=25_000),
+        labels="10 classes, 5 of them trained",
+        whole=_test_images,
+    ),
+    Protocol(
+        dataset="cifar100",
+        name="official",
+        query="the test images",
+        train="the training images",
+        database="the training images",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="100 fine classes",
+        draw=_test_images,
         fields=("label",),
     ),
     Protocol(
-        "cifar100",
-        "levels",
-        "the test images",
-        _SAME,
-        _SAME,
-        _counts(10_000, 50_000, 50_000),
-        "100 fine classes and 20 coarse ones, multi-hot",
-        _test_images,
+        dataset="cifar100",
+        name="levels",
+        query="the test images",
+        train="the training images",
+        database="the training images",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="100 fine classes and 20 coarse ones, multi-hot",
+        draw=_test_images,
         fields=("label", "coarse_label"),
         notes="Two images share 2 labels (same class), 1 (same superclass "
         "only) or 0. Ours.",
     ),
     _disjoint(
-        "cifar100",
-        _counts(5000, 25_000, 25_000),
-        "100 fine classes, 50 of them trained",
-        _test_images,
+        dataset="cifar100",
+        counts=dict(query=5000, train=25_000, database=25_000),
+        labels="100 fine classes, 50 of them trained",
+        whole=_test_images,
         fields=("label",),
     ),
     Protocol(
-        "corel5k",
-        "official",
-        "the test images",
-        _SAME,
-        _SAME,
-        _counts(499, 4500, 4500),
-        "260 words that occur in both splits",
-        lambda _, splits: draws.by_split(splits, "test"),
+        dataset="corel5k",
+        name="official",
+        query="the test images",
+        train="the training images",
+        database="the training images",
+        counts=dict(query=499, train=4500, database=4500),
+        labels="260 words that occur in both splits",
+        draw=_test_images,
         papers=("Duygulu et al. 2002",),
         notes="The published lists. Images may have no label.",
     ),
     Protocol(
-        "digits",
-        "official",
-        "36 a class",
-        "all images but the queries",
-        _SAME,
-        _counts(360, 1437, 1437),
-        "10 classes",
-        _drawn_digits,
+        dataset="digits",
+        name="official",
+        query="36 a class",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=360, train=1437, database=1437),
+        labels="10 classes",
+        draw=_drawn(draws.query_per_class, count=36),
         seed=0,
         notes="Ours.",
     ),
     _disjoint(
-        "digits",
-        _counts(180, 714, 723),
-        "10 classes, 5 of them trained",
-        _drawn_digits,
+        dataset="digits",
+        counts=dict(query=180, train=714, database=723),
+        labels="10 classes, 5 of them trained",
+        whole=_drawn(draws.query_per_class, count=36),
     ),
     Protocol(
-        "multidigits",
-        "official",
-        "scenes of the digits that are queries of digits",
-        "scenes of all other digits",
-        _SAME,
-        _counts(1000, 6000, 6000),
-        "10 classes, multi-hot",
-        lambda _, splits: draws.by_split(splits, "query"),
+        dataset="multidigits",
+        name="official",
+        query="scenes of the digits that are queries of digits",
+        train="scenes of all other digits",
+        database="the training images",
+        counts=dict(query=1000, train=6000, database=6000),
+        labels="10 classes, multi-hot",
+        draw=lambda _, splits: draws.by_split(splits, "query"),
         seed=0,
         notes="Ours.",
     ),
     Protocol(
-        "nus_wide",
-        "nus21-1",
-        "100 a label",
-        "500 a label",
-        _REST,
-        _counts(2100, 10_500, 193_734),
-        "21 most frequent concepts",
-        lambda targets, _: draws.draw_per_label(targets, 100, 500, seed=0),
+        dataset="nus_wide",
+        name="nus21-1",
+        query="100 a label",
+        train="500 a label",
+        database="all images but the queries, training images included",
+        counts=dict(query=2100, train=10_500, database=193_734),
+        labels="21 most frequent concepts",
+        draw=_drawn(draws.draw_per_label, query=100, train=500),
         label_names=label_sets.NUS21,
         only_labelled=True,
         seed=0,
@@ -430,14 +390,14 @@ PROTOCOLS = (
         "DeepHash-pytorch fills the training set first. " + _OURS,
     ),
     Protocol(
-        "nus_wide",
-        "nus21-2",
-        "100 a label",
-        "all images but the queries",
-        _SAME,
-        _counts(2100, 193_734, 193_734),
-        "21 most frequent concepts",
-        lambda targets, _: draws.draw_per_label(targets, 100, None, seed=0),
+        dataset="nus_wide",
+        name="nus21-2",
+        query="100 a label",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=2100, train=193_734, database=193_734),
+        labels="21 most frequent concepts",
+        draw=_drawn(draws.draw_per_label, query=100, train=None),
         label_names=label_sets.NUS21,
         only_labelled=True,
         seed=0,
@@ -446,14 +406,19 @@ PROTOCOLS = (
         notes="The 195,834 images with one of the labels. " + _OURS,
     ),
     Protocol(
-        "nus_wide",
-        "nus81",
-        "drawn at random",
-        "drawn at random",
-        _REST,
-        _counts(5000, 10_000, 204_347),
-        "81 concepts",
-        lambda targets, _: draws.draw_at_random(targets, 5000, 10_000, 0, True),
+        dataset="nus_wide",
+        name="nus81",
+        query="drawn at random",
+        train="drawn at random",
+        database="all images but the queries, training images included",
+        counts=dict(query=5000, train=10_000, database=204_347),
+        labels="81 concepts",
+        draw=_drawn(
+            draws.draw_at_random,
+            query=5000,
+            train=10_000,
+            train_in_database=True,
+        ),
         label_names=label_sets.NUS81,
         only_labelled=True,
         seed=0,
@@ -464,28 +429,38 @@ PROTOCOLS = (
         "smaller database. The lists are ours.",
     ),
     Protocol(
-        "mirflickr25k",
-        "mir38",
-        "drawn at random",
-        "drawn at random",
-        _WITHOUT,
-        _counts(1000, 4000, 20_000),
-        "24 potential and 14 relevant labels",
-        lambda targets, _: draws.draw_at_random(targets, 1000, 4000, 0, False),
+        dataset="mirflickr25k",
+        name="mir38",
+        query="drawn at random",
+        train="drawn at random",
+        database="all images but the queries and the training images",
+        counts=dict(query=1000, train=4000, database=20_000),
+        labels="24 potential and 14 relevant labels",
+        draw=_drawn(
+            draws.draw_at_random,
+            query=1000,
+            train=4000,
+            train_in_database=False,
+        ),
         label_names=label_sets.MIR38,
         seed=0,
         papers=("DeepHash-pytorch", "HyP2 (mAP@1000)", "IDHN (train list)"),
         notes="419 of the images have no label. " + _OURS,
     ),
     Protocol(
-        "mirflickr25k",
-        "mir24",
-        "drawn at random",
-        "drawn at random",
-        _REST,
-        _counts(2000, 10_000, 22_581),
-        "24 potential labels",
-        lambda targets, _: draws.draw_at_random(targets, 2000, 10_000, 0, True),
+        dataset="mirflickr25k",
+        name="mir24",
+        query="drawn at random",
+        train="drawn at random",
+        database="all images but the queries, training images included",
+        counts=dict(query=2000, train=10_000, database=22_581),
+        labels="24 potential labels",
+        draw=_drawn(
+            draws.draw_at_random,
+            query=2000,
+            train=10_000,
+            train_in_database=True,
+        ),
         label_names=label_sets.MIR24,
         only_labelled=True,
         seed=0,
@@ -495,52 +470,61 @@ PROTOCOLS = (
         "training images: tags are not read here. The lists are ours.",
     ),
     Protocol(
-        "voc2007",
-        "official",
-        "the test images",
-        "the training and validation images",
-        _SAME,
-        _counts(4952, 5011, 5011),
-        "20 classes",
-        _test_images,
+        dataset="voc2007",
+        name="official",
+        query="the test images",
+        train="the training and validation images",
+        database="the training images",
+        counts=dict(query=4952, train=5011, database=5011),
+        labels="20 classes",
+        draw=_test_images,
         papers=("HyP2",),
         notes="The published lists. Objects marked difficult do not count.",
     ),
     Protocol(
-        "voc2012",
-        "official",
-        "the validation images",
-        _SAME,
-        _SAME,
-        _counts(5823, 5717, 5717),
-        "20 classes",
-        lambda _, splits: draws.by_split(splits, "validation"),
+        dataset="voc2012",
+        name="official",
+        query="the validation images",
+        train="the training images",
+        database="the training images",
+        counts=dict(query=5823, train=5717, database=5717),
+        labels="20 classes",
+        draw=lambda _, splits: draws.by_split(splits, "validation"),
         papers=("HyP2",),
         notes="The published lists. Objects marked difficult do not count.",
     ),
     Protocol(
-        "voc2012",
-        "voc2012",
-        "drawn at random",
-        "drawn at random",
-        _WITHOUT,
-        _counts(1000, 4000, 6540),
-        "20 classes",
-        lambda targets, _: draws.draw_at_random(targets, 1000, 4000, 0, False),
+        dataset="voc2012",
+        name="voc2012",
+        query="drawn at random",
+        train="drawn at random",
+        database="all images but the queries and the training images",
+        counts=dict(query=1000, train=4000, database=6540),
+        labels="20 classes",
+        draw=_drawn(
+            draws.draw_at_random,
+            query=1000,
+            train=4000,
+            train_in_database=False,
+        ),
         seed=0,
         papers=("DeepHash-pytorch",),
         notes="Drawn from training and validation images. " + _OURS,
     ),
     Protocol(
-        "coco",
-        "hashnet",
-        "drawn at random",
-        "drawn at random",
-        "all images but the training images, queries included",
-        _counts(5000, 10_000, 112_218),
-        "80 classes",
-        lambda targets, _: draws.draw_at_random(
-            targets, 5000, 10_000, 0, False, query_in_database=True
+        dataset="coco",
+        name="hashnet",
+        query="drawn at random",
+        train="drawn at random",
+        database="all images but the training images, queries included",
+        counts=dict(query=5000, train=10_000, database=112_218),
+        labels="80 classes",
+        draw=_drawn(
+            draws.draw_at_random,
+            query=5000,
+            train=10_000,
+            train_in_database=False,
+            query_in_database=True,
         ),
         only_labelled=True,
         seed=0,
@@ -551,15 +535,18 @@ PROTOCOLS = (
         "DeepHash-pytorch has other queries. " + _OURS,
     ),
     Protocol(
-        "coco",
-        "hashnet-clean",
-        "those of hashnet",
-        "those of hashnet",
-        _WITHOUT,
-        _counts(5000, 10_000, 107_218),
-        "80 classes",
-        lambda targets, _: draws.draw_at_random(
-            targets, 5000, 10_000, 0, False
+        dataset="coco",
+        name="hashnet-clean",
+        query="those of hashnet",
+        train="those of hashnet",
+        database="all images but the queries and the training images",
+        counts=dict(query=5000, train=10_000, database=107_218),
+        labels="80 classes",
+        draw=_drawn(
+            draws.draw_at_random,
+            query=5000,
+            train=10_000,
+            train_in_database=False,
         ),
         only_labelled=True,
         seed=0,
@@ -567,14 +554,14 @@ PROTOCOLS = (
         notes="As hashnet, with a database without the queries.",
     ),
     Protocol(
-        "imagenet100",
-        "hashnet",
-        "the validation images, 50 a class",
-        "130 a class",
-        "the training images of ImageNet",
-        _counts(5000, 13_000, 128_503),
-        "100 classes",
-        lambda targets, splits: draws.by_split(
+        dataset="imagenet100",
+        name="hashnet",
+        query="the validation images, 50 a class",
+        train="130 a class",
+        database="the training images of ImageNet",
+        counts=dict(query=5000, train=13_000, database=128_503),
+        labels="100 classes",
+        draw=lambda targets, splits: draws.by_split(
             splits, "validation", 130, targets, seed=0
         ),
         label_names=label_sets.IMAGENET100,

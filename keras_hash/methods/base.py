@@ -7,6 +7,7 @@ from keras import ops
 from keras_hash import backbones
 from keras_hash import codes as codes_lib
 from keras_hash import progress
+from keras_hash.data import feed
 from keras_hash.methods import heads
 from keras_hash.methods import inputs
 from keras_hash.methods.accuracy import CodeAccuracy
@@ -373,11 +374,6 @@ class HashModel(keras.Model):
             image = keras.tree.flatten(x.element_spec)[0]
             if len(image.shape) == len(self.image_shape):
                 x = x.batch(kwargs.pop("batch_size", None) or 32)
-        listed = kwargs.get("callbacks") or []
-        listed = keras.tree.flatten(getattr(listed, "callbacks", listed))
-        for callback in listed:
-            if hasattr(callback, "check_order"):
-                callback.check_order(listed)
         return super().fit(x, y, **kwargs)
 
     def get_compile_config(self):
@@ -540,10 +536,8 @@ class HashModel(keras.Model):
     def _image_batches(self, images, batch_size):
         """Batches of images, and their number where it is known."""
         if hasattr(images, "element_spec"):
-            from keras_hash.data import pipeline
-
             rank = len(self.image_shape)
-            dataset = pipeline.image_batches(images, batch_size, rank)
+            dataset = feed.image_batches(images, batch_size, rank)
             steps = int(dataset.cardinality())
             return dataset.as_numpy_iterator(), steps if steps >= 0 else None
         images = self._check_images(images, values=False)
@@ -556,8 +550,8 @@ class HashModel(keras.Model):
         return (images[i : i + batch_size] for i in starts), len(starts)
 
     def _check_images(self, images, values=True):
-        """`inputs.check_images` for this model."""
-        return inputs.check_images(images, self.image_shape, values)
+        """`feed.check_images` for this model."""
+        return feed.check_images(images, self.image_shape, values)
 
     # Saving
 

@@ -15,19 +15,12 @@ from PIL import Image
 
 from keras_hash import data
 from keras_hash.data import builders
-from keras_hash.data import corel5k
 from keras_hash.data import draws
 from keras_hash.data import label_sets
-from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data import tfds_sets
 from keras_hash.data.builders import photos
 from keras_hash.data.builders.nus_wide import nus_wide_dataset_builder
-
-real = pytest.mark.real
-needs_corel = pytest.mark.skipif(
-    not corel5k.is_prepared(), reason="Corel-5K is not here"
-)
 
 
 def save(path, grey, size=(24, 16), mode="RGB", **options):
@@ -83,19 +76,9 @@ def mirflickr_folder(folder):
         write(folder / "annotations" / f"{name}.txt", lists.get(name, []))
 
 
-def corel_folder(folder):
-    write(folder / "labels" / "words", ["city", "sky", "sea"])
-    write(folder / "labels" / "training_label", ["12 1 3 3 ", "7 2"])
-    write(folder / "labels" / "test_label", ["12 3"])
-    for place, name in enumerate(("train_jpeg/12", "train_jpeg/7")):
-        save(folder / f"{name}.jpeg", 60 * place)
-    save(folder / "test_jpeg" / "12.jpeg", 200, size=(16, 24))
-
-
 MAKE = {
     "nus_wide": nus_wide_folder,
     "mirflickr25k": mirflickr_folder,
-    "corel5k": corel_folder,
 }
 
 
@@ -240,45 +223,6 @@ def test_broken_annotations_of_mirflickr(prepared, tmp_path):
         module.read_labels(tmp_path / "annotations")
 
 
-def test_corel5k(prepared):
-    builder = prepared("corel5k")
-    train = rows(builder, "train")
-    assert {name: labels for name, (labels, _) in train.items()} == {
-        "train/12": ["city", "sea"],
-        "train/7": ["sky"],
-    }
-    test = rows(builder, "test")
-    assert test["test/12"][0] == ["sea"]
-    assert test["test/12"][1].shape == (24, 16, 3)
-
-
-@real
-@needs_corel
-def test_the_real_corel5k(tmp_path):
-    folder = next(p for p in places.folders("corel5k") if p.is_dir())
-    builder = builders.prepare("corel5k", folder, tmp_path)
-    counts = {name: s.num_examples for name, s in builder.info.splits.items()}
-    assert counts == {"train": 4500, "test": 499}
-    pool, targets, ids, splits, words = tfds_sets.read(
-        tmp_path / "corel5k", ("train", "test"), ("id",), (("labels",),)
-    )
-    loaded = data.load("corel5k")
-    place = {name: i for i, name in enumerate(ids)}
-    order = [place[name] for name in loaded.ids]
-    columns = [words.index(word) for word in loaded.labels]
-    np.testing.assert_array_equal(targets[order][:, columns], loaded.targets)
-    np.testing.assert_array_equal(
-        splits[order], np.repeat(["train", "test"], [4500, 499])
-    )
-    # The same photos, larger: colours agree, up to the kind of resizing.
-    some = order[::500]
-    np.testing.assert_allclose(
-        pool[some].mean(axis=(1, 2)),
-        loaded.images[::500].mean(axis=(1, 2)),
-        atol=1.5,
-    )
-
-
 @pytest.mark.parametrize("name", builders.NAMES)
 def test_as_tensorflow_datasets_tests_its_own(name):
     """Registered, described, prepared, and read back eagerly."""
@@ -286,7 +230,6 @@ def test_as_tensorflow_datasets_tests_its_own(name):
     splits = {
         "nus_wide": {"full": 3},
         "mirflickr25k": {"full": 3},
-        "corel5k": {"train": 2, "test": 1},
     }[name]
     with tempfile.TemporaryDirectory() as folder:
         MAKE[name](pathlib.Path(folder))

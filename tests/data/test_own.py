@@ -8,8 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_hash import data
-from keras_hash.data import stratify
-from keras_hash.data import summary
+from keras_hash.data import benchmark as benchmarks
+from keras_hash.data import draws
 
 
 def paint(path, number):
@@ -419,9 +419,9 @@ def test_stratification_by_several_labels(rng, share):
         return np.abs(shares - share).mean()
 
     labelled = np.flatnonzero(targets.any(axis=1))
-    drawn = stratify.draw(targets, share, seed=1)
-    np.testing.assert_array_equal(drawn, stratify.draw(targets, share, seed=1))
-    assert not np.array_equal(drawn, stratify.draw(targets, share, seed=2))
+    drawn = draws.draw(targets, share, seed=1)
+    np.testing.assert_array_equal(drawn, draws.draw(targets, share, seed=1))
+    assert not np.array_equal(drawn, draws.draw(targets, share, seed=2))
     assert set(drawn) <= set(labelled)
     assert abs(len(drawn) / len(labelled) - share) < 0.01
     at_random = [
@@ -435,11 +435,11 @@ def test_every_query_has_an_answer():
     # Labels that one image has alone, beside one that many have.
     targets = np.eye(30, dtype="uint8")
     targets[:20, 0] = 1
-    drawn = stratify.draw(targets, 0.4, seed=0)
+    drawn = draws.draw(targets, 0.4, seed=0)
     assert len(drawn) > 0 and set(drawn) <= set(range(20))
     rest = np.delete(np.arange(30), drawn)
     assert (targets[drawn] @ targets[rest].T > 0).any(axis=1).all()
-    assert len(stratify.draw(np.zeros((9, 3), int), 0.5, 0)) == 0
+    assert len(draws.draw(np.zeros((9, 3), int), 0.5, 0)) == 0
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -450,8 +450,8 @@ def test_chance_by_loops(rng, several):
     else:
         a, b = rng.randint(0, 4, 30), rng.randint(0, 4, 40)
         hits = [[x == y for y in b] for x in a]
-    assert summary.chance(a, b) == pytest.approx(np.mean(hits))
-    assert summary.chance(a, b[:0]) == 0
+    assert benchmarks.chance(a, b) == pytest.approx(np.mean(hits))
+    assert benchmarks.chance(a, b[:0]) == 0
 
 
 def test_summary_of_many(rng):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import tarfile
 import tempfile
 import warnings
 
@@ -124,11 +125,12 @@ def test_a_file_where_the_cache_should_be(remote):
 
 
 def test_a_full_disk(remote, monkeypatch):
-    def full(path, content):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(fetch.files, "write", full)
+        # What `tarfile` writes a file by.
+        patch.setattr(tarfile, "copyfileobj", full)
         with pytest.raises(OSError, match="Free some space.*No space left"):
             zoo.entry_folder(NAME)
     assert left_in(remote) == []

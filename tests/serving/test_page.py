@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_hash import decoding
+from keras_hash.data import images as images_lib
 from tests.serving.page import PAGE
 from tests.serving.page import blocks
 from tests.serving.page import here
@@ -102,9 +103,9 @@ def test_grpc_refuses_with_invalid_argument(ports):
 def test_the_page_says_what_the_graph_says(server):
     """Limits and texts, from the code and from the graph."""
     page = PAGE.read_text()
-    assert f"Image above {decoding.MAX_PIXELS} pixels" in page
-    assert f"{decoding.MAX_SCANS} times {decoding.MAX_PIXELS:,}" in page
-    assert 12 * decoding.MAX_PIXELS == 384 << 20
+    assert f"Image above {images_lib.MAX_PIXELS} pixels" in page
+    assert f"{decoding.MAX_SCANS} times {images_lib.MAX_PIXELS:,}" in page
+    assert 12 * images_lib.MAX_PIXELS == 384 << 20
     assert decoding._LONGEST_FRAME == 16 << 20
     graph = server.session.graph.as_graph_def().SerializeToString()
     table = page.split("## What is refused")[1].split("\n\n")[2]

@@ -8,14 +8,14 @@ never write into them.
 import importlib
 import pathlib
 
-NAMES = ("corel5k", "mirflickr25k", "nus_wide")
+NAMES = ("mirflickr25k", "nus_wide")
 
 
 def get(name):
     """The builder of a dataset; `tfds.load(name)` knows it from then on.
 
     Args:
-        name: `"corel5k"`, `"mirflickr25k"` or `"nus_wide"`.
+        name: `"mirflickr25k"` or `"nus_wide"`.
 
     Returns:
         A subclass of `tfds.core.GeneratorBasedBuilder`.

@@ -2,8 +2,6 @@
 
 from keras_hash.data import images
 
-_ORIENTATION = 0x0112
-
 
 def encoded(path):
     """A photo as a TFDS image feature takes it.
@@ -16,6 +14,7 @@ def encoded(path):
         [h, w, 3]` where it has to be turned or is not grey or RGB; `None` where
         it is missing or cannot be decoded.
     """
+    from PIL import ExifTags
     from PIL import Image
 
     path = str(path)
@@ -24,7 +23,8 @@ def encoded(path):
     with Image.open(path) as image:
         plain = image.format == "JPEG" and image.mode in ("L", "RGB")
         try:
-            upright = image.getexif().get(_ORIENTATION, 1) == 1
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            upright = orientation == 1
         except Exception:
             # Damaged tags make Pillow raise nearly anything.
             upright = False

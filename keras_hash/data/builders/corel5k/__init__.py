@@ -1,1 +1,0 @@
-"""Corel-5K for TensorFlow Datasets."""
