@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash.evaluation import kernels
-from keras_hash.markup import cut
+from keras_hash.html_report.rendering import cut
 
 
 class Measured:
@@ -33,6 +33,15 @@ class Measured:
                 )
             self.codes.append(rows)
         self.labels = [benchmark.targets[place] for place in self.places]
+
+    @property
+    def split(self):
+        """The first digits of the checksum, as cards name it, or `None`."""
+        try:
+            return self.benchmark.checksum[:12]
+        except UnicodeEncodeError:
+            # An id holds what UTF-8 cannot, as the file names of old disks do.
+            return None
 
     def label_names(self, place):
         """The labels of an image of the pool in one line."""
