@@ -60,21 +60,13 @@ def codes(measured):
     """How the codes of the database use their bits."""
     metrics = measured.report.metrics
     shares, correlation = bit_statistics(measured.codes[1], measured.bits)
-    panels = [
-        (
-            figures.share_panel(shares),
-            f"Share of ones of each bit, from {shares.min():.2f} to "
-            f"{shares.max():.2f}",
-            "Share of ones of each bit; 0.5 is even",
-        ),
-        (
-            figures.correlation_panel(correlation),
-            "Correlation between two bits",
-            "Correlation between two bits",
-        ),
-    ]
-    rows = [(k, *STATISTICS[k]) for k in STATISTICS if k in metrics]
-    return {"rows": rows, "panels": panels}
+    return {
+        "rows": [(k, *STATISTICS[k]) for k in STATISTICS if k in metrics],
+        "fewest": shares.min(),
+        "most": shares.max(),
+        "shares": figures.share_panel(shares),
+        "correlation": figures.correlation_panel(correlation),
+    }
 
 
 def bit_statistics(codes, bits):

@@ -8,15 +8,14 @@ from keras_hash import codes as codes_lib
 _CONFUSED = 100
 # Classes of which a whole table can be read, and labels listed of more.
 _TABLE, _LISTED = 20, 10
-# Pairs of codes that are compared at once.
-_PAIRS = 1 << 21
 
 
-def expected_labels(measured, k):
+def expected_labels(measured, k, pairs=1 << 21):
     """Labels among the first `k` images of each query, in expectation.
 
     Any order of images at equal distance is equally likely, so those of the
-    distance that holds rank `k` count by the share of them that is in.
+    distance that holds rank `k` count by the share of them that is in. So many
+    `pairs` of codes are compared at once.
     """
     from scipy import sparse
 
@@ -31,7 +30,7 @@ def expected_labels(measured, k):
     found = np.empty((len(queries), held.shape[1]))
     own_shares = np.zeros(len(queries))
     width = measured.bits + 1
-    rows = max(1, _PAIRS // len(codes))
+    rows = max(1, pairs // len(codes))
     for low in range(0, len(queries), rows):
         part = slice(low, low + rows)
         asked = queries[part]
@@ -40,9 +39,9 @@ def expected_labels(measured, k):
         weights = np.broadcast_to(counts, keys.shape).ravel()
         at = np.bincount(keys.ravel(), weights, width * len(asked))
         at = at.reshape(len(asked), width)
-        own = np.array([measured.levels(row[None], row[None]) for row in asked])
-        own = own.reshape(-1, 1).astype("int64")
         if measured.drop:
+            own = [measured.levels(row[None], row[None]) for row in asked]
+            own = np.array(own).reshape(-1, 1).astype("int64")
             at -= np.arange(width) == own
         inside = np.clip(k - (np.cumsum(at, axis=1) - at), 0, at)
         shares = inside / np.maximum(at, 1)

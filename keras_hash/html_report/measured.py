@@ -57,10 +57,7 @@ class Measured:
 
     def multi_hot(self, side):
         """Labels as `bool [n, num_classes]`."""
-        labels = self.labels[side]
-        if labels.ndim == 2:
-            return labels > 0
-        return labels[:, None] == np.arange(self.benchmark.num_classes)
+        return (self.label_matrix(side) > 0).toarray()
 
     def label_matrix(self, side):
         """Labels as a sparse matrix of ones, float64 `[n, num_classes]`."""

@@ -3,7 +3,7 @@
 from keras_hash import figures
 from keras_hash.evaluation.report import BY_RADIUS
 from keras_hash.evaluation.report import cut_off
-from keras_hash.html_report import bits
+from keras_hash.html_report.bits import STATISTICS
 
 _RANKING = {
     "map": (
@@ -50,7 +50,7 @@ def ranking(measured):
     """
     families, cuts = {}, {None}
     for key in measured.report.shown():
-        if key in bits.STATISTICS or key == "chance_map":
+        if key in STATISTICS or key == "chance_map":
             continue
         family, _, rest = key.partition("@")
         number, _, suffix = rest.partition("_")
@@ -83,39 +83,17 @@ def _meaning(family, suffix):
 
 
 def curves(measured):
-    """Panels `(svg, alt, caption)` of precision and recall by radius."""
-    found, length = measured.report.curves, measured.bits
+    """SVGs of precision and recall by radius, and of one over the other."""
+    found, bits = measured.report.curves, measured.bits
     if not found:
-        return []
-    radius = f"Hamming radius ({length} bits)"
-    precision, recall = found["precision"], found["recall"]
-    lines = {"precision": precision}
-    if any(found["empty"]):
-        lines["empty balls"] = found["empty"]
-    near = min(2, length)
-    return [
-        (
-            figures.line_panel(
-                found["radius"], lines, radius, "precision", length
-            ),
-            f"Precision by Hamming radius: {precision[0]:.3f} at 0, "
-            f"{precision[near]:.3f} at {near}, {precision[-1]:.3f} at {length}",
-            "Precision within a radius",
-        ),
-        (
-            figures.line_panel(
-                found["radius"], {"recall": recall}, radius, "recall", length
-            ),
-            f"Recall by Hamming radius: {recall[0]:.3f} at 0, "
-            f"{recall[near]:.3f} at {near}, {recall[-1]:.3f} at {length}",
-            "Recall within a radius",
-        ),
-        (
-            figures.line_panel(
-                recall, {"precision": precision}, "recall", "precision", 1.02
-            ),
-            f"Precision over recall, from precision {precision[0]:.3f} at "
-            f"recall {recall[0]:.3f} to precision {precision[-1]:.3f}",
-            "Precision over recall, a point a radius",
-        ),
-    ]
+        return {}
+    radius, recall = found["radius"], found["recall"]
+    precision = {"precision": found["precision"]}
+    empty = {"empty balls": found["empty"]} if any(found["empty"]) else {}
+    label = f"Hamming radius ({bits} bits)"
+    draw = figures.line_panel
+    return {
+        "precision": draw(radius, precision | empty, label, "precision", bits),
+        "recall": draw(radius, {"recall": recall}, label, "recall", bits),
+        "both": draw(recall, precision, "recall", "precision", 1.02),
+    }
