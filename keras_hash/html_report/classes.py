@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash.html_report.measured import ends
 
 # The rank up to which classes are confused.
 _CONFUSED = 100
@@ -81,8 +82,7 @@ def _lists(measured, shares, present, numbers):
     chance = np.asarray(measured.label_matrix(1).mean(axis=0)).ravel()
     own = shares[present, present]
     order = present[np.argsort(-own, kind="stable")]
-    best = order[: min(_LISTED, -(-len(order) // 2))]
-    worst = order[::-1][: min(_LISTED, len(order) - len(best))]
+    best, worst = ends(order, _LISTED)
     for title, chosen in (("Found best", best), ("Found worst", worst)):
         rows = []
         for number in chosen:

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.html_report import rendering
+from keras_hash.html_report.measured import ends
 
 # Queries in each gallery, and nearest images of each.
 _QUERIES, _NEAREST = 6, 10
@@ -33,8 +34,7 @@ def galleries(measured):
     first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
     first = first[~np.isnan(values[first])]
     order = first[np.argsort(-values[first], kind="stable")]
-    best = order[: min(_QUERIES, -(-len(order) // 2))]
-    worst = order[::-1][: min(_QUERIES, len(order) - len(best))]
+    best, worst = ends(order, _QUERIES)
     without = int(np.isnan(values).sum())
     return {
         "best": _gallery(measured, best, values),

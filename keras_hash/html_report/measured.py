@@ -7,6 +7,12 @@ from keras_hash.evaluation import kernels
 from keras_hash.html_report.rendering import cut
 
 
+def ends(order, most):
+    """The first and, backwards, the last of an order; nothing is in both."""
+    first = order[: min(most, -(-len(order) // 2))]
+    return first, order[::-1][: min(most, len(order) - len(first))]
+
+
 class Measured:
     """What the sections look at: both sides, and the report."""
 

@@ -6,7 +6,6 @@ import math
 import re
 
 import jinja2
-from markupsafe import Markup
 
 from keras_hash import figures
 
@@ -65,8 +64,11 @@ def picture(pixels, side):
 
 def _spelled(value):
     """What a template prints: unsafe letters as their numbers."""
-    if value is None or isinstance(value, Markup):
-        return value or ""
+    if value is None:
+        return ""
+    if hasattr(value, "__html__"):
+        # From a macro, where it was spelled and escaped.
+        return value
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value))
 
 
