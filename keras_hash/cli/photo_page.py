@@ -149,8 +149,8 @@ def _gradio(folder):
 
 def _page(gradio, search, title, k, radius):
     """The page as a `gradio.Blocks`."""
-    from keras_hash import markup
     from keras_hash.cli import photo_search
+    from keras_hash.html_report import rendering
 
     def ask(upload):
         """An `Answer`, what is wrong as a str, or `None` without a photo."""
@@ -170,7 +170,7 @@ def _page(gradio, search, title, k, radius):
 
     # A slider has two ends.
     most = min(photo_search.MAX_SHOWN, max(2, len(search)))
-    heading = markup.tag("h1", "Search by photo") + markup.tag("p", title)
+    heading = rendering.render("app/heading.html", title=title)
     with gradio.Blocks(
         title="Search by photo",
         analytics_enabled=False,
@@ -235,7 +235,7 @@ def _literal(text):
     """HTML in which no letter means anything to a template."""
     for letter in "{}$`":
         text = text.replace(letter, f"&#{ord(letter)};")
-    return str(text)
+    return text
 
 
 def _serve(page, listener, folder, text):

@@ -13,9 +13,9 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import markup
 from keras_hash.data import images
-from keras_hash.markup import tag
+from keras_hash.html_report import rendering
+from keras_hash.html_report.rendering import cut
 
 # Images that are shown at most.
 MAX_SHOWN = 100
@@ -23,8 +23,6 @@ MAX_SHOWN = 100
 MAX_BYTES = 32 << 20
 # Longest side of a thumbnail, and how many are kept: 20 MB.
 _SIDE, _KEPT = 192, 2048
-# Letters of a path.
-_LONG = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +134,7 @@ class PhotoSearch:
             radius: int from 0 to the number of bits, the largest distance.
 
         Returns:
-            `markup.Markup`; pictures are inside of it, names are escaped.
+            str; pictures are inside of it, names are escaped.
 
         Raises:
             ValueError: as `Answer.chosen`.
@@ -144,30 +142,27 @@ class PhotoSearch:
         chosen = answer.chosen(k, radius)
         with futures.ThreadPoolExecutor(images.threads()) as pool:
             pictures = list(pool.map(_picture, [item for item, _ in chosen]))
-        figures = [
-            _figure(item, distance, picture)
+        hits = [
+            {
+                "path": cut(item, rendering.LONG),
+                # With its folder, which often is its class.
+                "name": cut("/".join(pathlib.PurePath(str(item)).parts[-2:])),
+                "distance": distance,
+                "picture": picture,
+            }
             for (item, distance), picture in zip(chosen, pictures)
         ]
-        missing = sum(picture is None for picture in pictures)
-        return tag(
-            "div",
-            tag("p", _summary(answer, len(chosen), radius), role="status"),
-            _note(missing) if missing else None,
-            tag("div", *figures, class_="hits"),
-            class_="answer",
+        return rendering.render(
+            "app/answer.html",
+            summary=_summary(answer, len(chosen), radius),
+            missing=sum(picture is None for picture in pictures),
+            hits=hits,
         )
 
 
 def refusal(error):
-    """What is shown in place of an answer.
-
-    Args:
-        error: the exception.
-
-    Returns:
-        `markup.Markup`.
-    """
-    return tag("p", markup.cut(error, 2 * _LONG), role="alert", class_="answer")
+    """HTML that is shown in place of an answer."""
+    return rendering.render("app/refusal.html", error=error)
 
 
 def _too_large(path):
@@ -182,7 +177,7 @@ def _too_large(path):
 
 def _summary(answer, shown, radius):
     inside, items = answer.within[radius], answer.within[-1]
-    name = markup.cut(answer.name)
+    name = cut(answer.name)
     if radius == len(answer.within) - 1:
         return f"The nearest {shown:,} of {items:,} images to {name}."
     if not inside:
@@ -199,33 +194,8 @@ def _summary(answer, shown, radius):
     )
 
 
-def _note(missing):
-    return tag(
-        "p",
-        f"{missing:,} of these cannot be shown: moved, removed or changed "
-        "since they were indexed. Relative paths start from the folder in "
-        "which the app was started.",
-        class_="note",
-    )
-
-
-def _figure(item, distance, picture):
-    path = markup.cut(item, _LONG)
-    # With its folder, which often is its class.
-    name = markup.cut("/".join(pathlib.PurePath(str(item)).parts[-2:]))
-    if picture is None:
-        inside = tag("span", "not here", role="img", aria_label=path)
-    else:
-        inside = markup.image(*picture, f"{path}, distance {distance}")
-    return tag(
-        "figure",
-        tag("div", inside, class_="picture", title=path),
-        tag("figcaption", tag("b", str(distance)), f" {name}"),
-    )
-
-
 def _picture(item):
-    """A data URI and a size of an indexed file, or `None`."""
+    """A thumbnail of an indexed file, or `None`."""
     # Ids that are numbers name no file.
     if not isinstance(item, str):
         return None
@@ -242,6 +212,6 @@ def _picture(item):
 @functools.lru_cache(_KEPT)
 def _read_picture(path, *_):
     try:
-        return markup.picture(images.thumbnail(path, _SIDE), _SIDE)
+        return rendering.picture(images.thumbnail(path, _SIDE), _SIDE)
     except ValueError:
         return None

@@ -1,21 +1,17 @@
 """A measurement as one HTML file: no scripts, nothing fetched.
 
-Everything that comes from data (names, labels, ids) goes through `markup.tag`,
-which escapes whatever is not markup that it made itself. The page also forbids
-scripts and fetches in its own head, for a browser that would find any.
+Modules here find what is shown, `templates/` says how. Whatever comes from data
+(names, labels, ids) is escaped by the templates' environment, see `rendering`.
+The page also forbids scripts and fetches in its own head, for a browser that
+would find any.
 """
 
 from keras_hash.html_report import bits
 from keras_hash.html_report import classes
 from keras_hash.html_report import galleries
 from keras_hash.html_report import metrics
-from keras_hash.html_report import summary
+from keras_hash.html_report import rendering
 from keras_hash.html_report.measured import Measured
-from keras_hash.html_report.parts import LONG
-from keras_hash.html_report.style import STYLE
-from keras_hash.markup import Markup
-from keras_hash.markup import cut
-from keras_hash.markup import tag
 
 
 def page(
@@ -49,36 +45,21 @@ def page(
     Raises:
         ValueError: codes that are not those of the benchmark's parts.
     """
+    from keras_hash import verify
+
     measured = Measured(benchmark, report, codes, query, database)
     card = card or {}
-    title = title or card.get("name") or f"Retrieval on {benchmark.name}"
-    body = tag(
-        "body",
-        summary.head(measured, title, card),
-        metrics.ranking(measured),
-        metrics.curves(measured),
-        bits.code_map(measured),
-        *galleries.galleries(measured),
-        classes.confusion(measured),
-        bits.codes(measured),
-        summary.timing(measured, seconds),
+    return rendering.render(
+        "page.html",
+        title=title or card.get("name") or f"Retrieval on {benchmark.name}",
+        card=card,
+        measured=measured,
+        ranking=metrics.ranking(measured),
+        curves=metrics.curves(measured),
+        code_map=bits.code_map(measured),
+        galleries=galleries.galleries(measured),
+        classes=classes.confusion(measured),
+        codes=bits.codes(measured),
+        seconds=seconds,
+        machine=verify.machine,
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag(
-            "meta",
-            name="viewport",
-            content="width=device-width, initial-scale=1",
-        ),
-        tag(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content="default-src 'none'; style-src 'unsafe-inline'; "
-            "img-src data:",
-        ),
-        tag("title", cut(title, LONG)),
-        tag("style", Markup(STYLE)),
-    )
-    document = tag("html", head, body, lang="en")
-    return f"<!DOCTYPE html>\n{document}\n"

@@ -3,30 +3,20 @@
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash.html_report.parts import section
-from keras_hash.html_report.parts import table
-from keras_hash.markup import tag
+from keras_hash.html_report.measured import ends
 
 # The rank up to which classes are confused.
 _CONFUSED = 100
 # Classes of which a whole table can be read, and labels listed of more.
 _TABLE, _LISTED = 20, 10
-# Pairs of codes that are compared at once.
-_PAIRS = 1 << 21
 
 
-def expected_labels(measured, k):
+def expected_labels(measured, k, pairs=1 << 21):
     """Labels among the first `k` images of each query, in expectation.
 
     Any order of images at equal distance is equally likely, so those of the
-    distance that holds rank `k` count by the share of them that is in.
-
-    Args:
-        measured: a `Measured`.
-        k: int, at least 1.
-
-    Returns:
-        float64 `[queries, classes]`.
+    distance that holds rank `k` count by the share of them that is in. So many
+    `pairs` of codes are compared at once.
     """
     from scipy import sparse
 
@@ -41,7 +31,7 @@ def expected_labels(measured, k):
     found = np.empty((len(queries), held.shape[1]))
     own_shares = np.zeros(len(queries))
     width = measured.bits + 1
-    rows = max(1, _PAIRS // len(codes))
+    rows = max(1, pairs // len(codes))
     for low in range(0, len(queries), rows):
         part = slice(low, low + rows)
         asked = queries[part]
@@ -50,9 +40,9 @@ def expected_labels(measured, k):
         weights = np.broadcast_to(counts, keys.shape).ravel()
         at = np.bincount(keys.ravel(), weights, width * len(asked))
         at = at.reshape(len(asked), width)
-        own = np.array([measured.levels(row[None], row[None]) for row in asked])
-        own = own.reshape(-1, 1).astype("int64")
         if measured.drop:
+            own = [measured.levels(row[None], row[None]) for row in asked]
+            own = np.array(own).reshape(-1, 1).astype("int64")
             at -= np.arange(width) == own
         inside = np.clip(k - (np.cumsum(at, axis=1) - at), 0, at)
         shares = inside / np.maximum(at, 1)
@@ -76,81 +66,38 @@ def confusion(measured):
         shares = asked.T @ expected_labels(measured, k) / numbers[:, None]
     shares /= max(k, 1)
     present = np.flatnonzero(numbers)
-    chance = np.asarray(measured.label_matrix(1).mean(axis=0)).ravel()
-    ties = "images at equal distance in expectation over their orders"
-    if measured.benchmark.multi_label:
-        text = (
-            "For queries with a label, the share of their first "
-            f"{k:,} images that have it too; {ties}. By chance it is the share "
-            "of the database that has it."
-        )
-        content = _label_list(measured, shares, present, numbers, chance)
-    elif len(present) <= _TABLE and measured.benchmark.num_classes <= _TABLE:
-        text = (
-            "Classes of the first "
-            f"{k:,} images: a row is a class of queries and sums to 1; {ties}."
-        )
-        content = [_matrix(measured, shares, present)]
+    benchmark = measured.benchmark
+    found = {"k": k, "matrix": [], "lists": []}
+    if not benchmark.multi_label and benchmark.num_classes <= _TABLE:
+        names = [measured.label(n) for n in range(benchmark.num_classes)]
+        found["names"] = names
+        found["matrix"] = [(names[row], shares[row]) for row in present]
     else:
-        text = (
-            "For queries of a class, the share of their first "
-            f"{k:,} images that are of it, and the class most often found in "
-            f"its place; {ties}."
-        )
-        content = _label_list(measured, shares, present, numbers, chance)
-    return section(
-        "Classes of the nearest images",
-        tag("p", text, class_="soft"),
-        *content,
-        id_="confusion",
-    )
+        found["lists"] = _lists(measured, shares, present, numbers)
+    return found
 
 
-def _matrix(measured, shares, present):
-    names = [measured.label(n) for n in range(measured.benchmark.num_classes)]
-    body = []
-    for row in present:
-        cells = [
-            tag(
-                "td",
-                f"{share:.2f}" if share >= 0.005 else "·",
-                style=f"--share:{0.75 * share:.3f}",
-                title=f"{share:.4f}",
-            )
-            for share in shares[row]
-        ]
-        body.append(tag("tr", tag("th", names[row], scope="row"), *cells))
-    return table(["query", *names], body, "matrix")
-
-
-def _label_list(measured, shares, present, numbers, chance):
+def _lists(measured, shares, present, numbers):
     """The labels that are found best, and those that are found worst."""
+    chance = np.asarray(measured.label_matrix(1).mean(axis=0)).ravel()
     own = shares[present, present]
     order = present[np.argsort(-own, kind="stable")]
-    best = order[: min(_LISTED, -(-len(order) // 2))]
-    worst = order[::-1][: min(_LISTED, len(order) - len(best))]
-    single = not measured.benchmark.multi_label
-    titles = ["label", "found", "chance", "queries"]
-    titles += ["most often instead"] if single else []
+    best, worst = ends(order, _LISTED)
     for title, chosen in (("Found best", best), ("Found worst", worst)):
-        body = []
+        rows = []
         for number in chosen:
-            cells = [
-                f"{shares[number, number]:.4f}",
-                f"{chance[number]:.4f}",
-                f"{numbers[number]:,.0f}",
-            ]
-            if single:
-                others = shares[number].copy()
-                others[number] = -1
-                other = int(others.argmax())
-                cells.append(
-                    f"{measured.label(other)} {others[other]:.4f}"
-                    if others[other] > 0
-                    else ""
-                )
-            name = tag("th", measured.label(number), scope="row")
-            body.append(tag("tr", name, *(tag("td", cell) for cell in cells)))
-        if body:
-            yield tag("h3", title)
-            yield table(titles, body)
+            others = shares[number].copy()
+            others[number] = 0
+            other = int(others.argmax())
+            rows.append(
+                {
+                    "label": measured.label(number),
+                    "found": shares[number, number],
+                    "chance": chance[number],
+                    "queries": numbers[number],
+                    "instead": measured.label(other),
+                    "taken": others[other],
+                }
+            )
+        if rows:
+            yield title, rows

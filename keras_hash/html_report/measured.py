@@ -4,7 +4,13 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash.evaluation import kernels
-from keras_hash.markup import cut
+from keras_hash.html_report.rendering import cut
+
+
+def ends(order, most):
+    """The first and, backwards, the last of an order; nothing is in both."""
+    first = order[: min(most, -(-len(order) // 2))]
+    return first, order[::-1][: min(most, len(order) - len(first))]
 
 
 class Measured:
@@ -34,6 +40,15 @@ class Measured:
             self.codes.append(rows)
         self.labels = [benchmark.targets[place] for place in self.places]
 
+    @property
+    def split(self):
+        """The first digits of the checksum, as cards name it, or `None`."""
+        try:
+            return self.benchmark.checksum[:12]
+        except UnicodeEncodeError:
+            # An id holds what UTF-8 cannot, as the file names of old disks do.
+            return None
+
     def label_names(self, place):
         """The labels of an image of the pool in one line."""
         target = self.benchmark.targets[place]
@@ -48,10 +63,7 @@ class Measured:
 
     def multi_hot(self, side):
         """Labels as `bool [n, num_classes]`."""
-        labels = self.labels[side]
-        if labels.ndim == 2:
-            return labels > 0
-        return labels[:, None] == np.arange(self.benchmark.num_classes)
+        return (self.label_matrix(side) > 0).toarray()
 
     def label_matrix(self, side):
         """Labels as a sparse matrix of ones, float64 `[n, num_classes]`."""
