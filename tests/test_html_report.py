@@ -437,7 +437,7 @@ def test_conventions_and_times_are_said(rng):
         ["encode: database", "60", "4.00", "15"],
         ["evaluate", "", "0.25", ""],
     ]
-    assert keras_hash.verify.machine() in tree.all(id_="time")[0]["text"]
+    assert keras_hash.zoo.verify.machine() in tree.all(id_="time")[0]["text"]
     _, text = make(benchmark, codes, ties="worst", empty="micro")
     assert "relevant ones last" in text and "balls are pooled" in text
 

@@ -31,11 +31,11 @@ import recipes
 
 import keras_hash
 from keras_hash import export
-from keras_hash import verify
 from keras_hash.data import places
 from keras_hash.data.benchmark import PARTS
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.evaluation import measure
+from keras_hash.zoo import verify
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -8,11 +8,11 @@ import sys
 import textwrap
 
 from keras_hash.cli import browsing
+from keras_hash.cli import exporting
 from keras_hash.cli import measuring
 from keras_hash.cli import photo_page
 from keras_hash.cli import quiet
 from keras_hash.cli import searching
-from keras_hash.cli import serving
 from keras_hash.cli import training
 
 _HELP = """\
@@ -111,7 +111,7 @@ def make_parser():
     measuring.add_commands(add)
     searching.add_commands(add)
     photo_page.add_commands(add)
-    serving.add_commands(add)
+    exporting.add_commands(add)
     return parser
 
 

@@ -44,7 +44,7 @@ def add_commands(add):
 
 
 def _demo(chosen):
-    from keras_hash import demo
+    from keras_hash.cli import demo
 
     demo.run(chosen.out, chosen.epochs)
 

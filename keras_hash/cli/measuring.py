@@ -164,8 +164,8 @@ def _check_writable(path):
 
 
 def _verify(chosen):
-    from keras_hash import verify
     from keras_hash import zoo
+    from keras_hash.zoo import verify
 
     names = []
     for name in chosen.models:

@@ -13,9 +13,9 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import decoding
 from keras_hash import markup
 from keras_hash.data import images
+from keras_hash.export import decoding
 from keras_hash.markup import tag
 
 # Images that are shown at most.

@@ -133,7 +133,7 @@ def export(chosen):
         ImportError: the package of an extra is missing.
         OSError: the images of the benchmark are not here.
     """
-    from keras_hash import runtimes
+    from keras_hash.export import runtimes
 
     card = inputs.card(chosen.model)
     target, dtype = _checked(chosen)
@@ -178,7 +178,7 @@ def export(chosen):
 
 def _checked(chosen):
     """Where to write and the dtype, once all arguments fit each other."""
-    from keras_hash import runtimes
+    from keras_hash.export import runtimes
 
     runtime = runtimes.FORMATS[chosen.format]
     refuse(chosen, {"search": "--search", "k": "-k"})
@@ -209,7 +209,7 @@ def _checked(chosen):
 def _images(chosen, card, calibrated):
     """The benchmark, images to compare with, and to calibrate with."""
     from keras_hash import data
-    from keras_hash import runtimes
+    from keras_hash.export import runtimes
 
     benchmark, count = None, _CALIBRATED if calibrated else 0
     recipe = card.get("recipe") or {}

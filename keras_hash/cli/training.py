@@ -94,9 +94,9 @@ def _trained(chosen):
 
     from keras_hash import figures
     from keras_hash import methods
-    from keras_hash import verify
     from keras_hash import zoo
     from keras_hash.evaluation import measure
+    from keras_hash.zoo import verify
 
     known, method = methods.registry(), chosen.method.lower()
     if method not in known:

@@ -7,7 +7,7 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import decoding
+from keras_hash.export import decoding
 
 _ORIENTATION = 0x0112
 

@@ -109,7 +109,7 @@ def timing(measured, seconds):
     """The `seconds` of each step, if known, of what was `measured`."""
     if not seconds:
         return None
-    from keras_hash import verify
+    from keras_hash.zoo import verify
 
     body = []
     for name, time in seconds.items():

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_hash import decoding
 from keras_hash.data import ImageFiles
 from keras_hash.data import images
+from keras_hash.export import decoding
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ import numpy as np
 
 import keras_hash
 from keras_hash import files
-from keras_hash import runtimes
-from keras_hash import verify
+from keras_hash.export import runtimes
+from keras_hash.zoo import verify
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "runtimes.md"
 NAMES = (
