@@ -94,9 +94,8 @@ def _trained(chosen):
 
     from keras_hash import figures
     from keras_hash import methods
-    from keras_hash import zoo
-    from keras_hash.evaluation import measure
-    from keras_hash.zoo import verify
+    from keras_hash.zoo import entries
+    from keras_hash.zoo.card import machine
 
     known, method = methods.registry(), chosen.method.lower()
     if method not in known:
@@ -122,25 +121,14 @@ def _trained(chosen):
         for key, value in vars(chosen).items()
         if key not in _FREE - {"epochs"}
     }
-    details = {
-        "dataset": benchmark.name,
-        "protocol": benchmark.protocol,
-        "split_checksum": benchmark.checksum,
-        "labels": benchmark.labels,
-        "recipe": recipe,
-        "seed": chosen.seed,
-        "machine": verify.machine(),
-    }
-    # What is measured is the stored encoder: its weights are rounded.
-    trial = folder / _CHECKPOINT / "trial" / folder.name
-    zoo.write(model, trial, details)
-    report, codes = measure(zoo.load(trial), benchmark)
-    details["metrics"] = report.metrics
-    details["conventions"] = report.settings
-    details["code_sha256"] = {
-        part: verify.code_hash(array) for part, array in codes.items()
-    }
-    zoo.write(model, folder, details)
+    _, report, codes = entries.publish_measured(
+        model,
+        folder,
+        benchmark,
+        recipe=recipe,
+        seed=chosen.seed,
+        machine=machine(),
+    )
     shutil.rmtree(folder / _CHECKPOINT)
     inputs.show(report)
     if len(benchmark.parts["query"]):

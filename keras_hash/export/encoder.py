@@ -6,6 +6,7 @@ from the same file (`keras_hash.load`).
 """
 
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -271,6 +272,46 @@ def save_encoder(model, folder, compact_dtype=None):
     save(*encoder_module(model, compact_dtype), folder)
 
 
+class OtherWeights(ValueError):
+    """The weights of a SavedModel are not those of the model."""
+
+
+def restore(model, folder):
+    """Sets the weights of a model to those of a SavedModel of its own kind.
+
+    Args:
+        model: a `HashModel`, built.
+        folder: path of a SavedModel that `save_encoder` wrote.
+
+    Raises:
+        OtherWeights: they do not fit the model.
+    """
+    import tensorflow as tf
+
+    path = pathlib.Path(folder, "variables", "variables")
+    reader = tf.train.load_checkpoint(str(path))
+    keys = set(reader.get_variable_to_shape_map())
+    stored_count = sum(key.startswith("w/") for key in keys)
+    if stored_count != len(model.encoder_variables):
+        raise OtherWeights(
+            f"it holds {stored_count} weights, its model has "
+            f"{len(model.encoder_variables)}: it was written by another "
+            "version of keras_hash."
+        )
+    for index, variable in enumerate(model.encoder_variables):
+        key = f"{index:03d}/.ATTRIBUTES/VARIABLE_VALUE"
+        stored = reader.get_tensor(f"w/{key}")
+        if stored.shape != tuple(variable.shape):
+            raise OtherWeights(
+                f"weight {index} does not fit the model's {variable.path!r}. "
+                f"Received: shape={stored.shape}, "
+                f"expected: {tuple(variable.shape)}"
+            )
+        key = f"scale/{key}"
+        scale = reader.get_tensor(key) if key in keys else None
+        variable.assign(widen(stored, scale, variable.dtype))
+
+
 def retrieval_model(encoder, codes, ids=None, k=10):
     """A whole retrieval system: images in, ids and distances out.
 
@@ -353,6 +394,10 @@ def save(module, signatures, folder):
     # Encoding needs no gradient: the functions of custom ones are left out.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(folder), signatures, options)
-    path = pathlib.Path(folder) / "saved_model.pb"
+    folder = pathlib.Path(folder)
+    path = folder / "saved_model.pb"
     files.write(path, slimming.slim(path.read_bytes()))
     warm_up.warm_up(folder)
+    # Written for debuggers and asset files: nothing reads them here.
+    shutil.rmtree(folder / "assets", ignore_errors=True)
+    (folder / "fingerprint.pb").unlink(missing_ok=True)

@@ -5,8 +5,9 @@ TensorFlow Serving replays them when it loads a model. They are records of
 the package `tensorflow-serving-api` is needed by clients only.
 """
 
-import os
 import pathlib
+
+from keras_hash import files
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
@@ -39,19 +40,13 @@ def warm_up(folder):
         if not name.startswith("__")
     }
     path = folder / WARM_UP
-    path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with tf.io.TFRecordWriter(str(beside)) as writer:
-            for name in sorted(signatures):
-                inputs = sorted(signatures[name].inputs.items())
-                for count in (1, 2):
-                    batch = {key: _batch(info, count) for key, info in inputs}
-                    if None not in batch.values():
-                        writer.write(prediction_log(name, batch))
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with files.beside(path) as new, tf.io.TFRecordWriter(str(new)) as writer:
+        for name in sorted(signatures):
+            inputs = sorted(signatures[name].inputs.items())
+            for count in (1, 2):
+                batch = {key: _batch(info, count) for key, info in inputs}
+                if None not in batch.values():
+                    writer.write(prediction_log(name, batch))
     return path
 
 

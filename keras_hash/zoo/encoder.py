@@ -28,10 +28,10 @@ class ServedEncoder:
 
         entries.verify_files(name)
         card = entries.card(name)
-        self.bits = card["bits"]
+        self.bits = card.bits
         # The functions live as long as what holds their variables.
         self._saved = tf.saved_model.load(
-            str(entries.entry_folder(name) / str(card["version"]))
+            str(entries.entry_folder(name) / str(card.version))
         )
         self._encode = self._saved.signatures["encode_bytes"]
 

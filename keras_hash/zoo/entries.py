@@ -1,4 +1,4 @@
-"""The model zoo: finding, loading and writing entries.
+"""The model zoo: finding, loading and publishing entries.
 
 An entry is a folder: a SavedModel under its version number, and `card.json`
 beside it, which names that version, the sha256 of each file, how the model was
@@ -7,10 +7,9 @@ trained and what it scores. It is found, in this order: as a path, in the folder
 downloaded before, and by a download (`keras_hash.zoo.fetch`).
 """
 
+import dataclasses
 import fnmatch
-import hashlib
 import importlib.util
-import json
 import math
 import os
 import pathlib
@@ -18,17 +17,15 @@ import shutil
 
 from keras_hash import files
 from keras_hash.zoo import fetch
-
-FORMAT = 1
+from keras_hash.zoo.card import FORMAT
+from keras_hash.zoo.card import Card
+from keras_hash.zoo.card import NewerFormat
+from keras_hash.zoo.card import code_hash
+from keras_hash.zoo.card import machine
 
 
 def folders():
-    """The folders that hold entries, first match wins.
-
-    Returns:
-        list of paths: `KERAS_HASH_ZOO` where it is set, the zoo of a checkout,
-        and the zoo that was installed with the package.
-    """
+    """The folders that hold entries, first match wins."""
     found = []
     if os.environ.get("KERAS_HASH_ZOO"):
         found.append(pathlib.Path(os.environ["KERAS_HASH_ZOO"]))
@@ -108,59 +105,23 @@ def card(name):
         name: str, name in the zoo, or the path of an entry's folder.
 
     Returns:
-        dict: `name`, `method`, `dataset`, `protocol`, `bits`, `metrics`,
-        `recipe`, `files` and so on.
+        A `Card`.
 
     Raises:
         ValueError: there is no such entry, or its card is damaged or was
             written by a newer version.
     """
     if _local_folder(name) is None and str(name) in fetch.index():
-        return fetch.index()[str(name)]["card"]
-    path = entry_folder(name) / "card.json"
+        return Card.from_dict(fetch.index()[str(name)]["card"])
     try:
-        content = json.loads(path.read_text())
-        written = content["format"]
-    except (ValueError, KeyError, TypeError) as error:
+        return Card.read(entry_folder(name))
+    except NewerFormat as error:
+        raise ValueError(f"The entry {str(name)!r}: {error}") from error
+    except (ValueError, TypeError) as error:
         raise ValueError(
             f"The card of {str(name)!r} is damaged; {_remedy(name)}. "
-            f"The reader said: {error!r}"
+            f"The reader said: {error}"
         ) from error
-    if written > FORMAT:
-        raise ValueError(
-            f"The entry {str(name)!r} was written by a newer keras_hash; "
-            f"update the package. Received: format={written}, "
-            f"known: {FORMAT}"
-        )
-    return content
-
-
-def maker(card):
-    """Who made codes: entries of one name may be trained again.
-
-    Args:
-        card: dict, card of an entry.
-
-    Returns:
-        dict: `name`, and `files_sha256`, a hash of the hashes of its files.
-    """
-    hashes = sorted(card["files"].values())
-    digest = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
-    return {"name": card["name"], "files_sha256": digest}
-
-
-def similarity(card):
-    """How the codes of an encoder are compared.
-
-    Args:
-        card: dict, card of an entry.
-
-    Returns:
-        str, as `keras_hash.Index` takes it.
-    """
-    from keras_hash import methods
-
-    return methods.registry()[card["model"]["class"]][0].similarity
 
 
 def verify_files(name):
@@ -173,7 +134,7 @@ def verify_files(name):
         ValueError: a file is missing or differs.
     """
     folder = entry_folder(name)
-    for file, wanted in card(name)["files"].items():
+    for file, wanted in card(name).files.items():
         path = folder / file
         found = files.sha256(path) if path.is_file() else "no such file"
         if found != wanted:
@@ -205,96 +166,133 @@ def load(name):
     >>> model = keras_hash.load("dshc_cifar10_30")
     >>> codes = model.encode(images)
     """
-    import keras
-    import tensorflow as tf
-
     from keras_hash import export
     from keras_hash import methods
 
     content = card(name)
     verify_files(name)
-    method = content["model"]["class"]
+    method = content.model["class"]
     known = methods.registry()
     if method not in known:
         raise ValueError(
             f"The entry {str(name)!r} was made by a method that this version "
             f"does not have: {method!r}; known: {sorted(known)}"
         )
+    saved = entry_folder(name) / str(content.version)
+    config = content.model["config"]
+    try:
+        return _restored(known[method][0], config, saved, content.weights)
+    except export.OtherWeights as error:
+        raise ValueError(f"The entry {str(name)!r}: {error}") from error
+
+
+def _restored(method, config, saved, weights):
+    """The model of a SavedModel, in float32."""
+    import keras
+
+    from keras_hash import export
+
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("float32")
     try:
-        model = known[method][0].from_config(content["model"]["config"])
+        model = method.from_config(config)
     finally:
         keras.mixed_precision.set_global_policy(policy)
-    saved = entry_folder(name) / str(content["version"])
-    reader = tf.train.load_checkpoint(str(saved / "variables" / "variables"))
-    keys = set(reader.get_variable_to_shape_map())
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    stored_count = sum(key.startswith("w/") for key in keys)
-    if stored_count != len(model.encoder_variables):
-        raise ValueError(
-            f"The entry {str(name)!r} holds {stored_count} weights, its model "
-            f"{method!r} has {len(model.encoder_variables)}: it was written by "
-            "another version of keras_hash."
-        )
-    for index, variable in enumerate(model.encoder_variables):
-        key = f"{index:03d}{suffix}"
-        stored = reader.get_tensor(f"w/{key}")
-        if stored.shape != tuple(variable.shape):
-            raise ValueError(
-                f"Weight {index} of entry {str(name)!r} does not fit the "
-                f"model's {variable.path!r}. Received: shape={stored.shape}, "
-                f"expected: {tuple(variable.shape)}"
-            )
-        scale = (
-            reader.get_tensor(f"scale/{key}")
-            if f"scale/{key}" in keys
-            else None
-        )
-        variable.assign(export.widen(stored, scale, variable.dtype))
-    model.stored_as = content["weights"]
+    export.restore(model, saved)
+    model.stored_as = weights
     return model
 
 
-def write(model, folder, details, compact_dtype="float16"):
-    """Writes an entry: the SavedModel first, the card last.
+def publish(model, folder, benchmark, compact=None, **details):
+    """Writes a trained model as an entry, measured as it is stored.
 
-    A new version goes beside an older one, the card then names it in one step,
-    and only then is the older one removed: a kill leaves one whole entry.
+    The SavedModel is written, loaded back and measured, since compact weights
+    are rounded; the card is written last. A new version goes beside an older
+    one, the card then names it in one step, and only then is the older one
+    removed: a kill leaves one whole entry.
 
     Args:
-        model: a `HashModel`, built.
-        folder: path of the entry; its last part is the name.
-        details: dict, what the card says beside what is known here.
-        compact_dtype: `"float16"` or `"int8"`, how weights are stored.
+        model: a `HashModel`, built and trained.
+        folder: str or path of the entry; its last part is the name.
+        benchmark: a `keras_hash.data.Benchmark`: its queries are searched in
+            its database.
+        compact: `"float16"` or `"int8"`, how weights are stored. Defaults to
+            how the entry that the model was loaded from stores them, and to
+            float16.
+        **details: other fields of the `Card`, such as `recipe`, `seed`,
+            `training_seconds`, `machine` and `licence`.
 
     Returns:
-        The card, a dict.
+        The `Card`.
+
+    Raises:
+        ValueError: `details` is no field of a card, or the model cannot be
+            exported.
+        RuntimeError: Keras does not run on TensorFlow.
+
+    Example:
+
+    >>> bench = keras_hash.data.load("digits")
+    >>> keras_hash.zoo.publish(model, "runs/mine", bench)
+    >>> model = keras_hash.load("runs/mine")
     """
+    return publish_measured(model, folder, benchmark, compact, **details)[0]
+
+
+def publish_measured(model, folder, benchmark, compact=None, **details):
+    """What `publish` does, with the report and the codes beside the card."""
+    from keras_hash import export
+    from keras_hash.evaluation import measure
+
+    settable = {
+        field.name
+        for field in dataclasses.fields(Card)
+        if field.default is not dataclasses.MISSING
+    }
+    if set(details) - settable:
+        raise ValueError(
+            f"`details` should be among {sorted(settable)}. "
+            f"Received: {sorted(set(details) - settable)}"
+        )
+    folder = pathlib.Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    older = [p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()]
+    version = max([int(p.name) for p in older], default=0) + 1
+    compact = compact or model.stored_as
+    config = {k: v for k, v in model.get_config().items() if k != "bank_size"}
+    with files.beside(folder / str(version)) as staged:
+        export.save_encoder(model, staged, compact)
+        stored = _restored(type(model), config, staged, compact)
+        report, codes = measure(stored, benchmark)
+    card = Card(
+        **_described(model, config, folder, version, compact),
+        dataset=benchmark.name,
+        protocol=benchmark.protocol,
+        split_checksum=benchmark.checksum,
+        labels=list(benchmark.labels),
+        metrics=report.metrics,
+        conventions=report.settings,
+        code_sha256={part: code_hash(c) for part, c in codes.items()},
+        **{"measured_on": machine(), **details},
+    )
+    card.write(folder)
+    for path in older:
+        shutil.rmtree(path)
+    return card, report, codes
+
+
+def _described(model, config, folder, version, compact):
+    """The fields of a card that follow from a model and its files."""
     import keras
     import numpy as np
     import tensorflow as tf
 
     from keras_hash import __version__
-    from keras_hash import export
 
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    older = [p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()]
-    version = max([int(p.name) for p in older], default=0) + 1
-    staged = folder / f".{version}.new"
-    shutil.rmtree(staged, ignore_errors=True)
-    export.save_encoder(model, staged, compact_dtype)
-    # Written for debuggers and asset files: nothing reads them here.
-    for unused in ("assets", "fingerprint.pb"):
-        path = staged / unused
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    os.replace(staged, folder / str(version))
-    paths = sorted(p for p in (folder / str(version)).rglob("*") if p.is_file())
-    variables = model.encoder_variables
-    config = {k: v for k, v in model.get_config().items() if k != "bank_size"}
+    written = folder / str(version)
+    paths = sorted(p for p in written.rglob("*") if p.is_file())
     backbone = config["backbone"]
-    content = {
+    return {
         "format": FORMAT,
         "name": folder.name,
         "version": version,
@@ -303,23 +301,25 @@ def write(model, folder, details, compact_dtype="float16"):
         "backbone": backbone if isinstance(backbone, str) else "own",
         "image_shape": list(model.image_shape),
         "resize": "bilinear, antialias",
-        "parameters": sum(math.prod(v.shape) for v in variables),
-        "weights": compact_dtype,
+        "parameters": sum(math.prod(v.shape) for v in model.encoder_variables),
+        "weights": compact,
         "bytes": sum(p.stat().st_size for p in paths),
-        **details,
         "versions": {
             "keras_hash": __version__,
             "keras": keras.version(),
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
         },
-        "model": {
-            "class": type(model).__name__.lower(),
-            "config": config,
-        },
+        "model": {"class": type(model).__name__.lower(), "config": config},
         "files": {str(p.relative_to(folder)): files.sha256(p) for p in paths},
     }
-    files.write(folder / "card.json", json.dumps(content, indent=1) + "\n")
-    for path in older:
-        shutil.rmtree(path)
-    return content
+
+
+def maker(card):
+    """See `Card.maker`."""
+    return card.maker
+
+
+def similarity(card):
+    """See `Card.similarity`."""
+    return card.similarity

@@ -1,14 +1,13 @@
 """Measures an entry again and compares the result with its card."""
 
 import dataclasses
-import hashlib
-import os
-import pathlib
-import platform
 import re
 
-from keras_hash import zoo
 from keras_hash.evaluation import measure
+from keras_hash.zoo import entries
+from keras_hash.zoo.card import Card
+from keras_hash.zoo.card import code_hash
+from keras_hash.zoo.card import machine
 
 # On the kind of machine and with the versions that the card names, the same
 # operations run in the same order. Elsewhere near-ties may fall otherwise.
@@ -30,7 +29,7 @@ class Verification:
 
     Attributes:
         name: str, the entry, as it was asked for.
-        card: dict, its card.
+        card: `Card`, as it is written.
         report: the `RetrievalReport` measured now.
         differing: dict from metric to a pair: on the card, measured (`None`
             where it is not measured any more).
@@ -39,34 +38,29 @@ class Verification:
         why: str, the reason for that tolerance.
         same_codes: dict from part to bool, whether its codes are bit for bit
             those of the card; without the parts that the card does not name.
-        same_split: bool, whether images and labels are split as on the card;
-            `None` where the card does not say.
+        same_split: bool, whether images and labels are split as on the card.
     """
 
     name: str
-    card: dict
+    card: Card
     report: object
     differing: dict
     tolerance: float
     why: str
     same_codes: dict
-    same_split: bool | None
+    same_split: bool
 
     @property
     def passed(self):
         """bool, whether the card says what is measured."""
-        return not self.differing and self.same_split is not False
+        return not self.differing and self.same_split
 
     def problems(self):
-        """What does not agree.
-
-        Returns:
-            str, one line, empty if all is well.
-        """
+        """What does not agree, one line; empty if all is well."""
         found = []
-        if self.same_split is False:
+        if not self.same_split:
             found.append(
-                f"{self.card['dataset']} is split otherwise than on the card"
+                f"{self.card.dataset} is split otherwise than on the card"
             )
         if self.differing:
             named = [
@@ -75,18 +69,14 @@ class Verification:
             ]
             rest = len(self.differing) - len(named)
             found.append(
-                f"{len(self.differing)} of {len(self.card['metrics'])} metrics "
+                f"{len(self.differing)} of {len(self.card.metrics)} metrics "
                 f"differ by more than {self.tolerance:g} ({self.why}): "
                 f"{'; '.join(named)}" + (f"; and {rest} more" if rest else "")
             )
         return "; ".join(found)
 
     def to_dict(self):
-        """The result as JSON can hold it.
-
-        Returns:
-            dict.
-        """
+        """The result as a dict that JSON can hold."""
         return {
             "name": self.name,
             "passed": self.passed,
@@ -95,7 +85,7 @@ class Verification:
             "differing": self.differing,
             "same_codes": self.same_codes,
             "same_split": self.same_split,
-            "card": self.card["metrics"],
+            "card": self.card.metrics,
             "measured": self.report.metrics,
         }
 
@@ -114,45 +104,37 @@ def verify(name, benchmark):
     Raises:
         ValueError: a file of the entry is damaged.
     """
-    zoo.verify_files(name)
-    card = zoo.card(name)
+    entries.verify_files(name)
+    card = entries.card(name)
     if callable(benchmark):
         benchmark = benchmark(card)
-    conventions = card.get("conventions", {})
     options = {
-        option: conventions[key]
+        option: card.conventions[key]
         for key, option in _CONVENTIONS.items()
-        if key in conventions
+        if key in card.conventions
     }
-    report, codes = measure(zoo.load(name), benchmark, **options)
+    report, codes = measure(entries.load(name), benchmark, **options)
     tolerance, why = tolerance_for(card)
-    split = card.get("split_checksum")
     return Verification(
         name=str(name),
         card=card,
         report=report,
-        differing=differences(card["metrics"], report.metrics, tolerance),
+        differing=differences(card.metrics, report.metrics, tolerance),
         tolerance=tolerance,
         why=why,
         same_codes={
             part: code_hash(codes[part]) == digest
-            for part, digest in card.get("code_sha256", {}).items()
+            for part, digest in card.code_sha256.items()
             if part in codes
         },
-        same_split=split == benchmark.checksum if split else None,
+        same_split=card.split_checksum == benchmark.checksum,
     )
 
 
 def differences(wanted, measured, tolerance):
-    """The metrics of a card that are not measured.
+    """The metrics of a card that are not measured: wanted, and measured.
 
-    Args:
-        wanted: dict of floats, the card's.
-        measured: dict of floats.
-        tolerance: float, relative to values above 1.
-
-    Returns:
-        dict from metric to a pair: wanted, measured (`None` where missing).
+    A difference is relative to values above 1; `None` is measured no more.
     """
     return {
         key: (value, measured.get(key))
@@ -164,15 +146,8 @@ def differences(wanted, measured, tolerance):
 
 
 def tolerance_for(card):
-    """How near figures have to be on this machine.
-
-    Args:
-        card: dict, a card.
-
-    Returns:
-        A pair: the tolerance, and the reason as a str.
-    """
-    where = card.get("measured_on") or card.get("machine") or ""
+    """How near figures have to be on this machine, and why."""
+    where = card.measured_on or card.machine or ""
     kind = re.match(r"\d+ x (.+)$", where)
     if kind is None:
         return ELSEWHERE, "the card names no kind of CPU"
@@ -182,7 +157,7 @@ def tolerance_for(card):
     if _has_gpu():
         return ELSEWHERE, "this machine computes on a GPU"
     installed = _installed()
-    for package, version in card.get("versions", {}).items():
+    for package, version in card.versions.items():
         if installed.get(package, version) != version:
             return (
                 ELSEWHERE,
@@ -191,51 +166,8 @@ def tolerance_for(card):
     return SAME, "same kind of CPU, same versions"
 
 
-def machine():
-    """The kind of this machine, for a card.
-
-    Returns:
-        str, such as `"2 x AMD EPYC (family 26, model 2), Keras on
-        tensorflow"`.
-    """
-    import keras
-
-    kind = platform.machine()
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        pairs = (line.partition(":")[::2] for line in reversed(lines))
-        found = {key.strip(): value.strip() for key, value in pairs}
-        # One name can stand for generations that compute differently.
-        kind = (
-            f"{found['model name']} (family {found['cpu family']}, "
-            f"model {found['model']})"
-        )
-    except (OSError, KeyError):
-        pass
-    return f"{os.cpu_count()} x {kind}, Keras on {keras.backend.backend()}"
-
-
-def code_hash(codes):
-    """The hash of packed codes that cards hold.
-
-    Args:
-        codes: packed codes `uint8 [n, ceil(bits / 8)]`.
-
-    Returns:
-        str, 64 hex digits.
-    """
-    return hashlib.sha256(codes.tobytes()).hexdigest()
-
-
 def table(results):
-    """Cards against measured figures.
-
-    Args:
-        results: list of `Verification`.
-
-    Returns:
-        A `rich.table.Table`.
-    """
+    """Cards against measured figures, as a `rich.table.Table`."""
     from rich.table import Table
 
     table = Table(title="mAP on the cards, and measured now")
@@ -247,7 +179,7 @@ def table(results):
         codes = ("same" if all(same) else "differ") if same else "unknown"
         table.add_row(
             result.name,
-            f"{result.card['metrics']['map']:.6f}",
+            f"{result.card.metrics['map']:.6f}",
             f"{result.report.metrics['map']:.6f}",
             f"{result.tolerance:g}",
             codes,

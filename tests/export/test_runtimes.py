@@ -67,7 +67,7 @@ def entries(tmp_path_factory, bench):
     images, labels = bench.arrays("train")
     real.fit(images[:640], labels[:640], batch_size=64, verbose=0)
     folder = tmp_path_factory.mktemp("zoo") / "dpsh_digits_12"
-    zoo.write(real, folder, {"dataset": "digits"}, compact_dtype="int8")
+    zoo.publish(real, folder, bench, "int8")
     return {
         "table": keras_hash.load(DIGITS),
         "real": keras_hash.load(folder),

@@ -14,6 +14,8 @@ from keras_hash import zoo
 from keras_hash.data import cifar10
 from keras_hash.zoo import entries
 from keras_hash.zoo import fetch
+from keras_hash.zoo.card import code_hash
+from tests.entry import publish
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENTRIES = keras_hash.list_models()
@@ -127,8 +129,9 @@ def test_weights_that_do_not_fit_the_card(entry):
 
 def test_a_new_version_replaces_the_old_one(entry):
     model = keras_hash.load(entry)
-    card = zoo.write(model, entry, {})
-    assert card["version"] == 2
+    card = publish(model, entry, seed=7)
+    assert card.version == card["version"] == 2
+    assert zoo.card(entry) == card and card.seed == 7
     assert sorted(p.name for p in entry.iterdir()) == ["2", "card.json"]
     images, _ = keras_hash.data.load("digits").arrays("query")
     np.testing.assert_array_equal(
@@ -145,15 +148,69 @@ def test_a_write_that_is_interrupted_leaves_the_old_entry(entry, monkeypatch):
                 raise KeyboardInterrupt
 
             from keras_hash import export
-            from keras_hash import files
 
             patch.setattr(
-                export if step == "save_encoder" else files, step, stop
+                export if step == "save_encoder" else zoo.Card, step, stop
             )
             with pytest.raises(KeyboardInterrupt):
-                zoo.write(model, entry, {})
+                publish(model, entry)
         assert zoo.card(entry)["version"] == 1
         keras_hash.load(entry)
+
+
+def test_a_card_is_the_mapping_that_its_file_holds(entry):
+    content = json.loads((entry / "card.json").read_text())
+    card = zoo.card(entry)
+    assert dict(card) == content and list(card) == list(content)
+    assert card.metrics == card["metrics"] and len(card) == len(content)
+    assert isinstance(card, zoo.Card) and card.similarity == "hamming"
+    assert "seed" in card and card.get("seed") == card.seed
+    card.write(entry)
+    assert json.loads((entry / "card.json").read_text()) == content
+
+
+@pytest.mark.parametrize(
+    "change, wrong",
+    [
+        ({"bits": "30"}, "`bits` should be"),
+        ({"metrics": None}, "should have metrics"),
+        ({"files": []}, "`files` should be"),
+        ({"more": 1}, None),
+        ({"seed": None}, None),
+    ],
+)
+def test_a_card_follows_its_schema(entry, change, wrong):
+    path = entry / "card.json"
+    card = {**json.loads(path.read_text()), **change}
+    if change == {"metrics": None}:
+        del card["metrics"]
+    path.write_text(json.dumps(card))
+    if wrong:
+        with pytest.raises(ValueError, match=f"is damaged; .*{wrong}"):
+            zoo.card(entry)
+    else:
+        assert zoo.card(entry).bits == 30
+
+
+def test_publish_measures_what_it_stores(tmp_path):
+    digits = keras_hash.data.load("digits")
+    keras.utils.set_random_seed(0)
+    model = keras_hash.models.DPSH(12, 10)
+    images, labels = digits.arrays("train")
+    model.fit(images[:640], labels[:640], batch_size=64, verbose=0)
+    card = zoo.publish(
+        model, tmp_path / "mine", digits, "int8", recipe={"a": 1}
+    )
+    stored = keras_hash.load(tmp_path / "mine")
+    assert stored.stored_as == card.weights == "int8"
+    report, codes = evaluation.measure(stored, digits)
+    assert card.metrics == report.metrics and card.name == "mine"
+    assert card.dataset == "digits" and card.recipe == {"a": 1}
+    assert card.code_sha256["query"] == code_hash(codes["query"])
+    assert card.split_checksum == digits.checksum
+    with pytest.raises(ValueError, match=r"Received: \['details', 'metrics'\]"):
+        zoo.publish(model, tmp_path / "b", digits, details={}, metrics={})
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_loaded_encoder_can_be_trained_on(rng):

@@ -1,5 +1,6 @@
 """Entries against their cards: figures, codes, files, machines."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -60,7 +61,7 @@ def test_a_figure_that_differs(entry, digits):
     folder, change = entry
     card = zoo.card(folder)
     change(
-        machine=verify.machine(),
+        measured_on=verify.machine(),
         metrics={**card["metrics"], "map": card["metrics"]["map"] + 2e-4},
         code_sha256={**card["code_sha256"], "query": "0" * 64},
     )
@@ -90,9 +91,6 @@ def test_other_data_than_on_the_card(entry, digits):
     result = verify.verify(folder, digits)
     assert result.same_split is False and not result.passed
     assert "digits is split otherwise" in result.problems()
-    card = change(split_checksum=None)
-    assert card["metrics"] == result.card["metrics"]
-    assert verify.verify(folder, digits).passed
 
 
 def test_files_come_first(entry):
@@ -128,34 +126,38 @@ def test_tolerance_follows_machine_and_versions(monkeypatch):
     here = verify.machine()
     assert here.startswith(f"{os.cpu_count()} x ")
     # Another number of cores is the same kind.
-    card = {"machine": "99 x " + here.split(" x ", 1)[1], "versions": versions}
+    card = dataclasses.replace(
+        zoo.card(NAME),
+        measured_on="99 x " + here.split(" x ", 1)[1],
+        versions=versions,
+    )
     assert verify.tolerance_for(card)[0] == 1e-6
     for change, reason in (
-        ({"machine": "2 x Other, Keras on tensorflow"}, "measured on Other"),
-        ({"machine": here.replace("tensorflow", "jax")}, "Keras on jax"),
-        ({"machine": None}, "names no kind"),
+        ({"measured_on": "2 x Other, Keras on jax"}, "measured on Other"),
+        ({"measured_on": here.replace("tensorflow", "jax")}, "Keras on jax"),
+        ({"measured_on": None, "machine": None}, "names no kind"),
         ({"versions": {**versions, "numpy": "1.0"}}, "with numpy 1.0, here"),
     ):
-        tolerance, why = verify.tolerance_for({**card, **change})
+        changed = dataclasses.replace(card, **change)
+        tolerance, why = verify.tolerance_for(changed)
         assert tolerance == 5e-5 and reason in why
     older = {**versions, "keras_hash": "0.0.1"}
-    assert verify.tolerance_for({**card, "versions": older})[0] == 1e-6
+    changed = dataclasses.replace(card, versions=older)
+    assert verify.tolerance_for(changed)[0] == 1e-6
     monkeypatch.setattr(verify, "_has_gpu", lambda: True)
     assert "GPU" in verify.tolerance_for(card)[1]
 
 
 def test_the_data_of_a_card(tmp_path, monkeypatch):
-    card = {"name": "x", "image_shape": [32, 32, 3], "dataset": "digits"}
-    own = {**card, "recipe": {"data": "photos"}}
+    card = dataclasses.replace(zoo.card(NAME), recipe=None)
+    own = dataclasses.replace(card, recipe={"data": "photos"})
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="trained on are not here"):
         inputs.benchmark_of_card(own)
-    with pytest.raises(ValueError, match="does not say on what"):
-        inputs.benchmark_of_card({**card, "dataset": None})
     assert inputs.benchmark_of_card(card).name == "digits"
     # A name that is looked for nowhere but here.
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     monkeypatch.delenv("KERAS_HASH_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match="not on this machine"):
-        inputs.benchmark_of_card({**card, "dataset": "cifar10"})
+        inputs.benchmark_of_card(dataclasses.replace(card, dataset="cifar10"))

@@ -10,7 +10,7 @@ import pytest
 
 import keras_hash
 from keras_hash import export
-from keras_hash import zoo
+from tests.entry import publish
 from tests.export.serving.server import Refused
 from tests.export.serving.server import Server
 
@@ -19,7 +19,7 @@ from tests.export.serving.server import Server
 def folders(model, tmp_path_factory):
     """An entry as it is written now, and a retrieval system, with names."""
     root = tmp_path_factory.mktemp("models")
-    zoo.write(model, root / "dshc_digits_30", {}, model.stored_as)
+    publish(model, root / "dshc_digits_30")
     bench = keras_hash.data.load("digits")
     codes = model.encode(bench.arrays("database")[0])
     ids = bench.ids[bench.parts["database"]]
