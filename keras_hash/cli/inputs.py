@@ -152,7 +152,7 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
         return load(path, seed=seed, **{"size": size, **options})
 
 
-def benchmark_of_card(card, options=None, download=False):
+def benchmark_of_card(card, options=None, protocol=None, download=False):
     """The benchmark that the figures of a card were measured on.
 
     Args:
@@ -170,10 +170,8 @@ def benchmark_of_card(card, options=None, download=False):
     """
     from keras_hash import data as data_lib
 
-    recipe, options = card.get("recipe") or {}, options or {}
-    data = recipe.get("data") or card.get("dataset")
-    if data is None:
-        raise ValueError(f"{card['name']} does not say on what: give `--data`.")
+    recipe, options = card.recipe or {}, options or {}
+    data = recipe.get("data") or card.dataset
     # Own images as they were trained on: the columns too.
     options = {name: options.get(name) or recipe.get(name) for name in OWN}
     if not recipe.get("data") and data == "cifar10" and not download:
@@ -182,20 +180,20 @@ def benchmark_of_card(card, options=None, download=False):
         if not cifar10.is_prepared():
             raise FileNotFoundError(
                 "CIFAR-10 is not on this machine: set TFDS_DATA_DIR or "
-                f"KERAS_HASH_DATA; `keras-hash evaluate {card['name']}` "
+                f"KERAS_HASH_DATA; `keras-hash evaluate {card.name}` "
                 "downloads it."
             )
     own = recipe.get("data") and data not in data_lib._LOADERS
     if own and not os.path.exists(data):
         raise FileNotFoundError(
-            f"The images that {card['name']} was trained on are not here: "
+            f"The images that {card.name} was trained on are not here: "
             f"{data}; go to the folder it was trained from."
         )
     return benchmark(
         data,
         options,
-        card["image_shape"][:2],
-        card.get("protocol", "official"),
+        card.image_shape[:2],
+        protocol or card.protocol,
         recipe.get("seed", 0),
     )
 

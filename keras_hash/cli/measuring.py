@@ -85,9 +85,9 @@ def _evaluate(chosen):
         print(report.to_json())
         return
     inputs.show(report)
-    same = benchmark.checksum == card.get("split_checksum")
+    same = benchmark.checksum == card.split_checksum
     if same and not chosen.convention:
-        print(f"mAP on the card: {card['metrics']['map']:.6f}")
+        print(f"mAP on the card: {card.metrics['map']:.6f}")
 
 
 def _evaluated(chosen):
@@ -97,17 +97,16 @@ def _evaluated(chosen):
     card = inputs.card(chosen.model)
     options = {name: getattr(chosen, name) for name in inputs.OWN}
     if chosen.data is None:
-        protocol = chosen.protocol or card.get("protocol", "official")
         benchmark = inputs.benchmark_of_card(
-            {**card, "protocol": protocol}, options, download=True
+            card, options, chosen.protocol, download=True
         )
     else:
         benchmark = inputs.benchmark(
             chosen.data,
             options,
-            card["image_shape"][:2],
+            card.image_shape[:2],
             chosen.protocol or "official",
-            card.get("recipe", {}).get("seed", 0),
+            (card.recipe or {}).get("seed", 0),
         )
     print(benchmark.summary())
     model = _Timed(keras_hash.load(chosen.model))

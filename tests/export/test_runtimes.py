@@ -12,9 +12,9 @@ from PIL import Image
 import keras_hash
 from keras_hash import cli
 from keras_hash import zoo
-from keras_hash.cli import runtime_files
+from keras_hash.cli import exporting
 from keras_hash.export import runtimes
-from keras_hash.export.runtimes import conversion
+from keras_hash.export.runtimes import _conversion
 
 DIGITS = "dshc_digits_30"
 ABSENT = {
@@ -24,7 +24,7 @@ ABSENT = {
         for package in packages
         if importlib.util.find_spec(package) is None
     ]
-    for name, runtime in runtimes.FORMATS.items()
+    for name, runtime in runtimes.formats().items()
 }
 PRESENT = [name for name in ABSENT if not ABSENT[name]]
 # Share of bits that may differ, about three times what was seen.
@@ -43,10 +43,10 @@ def needs(format, *values):
     )
 
 
-EVERY = [needs(format) for format in runtimes.FORMATS]
+EVERY = [needs(format) for format in runtimes.formats()]
 EVERY_DTYPE = [
     needs(format, dtype)
-    for format, runtime in runtimes.FORMATS.items()
+    for format, runtime in runtimes.formats().items()
     for dtype in runtime.DTYPES
 ]
 anything = pytest.mark.skipif(
@@ -76,7 +76,7 @@ def entries(tmp_path_factory, bench):
 
 
 def place(folder, format, name="model"):
-    return folder / f"{name}{runtimes.FORMATS[format].ENDING or ''}"
+    return folder / f"{name}{runtimes.formats()[format].ENDING or ''}"
 
 
 def bytes_of(path):
@@ -259,7 +259,7 @@ def test_models_that_have_no_images_or_no_codes_yet(tmp_path):
 
 
 def test_a_missing_extra_is_named(entries, tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(_conversion.importlib.util, "find_spec", lambda _: None)
     for format in ("onnx", "openvino"):
         path = place(tmp_path, format)
         with pytest.raises(ImportError, match=rf"keras-hash\[{format}\]"):
@@ -278,7 +278,7 @@ def test_what_a_converter_refuses(entries, tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise Refused("no such\noperation")
 
-    monkeypatch.setattr(runtimes.FORMATS["litert"], "write", fail)
+    monkeypatch.setattr(runtimes.formats()["litert"], "write", fail)
     with pytest.raises(ValueError, match="to litert: no such operation"):
         runtimes.convert(entries["real"], tmp_path / "a.tflite", "litert")
     assert not any(tmp_path.iterdir())
@@ -398,33 +398,11 @@ def test_options_that_do_not_fit(
     assert not any(tmp_path.iterdir())
 
 
-def test_an_entry_without_a_benchmark_asks_for_images(
-    capsys, entries, tmp_path
-):
-    card = entries["folder"] / "card.json"
-    before = card.read_text()
-    content = json.loads(before)
-    del content["dataset"]
-    card.write_text(json.dumps(content))
-    command = (
-        "export", entries["folder"], "--format", PRESENT[0] if PRESENT
-        else "litert", "--out",
-    )  # fmt: skip
-    out = place(tmp_path, command[3])
-    if PRESENT:
-        code, _, err = run(capsys, *command, out)
-        assert code == 2 and "give `--images`" in err
-    code, _, err = run(capsys, *command, out, "--no-check")
-    card.write_text(before)
-    assert code == 0 or not PRESENT, err
-
-
 def test_the_command_knows_what_the_library_does():
-    assert list(runtime_files.FORMATS) == list(runtimes.FORMATS)
-    dtypes = {d for r in runtimes.FORMATS.values() for d in r.DTYPES}
-    assert set(runtime_files.DTYPES) == dtypes - {"stored"}
+    known = list(exporting._formats())
+    assert known == ["savedmodel", *runtimes.formats()]
     listed = (pathlib.Path(__file__).parents[2] / "setup.cfg").read_text()
-    for format, runtime in runtimes.FORMATS.items():
+    for format, runtime in runtimes.formats().items():
         for packages in runtime.NEEDED.values():
             for package in packages:
                 extra = listed.split(f"\n{format} =\n")[1].split(" =\n")[0]

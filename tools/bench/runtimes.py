@@ -88,7 +88,7 @@ def rows(name, chosen, folder):
     before = mean_average_precision(model, benchmark, parts)
     print(f"{name}: mAP {before:.4f} on these images", flush=True)
     opened, lines = {}, {}
-    for format, runtime in runtimes.FORMATS.items():
+    for format, runtime in runtimes.formats().items():
         try:
             runtimes.require(format, "write", "run")
         except ImportError as error:

@@ -6,7 +6,7 @@ TensorFlow's own converter writes the file; the extra `litert` runs it.
 import os
 import warnings
 
-from keras_hash.export.runtimes import graph
+from keras_hash.export.runtimes import _graph
 
 DTYPES = ("float16", "float32", "int8")
 ENDING = ".tflite"
@@ -15,15 +15,8 @@ NEEDED = {"write": (), "run": ("ai_edge_litert",)}
 
 
 def write(model, path, dtype, images=None):
-    """Writes a `.tflite` file, with the signature `serving_default`.
-
-    Args:
-        model: a `HashModel`, built.
-        path: path of the file.
-        dtype: str, one of `DTYPES`.
-        images: for `"int8"`, a function that yields batches of one image.
-    """
-    function, _, _ = graph.encode(model)
+    """Writes a `.tflite` file, with the signature `serving_default`."""
+    function, _, _ = _graph.encode(model)
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
@@ -47,18 +40,7 @@ def write(model, path, dtype, images=None):
 
 
 def opened(path):
-    """Opens a file.
-
-    Args:
-        path: path of the file.
-
-    Returns:
-        A pair: the shapes of one image and of one code; and a function from
-        float32 images to packed codes.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """The shapes of an image and of a code, and what encodes images."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
@@ -72,6 +54,6 @@ def opened(path):
     )
 
     def encode(images):
-        return run(image=graph.array(images))["code"]
+        return run(image=_graph.array(images))["code"]
 
     return shapes, encode

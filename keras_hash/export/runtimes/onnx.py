@@ -6,7 +6,7 @@ them in float32; they are inputs while it works, and constants afterwards.
 
 import warnings
 
-from keras_hash.export.runtimes import graph
+from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
 ENDING = ".onnx"
@@ -16,17 +16,10 @@ OPSET = 17
 
 
 def write(model, path, dtype="stored", images=None):
-    """Writes an `.onnx` file.
-
-    Args:
-        model: a `HashModel`, built.
-        path: path of the file.
-        dtype: `"stored"`: weights as the model's entry keeps them.
-        images: not used.
-    """
+    """Writes an `.onnx` file."""
     import onnx
 
-    function, specs, arrays = graph.encode(model, as_inputs=True)
+    function, specs, arrays = _graph.encode(model, as_inputs=True)
     with warnings.catch_warnings(action="ignore"):
         import tf2onnx
 
@@ -49,18 +42,7 @@ def write(model, path, dtype="stored", images=None):
 
 
 def opened(path):
-    """Opens a file.
-
-    Args:
-        path: path of the file.
-
-    Returns:
-        A pair: the shapes of one image and of one code; and a function from
-        float32 images to packed codes.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """The shapes of an image and of a code, and what encodes images."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -78,6 +60,6 @@ def opened(path):
     )
 
     def encode(images):
-        return session.run(["code"], {"image": graph.array(images)})[0]
+        return session.run(["code"], {"image": _graph.array(images)})[0]
 
     return shapes, encode

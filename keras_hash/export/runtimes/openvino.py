@@ -3,7 +3,7 @@
 It converts the graph itself and keeps weights as they are stored.
 """
 
-from keras_hash.export.runtimes import graph
+from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
 ENDING = None
@@ -14,17 +14,10 @@ SETTINGS = {"EXECUTION_MODE_HINT": "ACCURACY"}
 
 
 def write(model, path, dtype="stored", images=None):
-    """Writes `model.xml` and `model.bin` into a folder.
-
-    Args:
-        model: a `HashModel`, built.
-        path: path of the folder, which is made.
-        dtype: `"stored"`: weights as the model's entry keeps them.
-        images: not used.
-    """
+    """Writes `model.xml` and `model.bin` into a folder."""
     import openvino
 
-    function, _, _ = graph.encode(model)
+    function, _, _ = _graph.encode(model)
     converted = openvino.convert_model(function.get_concrete_function())
     path.mkdir()
     openvino.save_model(
@@ -33,18 +26,7 @@ def write(model, path, dtype="stored", images=None):
 
 
 def opened(path):
-    """Opens a folder.
-
-    Args:
-        path: path of the folder.
-
-    Returns:
-        A pair: the shapes of one image and of one code; and a function from
-        float32 images to packed codes.
-
-    Raises:
-        RuntimeError: the files are damaged.
-    """
+    """The shapes of an image and of a code, and what encodes images."""
     import openvino
 
     compiled = openvino.Core().compile_model(
@@ -56,6 +38,6 @@ def opened(path):
     )
 
     def encode(images):
-        return compiled({"image": graph.array(images)})["code"]
+        return compiled({"image": _graph.array(images)})["code"]
 
     return shapes, encode

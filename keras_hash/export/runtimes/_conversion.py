@@ -3,43 +3,53 @@
 import importlib.util
 import os
 import pathlib
-import shutil
+import pkgutil
 
-from keras_hash import codes as codes_lib
+from keras_hash import codes
+from keras_hash import files
 from keras_hash import progress
-from keras_hash.export.runtimes import litert
-from keras_hash.export.runtimes import onnx
-from keras_hash.export.runtimes import openvino
 
-# Each has `DTYPES` (the first is the default), `ENDING` (of a file, `None` for
-# a folder), `NEEDED` (packages of the extra of the same name), `write` and
-# `opened`.
-FORMATS = {"litert": litert, "onnx": onnx, "openvino": openvino}
+
+def formats():
+    """The runtimes by name: every module of this folder without underscore.
+
+    Each has `DTYPES` (the first is the default), `ENDING` (of a file, `None`
+    for a folder), `NEEDED` (packages of the extra of the same name), `write`
+    and `opened`.
+    """
+    package = importlib.import_module("keras_hash.export.runtimes")
+    return {
+        name: importlib.import_module(f"{package.__name__}.{name}")
+        for _, name, _ in pkgutil.iter_modules(package.__path__)
+        if not name.startswith("_")
+    }
 
 
 def require(format, *purposes):
-    """Looks for the packages that a format needs, before any work.
+    """The runtime of a format, once its packages are found, before any work.
 
     Args:
-        format: str, one of `FORMATS`.
+        format: str, name of a runtime.
         *purposes: `"write"`, `"run"` or both.
 
     Raises:
         ValueError: there is no such format.
         ImportError: a package is missing; the message names the extra.
     """
-    if format not in FORMATS:
+    known = formats()
+    if format not in known:
         raise ValueError(
-            f"`format` should be one of {sorted(FORMATS)}. "
+            f"`format` should be one of {sorted(known)}. "
             f"Received: format={format!r}"
         )
     for purpose in purposes:
-        for package in FORMATS[format].NEEDED[purpose]:
+        for package in known[format].NEEDED[purpose]:
             if importlib.util.find_spec(package) is None:
                 raise ImportError(
                     f"To {purpose} files of format={format!r} needs {package}: "
                     f'pip install "keras-hash[{format}]"'
                 )
+    return known[format]
 
 
 def convert(model, path, format, dtype=None, images=None):
@@ -66,8 +76,7 @@ def convert(model, path, format, dtype=None, images=None):
         ImportError: the package of an extra is missing.
         RuntimeError: Keras does not run on TensorFlow.
     """
-    require(format, "write")
-    runtime, path = FORMATS[format], pathlib.Path(path)
+    runtime, path = require(format, "write"), pathlib.Path(path)
     dtype = dtype or runtime.DTYPES[0]
     if dtype not in runtime.DTYPES:
         raise ValueError(
@@ -89,11 +98,9 @@ def convert(model, path, format, dtype=None, images=None):
         )
     if images is not None:
         images = _representative(model, images)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
-    try:
+    with files.beside(path) as new:
         try:
-            runtime.write(model, beside, dtype, images)
+            runtime.write(model, new, dtype, images)
         except (ValueError, OSError, RuntimeError):
             raise
         except Exception as error:  # Converters have classes of their own.
@@ -103,11 +110,6 @@ def convert(model, path, format, dtype=None, images=None):
                 f"{model.backbone.name!r} cannot be converted to {format}: "
                 f"{reason}"
             ) from error
-        os.rename(beside, path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if beside.is_file():
-            beside.unlink()
 
 
 def _representative(model, images):
@@ -123,7 +125,7 @@ def _representative(model, images):
 
 
 class Exported:
-    """A file of `convert`, run by its runtime.
+    """A file of `convert`, opened and run by its runtime.
 
     It stands for the model in `keras_hash.evaluation.measure` and wherever
     else `bits` and `encode` are all that is asked for.
@@ -144,7 +146,8 @@ class Exported:
     def __init__(self, path, model):
         path = pathlib.Path(path)
         ending = None if path.is_dir() else path.suffix
-        format = {FORMATS[name].ENDING: name for name in FORMATS}.get(ending)
+        endings = {runtime.ENDING: name for name, runtime in formats().items()}
+        format = endings.get(ending)
         if format is None or not path.exists():
             raise ValueError(
                 "`path` should be a file of "
@@ -152,18 +155,18 @@ class Exported:
                 ".tflite or .onnx, or a folder with model.xml. "
                 f"Received: path={str(path)!r}"
             )
-        require(format, "run")
+        runtime = require(format, "run")
         self.bits, self.similarity = model.bits, model.similarity
         self._model = model
         try:
-            shapes, self._run = FORMATS[format].opened(path)
+            shapes, self._run = runtime.opened(path)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ValueError(
                 f"{path} cannot be opened; write it again. The runtime said: "
                 f"{reason}"
             ) from error
-        wanted = (model.image_shape, (codes_lib.num_bytes(model.bits),))
+        wanted = (model.image_shape, (codes.num_bytes(model.bits),))
         if shapes != wanted:
             raise ValueError(
                 f"{path} was made of another model: it turns an image of shape "
@@ -185,22 +188,5 @@ class Exported:
         Raises:
             ValueError: as `HashModel.encode`.
         """
-        codes = self._model.encode_by(self._run, images, batch_size, verbose)
-        return codes_lib.check(codes, self.bits)
-
-
-def load(path, model):
-    """Opens a file of `convert`.
-
-    Args:
-        path: the file or folder that was written.
-        model: the `HashModel` that it was made of.
-
-    Returns:
-        An `Exported`.
-
-    Raises:
-        ValueError: as `Exported`.
-        ImportError: the package of an extra is missing.
-    """
-    return Exported(path, model)
+        found = self._model.encode_by(self._run, images, batch_size, verbose)
+        return codes.check(found, self.bits)

@@ -3,28 +3,17 @@
 import keras
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash import codes
 from keras_hash import export
 
 
 def encode(model, as_inputs=False):
-    """From images of the model's size to packed codes, as a graph function.
+    """From images of the model's size to packed codes, as a `tf.function`.
 
-    Weights are in it as an export keeps them and widened in the graph.
-
-    Args:
-        model: a `HashModel`, built.
-        as_inputs: bool, whether weights are inputs of the graph, not constants:
-            a converter that computes with constants then keeps them small.
-
-    Returns:
-        A triple: a `tf.function` with one output, `code`; the list of
-        `tf.TensorSpec` of its inputs, `image` first; and a dict from the names
-        of the other inputs to arrays.
-
-    Raises:
-        RuntimeError: Keras does not run on TensorFlow.
-        ValueError: the model takes features, not images, or is not solved.
+    Weights are in it as an export keeps them and widened in the graph, as
+    constants or, `as_inputs`, as inputs: a converter that computes with
+    constants then keeps them small. With it come the specs of its inputs,
+    `image` first, and a dict from the names of the others to arrays.
     """
     weights, scales = export.stored_weights(model)
     import tensorflow as tf
@@ -49,20 +38,13 @@ def encode(model, as_inputs=False):
             {key: given[f"w{key}"] for key in weights},
             {key: given[f"scale{key}"] for key in scales},
         )
-        return {"code": codes_lib.pack(real)}
+        return {"code": codes.pack(real)}
 
     function = tf.function(code, input_signature=specs, autograph=False)
     return function, specs, arrays
 
 
 def array(images):
-    """Images as runtimes take them.
-
-    Args:
-        images: array or tensor `[n, h, w, 3]`.
-
-    Returns:
-        A C-contiguous array, float32.
-    """
+    """Images as runtimes take them: a C-contiguous array, float32."""
     images = keras.ops.convert_to_numpy(images)
     return np.ascontiguousarray(images, "float32")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_hash import evaluation
-from keras_hash.export.runtimes import conversion
+from keras_hash.export.runtimes import _conversion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +70,8 @@ def compare(model, path, images, benchmark=None, reference=None):
         ImportError: the package of an extra is missing.
     """
     exported = path
-    if not isinstance(path, conversion.Exported):
-        exported = conversion.load(path, model)
+    if not isinstance(path, _conversion.Exported):
+        exported = _conversion.Exported(path, model)
     before, after = model.encode(images), exported.encode(images)
     distances = np.bitwise_count(before ^ after).sum(axis=1)
     found = Comparison(
