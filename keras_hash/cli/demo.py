@@ -10,13 +10,7 @@ DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
 
 
 class RandomHyperplanes:
-    """Codes from random hyperplanes on raw pixels: a baseline that learns not.
-
-    Args:
-        reference: `uint8 [n, h, w, 3]`, images whose mean is subtracted.
-        bits: int, code length.
-        seed: int.
-    """
+    """Codes by random hyperplanes on raw pixels: a baseline without learning."""
 
     def __init__(self, reference, bits, seed=0):
         self.bits = bits
@@ -26,14 +20,7 @@ class RandomHyperplanes:
         self._planes = random.randn(flat.shape[1], bits).astype("float32")
 
     def encode(self, images):
-        """Packed codes of images.
-
-        Args:
-            images: `uint8 [n, h, w, 3]`.
-
-        Returns:
-            `uint8 [n, ceil(bits / 8)]`.
-        """
+        """Packed codes of images."""
         from keras_hash import codes
 
         flat = images.reshape(len(images), -1) - self._mean
@@ -41,16 +28,7 @@ class RandomHyperplanes:
 
 
 def run(folder="runs/demo", epochs=30):
-    """Runs the demo and writes its pictures and tables.
-
-    Args:
-        folder: str or path, where to write `digits.png`, `cifar10.png`,
-            `metrics.json` and `metrics.md`.
-        epochs: int, epochs of the small training.
-
-    Returns:
-        dict from row name to its metrics.
-    """
+    """Runs the demo and writes its pictures and tables."""
     import keras
     from rich.console import Console
     from rich.table import Table

@@ -18,20 +18,12 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
 def add_json(command):
-    """Adds `--json`.
-
-    Args:
-        command: an `argparse.ArgumentParser`.
-    """
+    """Adds `--json`."""
     command.add_argument("--json", action="store_true", help="for scripts")
 
 
 def add_data_options(command):
-    """Adds how one's own images are read.
-
-    Args:
-        command: an `argparse.ArgumentParser`.
-    """
+    """Adds the options by which the user's own images are read."""
     own = command.add_argument_group("your own images")
     own.add_argument(
         "--size", type=int, help="side they are resized to (default 224)"
@@ -46,31 +38,13 @@ def add_data_options(command):
 
 
 def suggestion(name, known):
-    """What may have been meant.
-
-    Args:
-        name: str, what was given.
-        known: list of str.
-
-    Returns:
-        str, such as `" Did you mean 'dshc'?"`, or `""`.
-    """
+    """What may have been meant, such as `" Did you mean 'dshc'?"`, or `""`."""
     close = difflib.get_close_matches(str(name), known, 1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def card(name):
-    """The card of an entry.
-
-    Args:
-        name: str, name in the zoo or path of an entry's folder.
-
-    Returns:
-        dict, see `zoo.card`.
-
-    Raises:
-        ValueError: as `zoo.card`; the message names the closest entry.
-    """
+    """The card of an entry; the error of a wrong name says the closest."""
     from keras_hash import zoo
 
     try:
@@ -83,14 +57,7 @@ def card(name):
 
 
 def is_entry(name):
-    """Whether there is an entry, whole or damaged.
-
-    Args:
-        name: str, name in the zoo or path of an entry's folder.
-
-    Returns:
-        bool.
-    """
+    """Whether there is an entry, whole or damaged."""
     from keras_hash import zoo
 
     there = (pathlib.Path(name) / "card.json").exists()
@@ -98,22 +65,7 @@ def is_entry(name):
 
 
 def benchmark(data, options, size=224, protocol="official", seed=0):
-    """A benchmark by its name, or of one's own images.
-
-    Args:
-        data: str, see `DATA`.
-        options: dict from the names in `OWN` to values or `None`.
-        size: int or pair, the default of the first of them.
-        protocol: str, of a benchmark by name.
-        seed: int, of the split of own images.
-
-    Returns:
-        A `keras_hash.data.Benchmark`.
-
-    Raises:
-        ValueError: no such data, or options that are not for them.
-        OSError: the images are not here.
-    """
+    """A benchmark by its name, or of the user's own images."""
     import warnings
 
     from keras_hash import data as data_lib
@@ -153,21 +105,7 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
 
 
 def benchmark_of_card(card, options=None, protocol=None, download=False):
-    """The benchmark that the figures of a card were measured on.
-
-    Args:
-        card: dict, a card.
-        options: optional dict from names in `OWN` to values in place of those
-            of the training.
-        download: bool, whether data that are not here may be downloaded.
-
-    Returns:
-        A `keras_hash.data.Benchmark`.
-
-    Raises:
-        ValueError: the card does not say on what, or the data are not those.
-        OSError: the images are not here.
-    """
+    """The benchmark that the figures of a card were measured on."""
     from keras_hash import data as data_lib
 
     recipe, options = card.recipe or {}, options or {}
@@ -199,18 +137,7 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
 
 
 def image_files(places):
-    """The image files in files and folders.
-
-    Args:
-        places: list of str, files and folders; a file counts whatever its name,
-            in folders names in `ENDINGS` do and hidden files do not.
-
-    Returns:
-        list of str, sorted within each folder, each path once.
-
-    Raises:
-        ValueError: there are none, or a place is missing.
-    """
+    """The image files in files and folders."""
     paths = []
     for place in map(pathlib.Path, places):
         if not place.exists():
@@ -231,33 +158,18 @@ def image_files(places):
 
 
 def aside(json):
-    """Keeps stdout for the result.
-
-    Args:
-        json: bool, whether it is JSON: then everything else goes to stderr.
-
-    Returns:
-        A context manager.
-    """
+    """Keeps stdout for the result."""
     to = sys.stderr if json else sys.stdout
     return contextlib.redirect_stdout(to)
 
 
 def print_json(content):
-    """Prints JSON.
-
-    Args:
-        content: what JSON can hold.
-    """
+    """Prints JSON."""
     print(json.dumps(content, indent=1))
 
 
 def show(content):
-    """Prints a report or a table.
-
-    Args:
-        content: what rich can print.
-    """
+    """Prints a report or a table."""
     from rich.console import Console
 
     Console().print(content)

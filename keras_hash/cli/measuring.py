@@ -9,11 +9,7 @@ from keras_hash.cli import inputs
 
 
 def add_commands(add):
-    """Adds the commands to the parser.
-
-    Args:
-        add: function that makes a command, see `app.make_parser`.
-    """
+    """Adds the commands to the parser."""
     evaluate = add(
         "evaluate",
         _evaluate,

@@ -14,11 +14,7 @@ _FREE = {"out", "epochs", "json", "run", "needs_keras"}
 
 
 def add_commands(add):
-    """Adds the command to the parser.
-
-    Args:
-        add: function that makes a command, see `app.make_parser`.
-    """
+    """Adds the command to the parser."""
     train = add(
         "train",
         _train,

@@ -21,20 +21,7 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def decode(index, content):
-    """An image of a file, upright.
-
-    Args:
-        index: int tensor, the number that errors name.
-        content: string tensor, bytes of a JPEG, PNG, GIF (its first frame) or
-            BMP.
-
-    Returns:
-        uint8 `[h, w, 3]`, turned as the EXIF orientation of a JPEG says.
-
-    Raises:
-        tf.errors.InvalidArgumentError: another format, damaged, above
-            `MAX_PIXELS`, or of too many scans; when the graph runs.
-    """
+    """An image of a file, upright."""
     import tensorflow as tf
 
     content = _guarded(index, content)
@@ -224,16 +211,7 @@ def _upright(image, content):
 
 
 def require(condition, message, value):
-    """The value, or an invalid-argument error unless the condition holds.
-
-    Args:
-        condition: bool tensor.
-        message: list of str and tensors.
-        value: tensor. What depends on the check has to take what is returned.
-
-    Returns:
-        The value.
-    """
+    """The value, or an invalid-argument error unless the condition holds."""
     import tensorflow as tf
 
     # The bare operation: `tf.debugging.Assert` adds two functions to the

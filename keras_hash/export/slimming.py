@@ -17,12 +17,6 @@ def slim(content):
     equal functions, the annotated output shapes (the loaders infer them) and
     the long scope names inside functions. A graph shrinks to less than
     half its size.
-
-    Args:
-        content: bytes of a `saved_model.pb`.
-
-    Returns:
-        bytes.
     """
     from tensorflow.core.protobuf import saved_model_pb2
 

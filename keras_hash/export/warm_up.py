@@ -19,12 +19,6 @@ def warm_up(folder):
     vector of strings, grey pictures for float32 `[n, h, w, 3]`, zeros for uint8
     `[n, width]`. A signature with other inputs gets no request: a wrong one
     would keep the server from loading the model.
-
-    Args:
-        folder: path of the SavedModel.
-
-    Returns:
-        The path of the file.
     """
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
@@ -51,15 +45,7 @@ def warm_up(folder):
 
 
 def prediction_log(signature, inputs):
-    """A request as a serialised `tensorflow.serving.PredictionLog`.
-
-    Args:
-        signature: str, name of the signature.
-        inputs: dict from str to `TensorProto`.
-
-    Returns:
-        bytes.
-    """
+    """A request as a serialised `tensorflow.serving.PredictionLog`."""
     # PredictionLog.predict_log = 6, PredictLog.request = 1,
     # PredictRequest.model_spec = 1 and .inputs = 2, a map from key = 1 to
     # value = 2, ModelSpec.signature_name = 3.

@@ -80,7 +80,7 @@ def place(folder, format, name="model"):
 
 
 def bytes_of(path):
-    return runtime_files.size(path)
+    return exporting._size(path)
 
 
 def run_alone(format, path, images):

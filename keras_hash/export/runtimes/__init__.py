@@ -1,7 +1,7 @@
 """Encoders for other runtimes: LiteRT, ONNX Runtime and OpenVINO.
 
 `convert` writes a file that the runtime reads without TensorFlow or Keras,
-`Exported` opens it again, `compare` says how far its codes are those of the model.
+`Exported` opens it again, `compare` says how far its codes are the model's.
 What goes in is `image`, float32 `[n, h, w, 3]`, raw pixels in 0..255 of the
 model's size, any number at once; what comes out is `code`, packed uint8
 `[n, ceil(bits / 8)]`. Resizing and the check for NaN are outside: runtimes
