@@ -10,7 +10,7 @@ DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
 
 
 class RandomHyperplanes:
-    """Codes by random hyperplanes on raw pixels: a baseline without learning."""
+    """Codes by random hyperplanes on pixels: a baseline without learning."""
 
     def __init__(self, reference, bits, seed=0):
         self.bits = bits

@@ -26,7 +26,7 @@ def import_keras():
 
 @contextlib.contextmanager
 def without_noise(live=False):
-    """Holds back what is written to the standard error, then drops the noise."""
+    """Holds back what goes to the standard error, then drops the noise."""
     sys.stderr.flush()
     python = sys.stderr
     with tempfile.TemporaryFile() as held:

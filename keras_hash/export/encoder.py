@@ -18,20 +18,10 @@ from keras_hash.export import warm_up
 
 
 def compact(value, dtype):
-    """Stores a weight in fewer bytes.
+    """A weight in fewer bytes, float16 or int8, and its scales or `None`.
 
-    Args:
-        value: array.
-        dtype: `"float16"`, or `"int8"`: one scale for each output channel (the
-            last axis; of depthwise kernels `[h, w, channels, 1]` the one
-            before). Vectors stay float32, whole numbers are kept exactly.
-
-    Returns:
-        A pair: the stored array, and float32 scales that broadcast against it,
-        or `None`.
-
-    Raises:
-        ValueError: another dtype, or a weight that is not finite.
+    In int8 with one scale for each output channel: the last axis, of depthwise
+    kernels the one before. Vectors stay float32, whole numbers are kept.
     """
     if dtype not in ("float16", "int8"):
         raise ValueError(
@@ -67,34 +57,13 @@ def widen(stored, scale, dtype):
     """The weight that a stored array stands for.
 
     The same arithmetic as in the exported graph, so that both agree to the bit.
-
-    Args:
-        stored: array from `compact`.
-        scale: its scales or `None`.
-        dtype: str, dtype of the weight.
-
-    Returns:
-        An array of that dtype.
     """
     wide = stored.astype(dtype)
     return wide if scale is None else wide * scale
 
 
 def stored_weights(model, compact_dtype=None):
-    """The weights of a model as an export keeps them.
-
-    Args:
-        model: a `HashModel`, built.
-        compact_dtype: see `encoder_module`.
-
-    Returns:
-        A pair of dicts: `{"000": array, ...}` in the order of
-        `model.encoder_variables`, and the float32 scales of those in int8.
-
-    Raises:
-        RuntimeError: Keras does not run on TensorFlow.
-        ValueError: the model takes features, not images, or is not solved.
-    """
+    """The weights of a model as an export keeps them, and their scales."""
     if len(model.image_shape) != 3:
         raise ValueError(
             "Models of images are exported; build the model on a backbone to "
@@ -121,17 +90,7 @@ def stored_weights(model, compact_dtype=None):
 
 
 def graph_codes(model, images, weights, scales):
-    """Real codes inside a graph, from weights as an export keeps them.
-
-    Args:
-        model: a `HashModel`, built.
-        images: float32 tensor `[n, *image_shape]`, raw pixels.
-        weights: dict from `"000"` ... to tensors, see `stored_weights`.
-        scales: dict from the same keys to tensors.
-
-    Returns:
-        float32 tensor `[n, bits]`; `>= 0` is the bit 1.
-    """
+    """Real codes inside a graph, from weights as an export keeps them."""
     import tensorflow as tf
 
     widened = []
@@ -181,21 +140,10 @@ def encoder_module(model, compact_dtype=None):
         }
         for kind, arrays in (("w", weights), ("scale", scales))
     )
-    height, width = model.image_shape[:2]
+    size = list(model.image_shape[:2])
     one_byte = tf.constant([bytes([i]) for i in range(256)])
 
-    def fit(images):
-        """Resizes a batch where its size differs."""
-        shape = tf.shape(images)
-        same = tf.reduce_all(shape[1:3] == [height, width])
-        images = tf.cond(
-            same,
-            lambda: images,
-            lambda: tf.image.resize(images, [height, width], antialias=True),
-        )
-        return tf.ensure_shape(images, [None, height, width, 3])
-
-    @tf.function(input_signature=[tf.TensorSpec((None, height, width, 3))])
+    @tf.function(input_signature=[tf.TensorSpec((None, *size, 3))])
     def forward(images):
         real = graph_codes(model, images, module.w, module.scale)
         codes = codes_lib.pack(real)
@@ -206,30 +154,15 @@ def encoder_module(model, compact_dtype=None):
             "code_bytes": tf.strings.reduce_join(characters, axis=-1),
         }
 
-    def checked(images):
-        shape = tf.shape(images)
-        images = decoding.require(
-            tf.reduce_all(shape > 0),
-            ["`image` is empty, its shape:", shape],
-            images,
-        )
-        finite = tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])
-        bad = tf.where(~finite)[:, 0]
-        return decoding.require(
-            tf.size(bad) == 0,
-            ["`image` should be finite; NaN or infinity in images:", bad],
-            images,
-        )
-
     @tf.function(
         input_signature=[tf.TensorSpec((None, None, None, 3), name="image")]
     )
     def encode(image):
-        return forward(fit(checked(image)))
+        return forward(_fit(_checked(image), size))
 
     def decode(indexed):
         image = decoding.decode(*indexed)
-        return fit(tf.cast(image, tf.float32)[None])[0]
+        return _fit(tf.cast(image, tf.float32)[None], size)[0]
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
@@ -245,7 +178,7 @@ def encoder_module(model, compact_dtype=None):
             decode,
             (tf.range(count), image_bytes),
             parallel_iterations=4,
-            fn_output_signature=tf.TensorSpec((height, width, 3), tf.float32),
+            fn_output_signature=tf.TensorSpec((*size, 3), tf.float32),
         )
         return forward(images)
 
@@ -256,6 +189,38 @@ def encoder_module(model, compact_dtype=None):
         "encode": encode,
     }
     return module, signatures
+
+
+def _checked(images):
+    """The images, once they are seen to be some and finite, in the graph."""
+    import tensorflow as tf
+
+    shape = tf.shape(images)
+    images = decoding.require(
+        tf.reduce_all(shape > 0),
+        ["`image` is empty, its shape:", shape],
+        images,
+    )
+    finite = tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])
+    bad = tf.where(~finite)[:, 0]
+    return decoding.require(
+        tf.size(bad) == 0,
+        ["`image` should be finite; NaN or infinity in images:", bad],
+        images,
+    )
+
+
+def _fit(images, size):
+    """Resizes a batch where its size differs, in the graph."""
+    import tensorflow as tf
+
+    same = tf.reduce_all(tf.shape(images)[1:3] == size)
+    images = tf.cond(
+        same,
+        lambda: images,
+        lambda: tf.image.resize(images, size, antialias=True),
+    )
+    return tf.ensure_shape(images, [None, *size, 3])
 
 
 def save_encoder(model, folder, compact_dtype=None):
@@ -277,15 +242,7 @@ class OtherWeights(ValueError):
 
 
 def restore(model, folder):
-    """Sets the weights of a model to those of a SavedModel of its own kind.
-
-    Args:
-        model: a `HashModel`, built.
-        folder: path of a SavedModel that `save_encoder` wrote.
-
-    Raises:
-        OtherWeights: they do not fit the model.
-    """
+    """Sets the weights of a model to those of a SavedModel of its own kind."""
     import tensorflow as tf
 
     path = pathlib.Path(folder, "variables", "variables")
