@@ -89,25 +89,11 @@ def _trained(chosen):
     import keras
 
     from keras_hash import figures
-    from keras_hash import methods
     from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
 
-    known, method = methods.registry(), chosen.method.lower()
-    if method not in known:
-        raise ValueError(
-            f"`--method` should be one of {sorted(known)}. "
-            f"Received: {chosen.method}.{inputs.suggestion(method, known)}"
-        )
     keras.utils.set_random_seed(chosen.seed)
-    benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
-    print(benchmark.summary(), flush=True)
-    model = known[method][0](
-        bits=chosen.bits,
-        num_classes=benchmark.num_classes,
-        backbone=chosen.backbone,
-        input_shape=benchmark.images.shape[1:],
-    )
+    benchmark, model = _untrained(chosen)
     if model.trained:
         _fit(chosen, model, benchmark, folder / _CHECKPOINT)
     else:
@@ -125,7 +111,7 @@ def _trained(chosen):
         seed=chosen.seed,
         machine=machine(),
     )
-    shutil.rmtree(folder / _CHECKPOINT)
+    shutil.rmtree(folder / _CHECKPOINT, ignore_errors=True)
     inputs.show(report)
     if len(benchmark.parts["query"]):
         figures.nearest(
@@ -138,6 +124,26 @@ def _trained(chosen):
         )
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
     return report
+
+
+def _untrained(chosen):
+    """The benchmark, and a model of the method for its images."""
+    from keras_hash import methods
+
+    known, method = methods.registry(), chosen.method.lower()
+    if method not in known:
+        raise ValueError(
+            f"`--method` should be one of {sorted(known)}. "
+            f"Received: {chosen.method}.{inputs.suggestion(method, known)}"
+        )
+    benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
+    print(benchmark.summary(), flush=True)
+    return benchmark, known[method][0](
+        bits=chosen.bits,
+        num_classes=benchmark.num_classes,
+        backbone=chosen.backbone,
+        input_shape=benchmark.images.shape[1:],
+    )
 
 
 def _fit(chosen, model, benchmark, checkpoint):

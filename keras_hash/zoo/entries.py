@@ -287,7 +287,7 @@ def _described(model, config, folder, version, compact):
     import numpy as np
     import tensorflow as tf
 
-    from keras_hash import __version__
+    from keras_hash._version import __version__
 
     written = folder / str(version)
     paths = sorted(p for p in written.rglob("*") if p.is_file())

@@ -167,7 +167,7 @@ def _download(name, pinned, staging):
     """Downloads the archive of an entry and checks it; gives its path."""
     import keras
 
-    from keras_hash import __version__
+    from keras_hash._version import __version__
 
     base = os.environ.get("KERAS_HASH_ZOO_URL") or URL
     base = base.replace("{version}", __version__).rstrip("/")
