@@ -50,7 +50,7 @@ test-beam: $(READY)
 test-runtimes: $(READY)
 	$(BIN)/python -m pip install --quiet --editable \
 		".[dev,litert,onnx,openvino]"
-	$(BIN)/python -m pytest tests/test_runtimes.py tests/test_readme.py --no-cov
+	$(BIN)/python -m pytest tests/export/test_runtimes.py tests/test_readme.py --no-cov
 
 lint: $(READY)
 	$(BIN)/ruff check .

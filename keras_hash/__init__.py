@@ -1,12 +1,11 @@
 """Deep hashing for image retrieval in Keras 3."""
 
-__version__ = "0.1.0"
-
 from keras_hash import callbacks
 from keras_hash import codes
 from keras_hash import data
 from keras_hash import losses
 from keras_hash import models
+from keras_hash._version import __version__
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import RetrievalReport
 from keras_hash.evaluation import evaluate

@@ -1,8 +1,39 @@
 """Files that are whole or absent: written beside, then renamed."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
+import shutil
+
+
+@contextlib.contextmanager
+def beside(path):
+    """A path to write to, renamed to `path` where all went well.
+
+    A kill leaves the old file or folder, or the new one; an error leaves the
+    old one. Folders are replaced only where they are not there yet.
+
+    Args:
+        path: str or path of a file or folder; its parent is made.
+
+    Yields:
+        A path beside it, of nothing yet, that starts with a dot and carries
+        the process' number.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The ending of `path` stays: some writers choose a format by it.
+    new = path.with_name(f".{os.getpid()}.new.{path.name}")
+    try:
+        _remove(new)
+        yield new
+        if new.is_file():
+            with open(new, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(new, path)
+    finally:
+        _remove(new)
 
 
 def write(path, content):
@@ -12,28 +43,19 @@ def write(path, content):
         path: str or path; its folder is made where it is missing.
         content: str or bytes.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     data = content.encode() if isinstance(content, str) else content
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with beside(path) as new:
+        new.write_bytes(data)
 
 
 def sha256(path):
-    """The sha256 of a file.
-
-    Args:
-        path: str or path.
-
-    Returns:
-        str, 64 hex digits.
-    """
+    """The sha256 of a file, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

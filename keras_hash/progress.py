@@ -2,17 +2,7 @@
 
 
 def track(steps, total, title, show="auto"):
-    """Shows a bar with the time left while steps are taken.
-
-    Args:
-        steps: iterable.
-        total: int, number of steps, or `None` if it is not known.
-        title: str, what is going on.
-        show: bool, or `"auto"`: for more than 8 steps or an unknown number.
-
-    Yields:
-        The steps.
-    """
+    """Shows a bar with the time left while steps are taken."""
     if show == "auto":
         show = total is None or total > 8
     if not show:

@@ -19,8 +19,16 @@ def write(folder, dtype="float16", **settings):
     probe = np.random.RandomState(1).randint(0, 256, (64, 2, 2, 3))
     probe = probe.repeat(16, axis=1).repeat(16, axis=2).astype("float32")
     model.head.bias.assign(-np.mean(model(probe), axis=0))
-    zoo.write(model, folder, {}, dtype)
+    publish(model, folder, dtype)
     return keras_hash.load(folder)
+
+
+def publish(model, folder, compact=None, **details):
+    """An entry that is measured on a few random images."""
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (12, 8, 8, 3), "uint8")
+    bench = keras_hash.data.from_arrays(images, np.arange(12) % 2, query=0.5)
+    return zoo.publish(model, folder, bench, compact, **details)
 
 
 def coarse_images():

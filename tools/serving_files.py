@@ -14,8 +14,8 @@ import pathlib
 import sys
 
 from keras_hash import files
-from keras_hash import serving
 from keras_hash import zoo
+from keras_hash.export import warm_up
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTE = "# Written by tools/serving_files.py.\n"
@@ -66,7 +66,7 @@ def add_warm_up(name):
     """Adds warm-up requests to an entry, and to its card."""
     folder, card = zoo.entry_folder(name), zoo.card(name)
     zoo.verify_files(name)
-    path = serving.warm_up(folder / str(card["version"]))
+    path = warm_up.warm_up(folder / str(card["version"]))
     key = path.relative_to(folder).as_posix()
     card["files"] = dict(
         sorted({**card["files"], key: files.sha256(path)}.items())

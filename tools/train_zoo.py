@@ -16,11 +16,10 @@ torch, on images from a file; exporting is done afterwards where TensorFlow is:
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import json
-import os
 import pathlib
-import shutil
 import sys
 import time
 import timeit
@@ -31,11 +30,13 @@ import recipes
 
 import keras_hash
 from keras_hash import export
-from keras_hash import verify
+from keras_hash import files
 from keras_hash.data import places
 from keras_hash.data.benchmark import PARTS
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.evaluation import measure
+from keras_hash.zoo import entries
+from keras_hash.zoo.card import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -64,27 +65,22 @@ class Clock(keras.callbacks.Callback):
             **more: what else the file should say.
         """
         self.seconds += seconds
-        text = json.dumps(
-            {"seconds": self.seconds, "machine": verify.machine(), **more}
-        )
-        beside = self.path.with_suffix(".new")
-        beside.write_text(text)
-        os.replace(beside, self.path)
+        content = {"seconds": self.seconds, "machine": machine(), **more}
+        files.write(self.path, json.dumps(content))
 
 
 def write_arrays(benchmark, path):
     """Writes a benchmark into one file, for machines without TensorFlow."""
     kept = ("name", "protocol", "labels", "licence")
-    beside = path.with_suffix(".new.npz")
-    np.savez(
-        beside,
-        images=np.asarray(benchmark.images),
-        targets=benchmark.targets,
-        ids=benchmark.ids,
-        about=json.dumps({k: getattr(benchmark, k) for k in kept}),
-        **{f"part_{name}": benchmark.parts[name] for name in PARTS},
-    )
-    os.replace(beside, path)
+    with files.beside(path) as new:
+        np.savez(
+            new,
+            images=np.asarray(benchmark.images),
+            targets=benchmark.targets,
+            ids=benchmark.ids,
+            about=json.dumps({k: getattr(benchmark, k) for k in kept}),
+            **{f"part_{name}": benchmark.parts[name] for name in PARTS},
+        )
 
 
 def read_arrays(path):
@@ -217,10 +213,8 @@ def train(recipe, benchmark, folder, epochs, verbose, trunk=None):
             clock.add(time.perf_counter() - began)
         else:
             fit(recipe, model, images, labels, folder, epochs, verbose, clock)
-        # Keras wants this ending.
-        beside = folder / "unfinished.weights.h5"
-        model.save_weights(beside)
-        os.replace(beside, final)
+        with files.beside(final) as new:
+            model.save_weights(new)
     keras.mixed_precision.set_global_policy("float32")
     model = recipe.model(benchmark.num_classes)
     model.load_weights(final)
@@ -272,53 +266,44 @@ def compaction_cost(model, full, small):
 
 
 def finish(recipe, name, model, benchmark, folder, seconds, epochs):
-    """Exports, measures the exported model and writes the entry."""
-    from keras_hash import zoo
-
+    """Publishes the entry, and notes what compact weights changed."""
     full_report, full_parts = measure(model, benchmark)
     clock = json.loads((folder / "clock.json").read_text())
     described = recipe.card()
     if "epochs" in described:
         described["epochs"] = epochs
-    details = {
-        "dataset": benchmark.name,
-        "protocol": benchmark.protocol,
-        "split_checksum": benchmark.checksum,
-        "labels": benchmark.labels,
-        "recipe": {
+    card, report, parts = entries.publish_measured(
+        model,
+        ROOT / "zoo" / name,
+        benchmark,
+        recipe.compact,
+        recipe={
             "file": f"tools/recipes/{name}.py",
             "training_images": len(benchmark.parts["train"]),
             **described,
         },
-        "seed": recipe.seed,
-        "training_seconds": round(seconds),
-        "machine": clock.get("machine") or verify.machine(),
-        "measured_on": verify.machine(),
-        "licence": {
+        seed=recipe.seed,
+        training_seconds=round(seconds),
+        machine=clock.get("machine") or machine(),
+        licence={
             "weights": "Apache-2.0",
             "training_images": benchmark.licence,
         },
-    }
-    trial = folder / "trial" / name
-    zoo.write(model, trial, details, recipe.compact)
-    report, parts = measure(keras_hash.load(trial), benchmark)
-    details["compaction"] = {
-        **compaction_cost(model, full_parts, parts),
-        "map_before": full_report.metrics["map"],
-    }
-    details["images_per_second"] = speed(keras_hash.load(trial), benchmark)
-    details["metrics"] = report.metrics
-    details["conventions"] = report.settings
-    details["code_sha256"] = {
-        part: verify.code_hash(codes) for part, codes in parts.items()
-    }
-    card = zoo.write(model, ROOT / "zoo" / name, details, recipe.compact)
+    )
     shipped = keras_hash.load(ROOT / "zoo" / name)
+    card = dataclasses.replace(
+        card,
+        compaction={
+            **compaction_cost(model, full_parts, parts),
+            "map_before": full_report.metrics["map"],
+        },
+        images_per_second=speed(shipped, benchmark),
+    )
+    card.write(ROOT / "zoo" / name)
     if (shipped.encode(benchmark.arrays("query")[0]) != parts["query"]).any():
         sys.exit("The shipped entry gives other codes than the measured one.")
-    shutil.rmtree(folder / "trial")
     print(report)
-    print(json.dumps({**details["compaction"], "bytes": card["bytes"]}))
+    print(json.dumps({**card.compaction, "bytes": card.bytes}))
 
 
 def speed(model, benchmark):

@@ -3,9 +3,9 @@
     python tools/verify_zoo.py [NAME ...] [--write]
 
 Prints a table; exits with 1 if a figure differs, or an entry's files or data
-are not right or not here (see `keras_hash.verify`). With `--write`, the cards
-take the metrics measured now (after a metric was added, say); the weights and
-everything else stay as they are.
+are not right or not here (see `keras_hash.zoo.verify`). With `--write`, the
+cards take the metrics measured now (after a metric was added, say); the
+weights and everything else stay as they are.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import sys
 
 import keras_hash
 from keras_hash import files
-from keras_hash import verify
 from keras_hash import zoo
 from keras_hash.cli import inputs
+from keras_hash.zoo import verify
 
 
 def main(arguments=None):

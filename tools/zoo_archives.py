@@ -17,9 +17,9 @@ import pathlib
 import sys
 import tarfile
 
-from keras_hash import fetch
 from keras_hash import files
 from keras_hash import zoo
+from keras_hash.zoo import fetch
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -11,15 +11,7 @@ import types
 
 
 def main(arguments=None):
-    """Runs a command.
-
-    Args:
-        arguments: list of str; the process' own if `None`.
-
-    Returns:
-        int, exit code: 0; 1 if a check failed; 2, with one line on stderr, for
-        bad input; 130 after Ctrl-C.
-    """
+    """Runs a command; returns the exit code that `keras-hash --help` lists."""
     try:
         _open_package()
         from keras_hash.cli import app

@@ -8,11 +8,11 @@ import sys
 import textwrap
 
 from keras_hash.cli import browsing
+from keras_hash.cli import exporting
 from keras_hash.cli import measuring
 from keras_hash.cli import photo_page
 from keras_hash.cli import quiet
 from keras_hash.cli import searching
-from keras_hash.cli import serving
 from keras_hash.cli import training
 
 _HELP = """\
@@ -34,14 +34,7 @@ Results go to stdout, progress and errors to stderr; `--json` is for scripts.
 
 
 def run(arguments=None):
-    """Runs a command.
-
-    Args:
-        arguments: list of str; the process' own if `None`.
-
-    Returns:
-        int, exit code.
-    """
+    """Runs a command; returns its exit code."""
     parser = make_parser()
     chosen, more = parser.parse_known_args(arguments)
     # argparse fills `MODEL [QUERY ...]` at the first of them and then refuses
@@ -72,12 +65,7 @@ def run(arguments=None):
 
 
 def make_parser():
-    """The parser.
-
-    Returns:
-        An `argparse.ArgumentParser`; what it parses has `run`, a function of
-        the parsed, and `needs_keras`.
-    """
+    """The parser; what it parses has `run`, a function, and `needs_keras`."""
     parser = _Parser(
         prog="keras-hash",
         description="Deep hashing for image retrieval: short binary codes.",
@@ -111,7 +99,7 @@ def make_parser():
     measuring.add_commands(add)
     searching.add_commands(add)
     photo_page.add_commands(add)
-    serving.add_commands(add)
+    exporting.add_commands(add)
     return parser
 
 

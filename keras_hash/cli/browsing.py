@@ -6,11 +6,7 @@ from keras_hash.cli import inputs
 
 
 def add_commands(add):
-    """Adds the commands to the parser.
-
-    Args:
-        add: function that makes a command, see `app.make_parser`.
-    """
+    """Adds the commands to the parser."""
     demo = add(
         "demo",
         _demo,
@@ -44,7 +40,7 @@ def add_commands(add):
 
 
 def _demo(chosen):
-    from keras_hash import demo
+    from keras_hash.cli import demo
 
     demo.run(chosen.out, chosen.epochs)
 

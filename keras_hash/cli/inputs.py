@@ -16,20 +16,12 @@ OWN = ("size", "image_column", "label_columns", "separator")
 
 
 def add_json(command):
-    """Adds `--json`.
-
-    Args:
-        command: an `argparse.ArgumentParser`.
-    """
+    """Adds `--json`."""
     command.add_argument("--json", action="store_true", help="for scripts")
 
 
 def add_data_options(command):
-    """Adds how one's own images are read.
-
-    Args:
-        command: an `argparse.ArgumentParser`.
-    """
+    """Adds the options by which the user's own images are read."""
     own = command.add_argument_group("your own images")
     own.add_argument(
         "--size", type=int, help="side they are resized to (default 224)"
@@ -44,31 +36,13 @@ def add_data_options(command):
 
 
 def suggestion(name, known):
-    """What may have been meant.
-
-    Args:
-        name: str, what was given.
-        known: list of str.
-
-    Returns:
-        str, such as `" Did you mean 'dshc'?"`, or `""`.
-    """
+    """What may have been meant, such as `" Did you mean 'dshc'?"`, or `""`."""
     close = difflib.get_close_matches(str(name), known, 1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def card(name):
-    """The card of an entry.
-
-    Args:
-        name: str, name in the zoo or path of an entry's folder.
-
-    Returns:
-        dict, see `zoo.card`.
-
-    Raises:
-        ValueError: as `zoo.card`; the message names the closest entry.
-    """
+    """The card of an entry; the error of a wrong name says the closest."""
     from keras_hash import zoo
 
     try:
@@ -81,14 +55,7 @@ def card(name):
 
 
 def is_entry(name):
-    """Whether there is an entry, whole or damaged.
-
-    Args:
-        name: str, name in the zoo or path of an entry's folder.
-
-    Returns:
-        bool.
-    """
+    """Whether there is an entry, whole or damaged."""
     from keras_hash import zoo
 
     there = (pathlib.Path(name) / "card.json").exists()
@@ -96,22 +63,7 @@ def is_entry(name):
 
 
 def benchmark(data, options, size=224, protocol="official", seed=0):
-    """A benchmark by its name, or of one's own images.
-
-    Args:
-        data: str, see `DATA`.
-        options: dict from the names in `OWN` to values or `None`.
-        size: int or pair, the default of the first of them.
-        protocol: str, of a benchmark by name.
-        seed: int, of the split of own images.
-
-    Returns:
-        A `keras_hash.data.Benchmark`.
-
-    Raises:
-        ValueError: no such data, or options that are not for them.
-        OSError: the images are not here.
-    """
+    """A benchmark by its name, or of the user's own images."""
     import warnings
 
     from keras_hash import data as data_lib
@@ -150,28 +102,12 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
         return load(path, seed=seed, **{"size": size, **options})
 
 
-def benchmark_of_card(card, options=None, download=False):
-    """The benchmark that the figures of a card were measured on.
-
-    Args:
-        card: dict, a card.
-        options: optional dict from names in `OWN` to values in place of those
-            of the training.
-        download: bool, whether data that are not here may be downloaded.
-
-    Returns:
-        A `keras_hash.data.Benchmark`.
-
-    Raises:
-        ValueError: the card does not say on what, or the data are not those.
-        OSError: the images are not here.
-    """
+def benchmark_of_card(card, options=None, protocol=None, download=False):
+    """The benchmark that the figures of a card were measured on."""
     from keras_hash import data as data_lib
 
-    recipe, options = card.get("recipe") or {}, options or {}
-    data = recipe.get("data") or card.get("dataset")
-    if data is None:
-        raise ValueError(f"{card['name']} does not say on what: give `--data`.")
+    recipe, options = card.recipe or {}, options or {}
+    data = recipe.get("data") or card.dataset
     # Own images as they were trained on: the columns too.
     options = {name: options.get(name) or recipe.get(name) for name in OWN}
     if not recipe.get("data") and data == "cifar10" and not download:
@@ -180,52 +116,37 @@ def benchmark_of_card(card, options=None, download=False):
         if not cifar10.is_prepared():
             raise FileNotFoundError(
                 "CIFAR-10 is not on this machine: set TFDS_DATA_DIR or "
-                f"KERAS_HASH_DATA; `keras-hash evaluate {card['name']}` "
+                f"KERAS_HASH_DATA; `keras-hash evaluate {card.name}` "
                 "downloads it."
             )
     own = recipe.get("data") and data not in data_lib._LOADERS
     if own and not os.path.exists(data):
         raise FileNotFoundError(
-            f"The images that {card['name']} was trained on are not here: "
+            f"The images that {card.name} was trained on are not here: "
             f"{data}; go to the folder it was trained from."
         )
     return benchmark(
         data,
         options,
-        card["image_shape"][:2],
-        card.get("protocol", "official"),
+        card.image_shape[:2],
+        protocol or card.protocol,
         recipe.get("seed", 0),
     )
 
 
 def aside(json):
-    """Keeps stdout for the result.
-
-    Args:
-        json: bool, whether it is JSON: then everything else goes to stderr.
-
-    Returns:
-        A context manager.
-    """
+    """Keeps stdout for the result."""
     to = sys.stderr if json else sys.stdout
     return contextlib.redirect_stdout(to)
 
 
 def print_json(content):
-    """Prints JSON.
-
-    Args:
-        content: what JSON can hold.
-    """
+    """Prints JSON."""
     print(json.dumps(content, indent=1))
 
 
 def show(content):
-    """Prints a report or a table.
-
-    Args:
-        content: what rich can print.
-    """
+    """Prints a report or a table."""
     from rich.console import Console
 
     Console().print(content)

@@ -9,11 +9,7 @@ from keras_hash.cli import inputs
 
 
 def add_commands(add):
-    """Adds the commands to the parser.
-
-    Args:
-        add: function that makes a command, see `app.make_parser`.
-    """
+    """Adds the commands to the parser."""
     evaluate = add(
         "evaluate",
         _evaluate,
@@ -85,9 +81,9 @@ def _evaluate(chosen):
         print(report.to_json())
         return
     inputs.show(report)
-    same = benchmark.checksum == card.get("split_checksum")
+    same = benchmark.checksum == card.split_checksum
     if same and not chosen.convention:
-        print(f"mAP on the card: {card['metrics']['map']:.6f}")
+        print(f"mAP on the card: {card.metrics['map']:.6f}")
 
 
 def _evaluated(chosen):
@@ -97,17 +93,16 @@ def _evaluated(chosen):
     card = inputs.card(chosen.model)
     options = {name: getattr(chosen, name) for name in inputs.OWN}
     if chosen.data is None:
-        protocol = chosen.protocol or card.get("protocol", "official")
         benchmark = inputs.benchmark_of_card(
-            {**card, "protocol": protocol}, options, download=True
+            card, options, chosen.protocol, download=True
         )
     else:
         benchmark = inputs.benchmark(
             chosen.data,
             options,
-            card["image_shape"][:2],
+            card.image_shape[:2],
             chosen.protocol or "official",
-            card.get("recipe", {}).get("seed", 0),
+            (card.recipe or {}).get("seed", 0),
         )
     print(benchmark.summary())
     model = _Timed(keras_hash.load(chosen.model))
@@ -164,8 +159,8 @@ def _check_writable(path):
 
 
 def _verify(chosen):
-    from keras_hash import verify
     from keras_hash import zoo
+    from keras_hash.zoo import verify
 
     names = []
     for name in chosen.models:

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from keras_hash import encoding
 from keras_hash import progress
 from keras_hash import zoo
 from keras_hash.search import Index
 from keras_hash.search import storage
+from keras_hash.zoo import encoder as encoding
 
 # Files that are read at a time.
 _BATCH = 64

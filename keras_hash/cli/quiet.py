@@ -26,12 +26,7 @@ def import_keras():
 
 @contextlib.contextmanager
 def without_noise(live=False):
-    """Holds back what is written to the standard error, then drops the noise.
-
-    Args:
-        live: bool, whether what Python writes there, such as progress, passes
-            at once; only what libraries write is then held back.
-    """
+    """Holds back what goes to the standard error, then drops the noise."""
     sys.stderr.flush()
     python = sys.stderr
     with tempfile.TemporaryFile() as held:

@@ -10,11 +10,7 @@ _ROWS, _COLUMNS = 20, 12
 
 
 def add_commands(add):
-    """Adds the commands to the parser.
-
-    Args:
-        add: function that makes a command, see `app.make_parser`.
-    """
+    """Adds the commands to the parser."""
     encode = add(
         "encode",
         _encode,

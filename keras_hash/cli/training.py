@@ -14,11 +14,7 @@ _FREE = {"out", "epochs", "json", "run", "needs_keras"}
 
 
 def add_commands(add):
-    """Adds the command to the parser.
-
-    Args:
-        add: function that makes a command, see `app.make_parser`.
-    """
+    """Adds the command to the parser."""
     train = add(
         "train",
         _train,
@@ -93,26 +89,11 @@ def _trained(chosen):
     import keras
 
     from keras_hash import figures
-    from keras_hash import methods
-    from keras_hash import verify
-    from keras_hash import zoo
-    from keras_hash.evaluation import measure
+    from keras_hash.zoo import entries
+    from keras_hash.zoo.card import machine
 
-    known, method = methods.registry(), chosen.method.lower()
-    if method not in known:
-        raise ValueError(
-            f"`--method` should be one of {sorted(known)}. "
-            f"Received: {chosen.method}.{inputs.suggestion(method, known)}"
-        )
     keras.utils.set_random_seed(chosen.seed)
-    benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
-    print(benchmark.summary(), flush=True)
-    model = known[method][0](
-        bits=chosen.bits,
-        num_classes=benchmark.num_classes,
-        backbone=chosen.backbone,
-        input_shape=benchmark.images.shape[1:],
-    )
+    benchmark, model = _untrained(chosen)
     if model.trained:
         _fit(chosen, model, benchmark, folder / _CHECKPOINT)
     else:
@@ -122,26 +103,15 @@ def _trained(chosen):
         for key, value in vars(chosen).items()
         if key not in _FREE - {"epochs"}
     }
-    details = {
-        "dataset": benchmark.name,
-        "protocol": benchmark.protocol,
-        "split_checksum": benchmark.checksum,
-        "labels": benchmark.labels,
-        "recipe": recipe,
-        "seed": chosen.seed,
-        "machine": verify.machine(),
-    }
-    # What is measured is the stored encoder: its weights are rounded.
-    trial = folder / _CHECKPOINT / "trial" / folder.name
-    zoo.write(model, trial, details)
-    report, codes = measure(zoo.load(trial), benchmark)
-    details["metrics"] = report.metrics
-    details["conventions"] = report.settings
-    details["code_sha256"] = {
-        part: verify.code_hash(array) for part, array in codes.items()
-    }
-    zoo.write(model, folder, details)
-    shutil.rmtree(folder / _CHECKPOINT)
+    _, report, codes = entries.publish_measured(
+        model,
+        folder,
+        benchmark,
+        recipe=recipe,
+        seed=chosen.seed,
+        machine=machine(),
+    )
+    shutil.rmtree(folder / _CHECKPOINT, ignore_errors=True)
     inputs.show(report)
     if len(benchmark.parts["query"]):
         figures.nearest(
@@ -154,6 +124,26 @@ def _trained(chosen):
         )
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
     return report
+
+
+def _untrained(chosen):
+    """The benchmark, and a model of the method for its images."""
+    from keras_hash import methods
+
+    known, method = methods.registry(), chosen.method.lower()
+    if method not in known:
+        raise ValueError(
+            f"`--method` should be one of {sorted(known)}. "
+            f"Received: {chosen.method}.{inputs.suggestion(method, known)}"
+        )
+    benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
+    print(benchmark.summary(), flush=True)
+    return benchmark, known[method][0](
+        bits=chosen.bits,
+        num_classes=benchmark.num_classes,
+        backbone=chosen.backbone,
+        input_shape=benchmark.images.shape[1:],
+    )
 
 
 def _fit(chosen, model, benchmark, checkpoint):

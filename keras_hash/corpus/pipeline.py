@@ -15,10 +15,10 @@ from apache_beam.ml.inference import base
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.pipeline_options import StandardOptions
 
-from keras_hash import encoding
 from keras_hash.corpus import filesystems
 from keras_hash.corpus import folder as folder_lib
 from keras_hash.corpus import reading
+from keras_hash.zoo import encoder as encoding
 
 BATCH = 64
 

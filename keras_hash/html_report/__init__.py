@@ -45,7 +45,7 @@ def page(
     Raises:
         ValueError: codes that are not those of the benchmark's parts.
     """
-    from keras_hash import verify
+    from keras_hash.zoo.card import machine
 
     measured = Measured(benchmark, report, codes, query, database)
     card = card or {}
@@ -61,5 +61,5 @@ def page(
         classes=classes.confusion(measured),
         codes=bits.codes(measured),
         seconds=seconds,
-        machine=verify.machine,
+        machine=machine,
     )

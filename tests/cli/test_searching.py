@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 import keras_hash
-from keras_hash import zoo
 from tests.cli.command import run
+from tests.entry import publish
 
 NAME = "dshc_digits_30"
 
@@ -101,9 +101,7 @@ def test_search_refuses_the_codes_of_another_encoder(digit_files, tmp_path):
     assert code == 0, err
     before = index.read_bytes()
     retrained = tmp_path / NAME
-    card = keras_hash.zoo.write(
-        keras_hash.load(NAME), retrained, {}, compact_dtype="int8"
-    )
+    card = publish(keras_hash.load(NAME), retrained, "int8")
     other = tmp_path / "other"
     shutil.copytree(retrained, other)
     (other / "card.json").write_text(json.dumps({**card, "name": "other"}))
@@ -166,7 +164,7 @@ def test_search_keeps_what_it_encoded_before_a_stop(
 def test_search_with_codes_that_rank_by_common_ones(digit_files, tmp_path):
     model = keras_hash.models.DSHCMultiLabel(num_classes=24)
     entry = tmp_path / "several"
-    zoo.write(model, entry, {})
+    publish(model, entry)
     index = tmp_path / "my.index"
     query = digit_files / "query0.png"
     code, out, err = run(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_hash import encoding
+from keras_hash.zoo import encoder as encoding
 from tests.corpus.inputs import huge
 from tests.corpus.inputs import png
 from tests.corpus.outputs import NAME

@@ -1,6 +1,6 @@
 """The tool that encodes a corpus: what it says, refuses, and Ctrl-C."""
 
-from keras_hash import encoding
+from keras_hash.zoo import encoder as encoding
 from tests.corpus.outputs import NAME
 from tests.corpus.outputs import NEEDS_BEAM
 from tests.corpus.outputs import found

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from keras_hash import corpus
-from keras_hash import encoding
 from keras_hash.corpus import folder as folder_lib
+from keras_hash.zoo import encoder as encoding
 from tests.corpus.outputs import NAME
 from tests.corpus.outputs import NEEDS_BEAM
 from tests.corpus.outputs import OTHER

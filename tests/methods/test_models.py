@@ -8,9 +8,9 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import export
-from keras_hash import zoo
 from keras_hash.methods import bank
 from keras_hash.methods import registry
+from tests.entry import publish
 
 CLASSES = 5
 METHODS = sorted(n for n, (model, _) in registry().items() if model.supervised)
@@ -182,7 +182,7 @@ def test_the_bank_stays_out_of_the_encoder(tmp_path, monkeypatch):
     assert {v.path for v in model.variables} - kept == {
         v.path for v in model.bank.variables
     }
-    card = zoo.write(model, tmp_path / "dpsh_bank_12", {})
+    card = publish(model, tmp_path / "dpsh_bank_12")
     assert "bank_size" not in card["model"]["config"]
     assert card["parameters"] == sum(
         np.prod(v.shape) for v in model.encoder_variables

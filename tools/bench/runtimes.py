@@ -26,8 +26,8 @@ import numpy as np
 
 import keras_hash
 from keras_hash import files
-from keras_hash import runtimes
-from keras_hash import verify
+from keras_hash.export import runtimes
+from keras_hash.zoo import verify
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "runtimes.md"
 NAMES = (
@@ -88,7 +88,7 @@ def rows(name, chosen, folder):
     before = mean_average_precision(model, benchmark, parts)
     print(f"{name}: mAP {before:.4f} on these images", flush=True)
     opened, lines = {}, {}
-    for format, runtime in runtimes.FORMATS.items():
+    for format, runtime in runtimes.formats().items():
         try:
             runtimes.require(format, "write", "run")
         except ImportError as error:

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_hash
-from keras_hash import zoo
+from keras_hash import export
 
 SIZES, THREADS, BATCH = (1, 8, 64), (1, 4), 64
 
@@ -61,8 +61,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         # As it is exported now, whenever the entry was written.
         entry = pathlib.Path(folder) / "entry"
-        zoo.write(model, entry, {}, model.stored_as)
-        served = tf.saved_model.load(str(entry / "1")).signatures
+        export.save_encoder(model, entry)
+        served = tf.saved_model.load(str(entry)).signatures
 
     def arrays(batch):
         return served["encode"](image=tf.constant(batch))["code"].numpy()

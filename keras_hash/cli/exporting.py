@@ -1,0 +1,341 @@
+"""`keras-hash export`: to TensorFlow Serving, and to other runtimes."""
+
+import ast
+import dataclasses
+import os
+import pathlib
+import sys
+
+from keras_hash import files
+from keras_hash.cli import inputs
+from keras_hash.cli import quiet
+
+# Options of the other runtimes, and of the SavedModel, as they are written.
+_RUNTIME = {
+    "dtype": "--dtype",
+    "images": "--images",
+    "map": "--map",
+    "no_check": "--no-check",
+}
+_SAVED_MODEL = {"search": "--search", "k": "-k"}
+_CHECKED, _CALIBRATED = 1000, 300
+# More than any quantisation costs: such a file is broken.
+_BROKEN = 0.2
+
+
+def _formats():
+    """What can be written, with its title, without importing TensorFlow."""
+    folder = pathlib.Path(__file__).parents[1] / "export" / "runtimes"
+    return {
+        "savedmodel": "TensorFlow Serving and tf.saved_model.load",
+        **{
+            path.stem: ast.get_docstring(
+                ast.parse(path.read_text(encoding="utf-8"))
+            ).partition(".\n")[0]
+            for path in sorted(folder.glob("[!_]*.py"))
+        },
+    }
+
+
+def add_commands(add):
+    """Adds the command to the parser, by the function `add` of `app`."""
+    export = add(
+        "export",
+        _export,
+        "Write an encoder, alone or with an index, for a server or a device.",
+        [
+            "export dshc_cifar10_30 --out serving/cifar10",
+            "export runs/mine --search photos.index -k 20 --out serving/photos",
+            "export runs/mine --out serving/mine --version 2",
+            "export runs/mine --format onnx --out mine.onnx",
+            "export runs/mine --format litert --dtype int8 --out mine.tflite",
+        ],
+    )
+    export.add_argument("model", help=inputs.MODEL)
+    export.add_argument(
+        "--out",
+        required=True,
+        help="folder to which a version is added; a file for onnx and litert",
+    )
+    export.add_argument("--version", type=int, help="number of it (default 1)")
+    export.add_argument(
+        "--search",
+        metavar="INDEX",
+        help="index of `keras-hash search` or `keras_hash.Index`: images in, "
+        "ids and distances out",
+    )
+    export.add_argument(
+        "-k", type=int, help="items a search finds (default 10)"
+    )
+    formats = _formats()
+    export.add_argument(
+        "--format",
+        choices=list(formats),
+        default="savedmodel",
+        help="; ".join(f"{name}: {text}" for name, text in formats.items()),
+    )
+    group = export.add_argument_group("litert, onnx and openvino")
+    group.add_argument(
+        "--dtype",
+        choices=("float16", "float32", "int8"),
+        help="of litert: float16 (the default) and float32 weights, or int8, "
+        "which computes in 8 bits too",
+    )
+    group.add_argument(
+        "--images",
+        nargs="+",
+        help="files and folders to calibrate and compare with, half each, in "
+        "place of the benchmark on the card",
+    )
+    group.add_argument(
+        "--map",
+        action="store_true",
+        help="encode the whole benchmark too and compare its mAP",
+    )
+    group.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not compare codes with the encoder's on 1,000 images",
+    )
+    inputs.add_json(export)
+
+
+def _export(chosen):
+    card = inputs.card(chosen.model)
+    if chosen.format == "savedmodel":
+        return _export_saved_model(chosen, card)
+    return _export_runtime(chosen, card)
+
+
+def _refuse(chosen, options):
+    """Refuses options that are not for the chosen format."""
+    for name, option in options.items():
+        if getattr(chosen, name) not in (None, False):
+            raise ValueError(
+                f"`{option}` is not for `--format {chosen.format}`."
+            )
+
+
+def _version_folder(chosen):
+    """The folder, of nothing yet, that a server reads next."""
+    version = 1 if chosen.version is None else chosen.version
+    if version < 1:
+        raise ValueError(
+            f"`--version` should be at least 1. Received: --version {version}"
+        )
+    folder = pathlib.Path(chosen.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"`--out` should be a folder. Received: {folder}")
+    target = folder / str(version)
+    if target.exists():
+        numbers = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+        raise ValueError(
+            f"{target} is there already and is not replaced; add "
+            f"`--version {max(numbers) + 1}`."
+        )
+    return target
+
+
+def _size(path):
+    """Bytes of a file, or of all files in a folder."""
+    paths = path.rglob("*") if path.is_dir() else [path]
+    return sum(p.stat().st_size for p in paths if p.is_file())
+
+
+# TensorFlow Serving
+
+
+def _export_saved_model(chosen, card):
+    _refuse(chosen, _RUNTIME)
+    import keras_hash
+    from keras_hash import export
+    from keras_hash.cli import photo_index
+
+    k = 10 if chosen.k is None else chosen.k
+    if k < 1:
+        raise ValueError(f"`-k` should be at least 1. Received: -k {k}")
+    target = _version_folder(chosen)
+    index = None
+    if chosen.search:
+        index = photo_index.existing(chosen.search, card).index
+    model = keras_hash.load(chosen.model)
+    # Servers pass over what is not a number.
+    with files.beside(target) as new:
+        if index is None:
+            export.save_encoder(model, new)
+        else:
+            codes = index_codes(index)
+            system = export.retrieval_model(model, codes, index.ids, k)
+            export.save(*system, new)
+        signatures = _signatures(new / "saved_model.pb")
+    size = _size(target)
+    if chosen.json:
+        inputs.print_json(
+            {"folder": str(target), "bytes": size, "signatures": signatures}
+        )
+        return
+    print(f"Wrote {target}, {size / 2**20:.2f} MiB. Signatures:")
+    for name, (taken, given) in signatures.items():
+        print(f"  {name}: {_listed(taken)} -> {_listed(given)}")
+
+
+def index_codes(index):
+    """The code of every item of an index, in the order of `Index.ids`."""
+    from keras_hash import codes as codes_lib
+
+    groups = index._groups()
+    codes = groups.codes
+    if groups.group is not None:
+        codes = codes[groups.group]
+    return codes[:, : codes_lib.num_bytes(index.bits)]
+
+
+def _signatures(path):
+    """Of each signature its inputs and outputs, as `"float32 [n, n, 3]"`."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    signatures = saved.meta_graphs[0].signature_def
+
+    def described(tensors):
+        texts = {}
+        for name, info in sorted(tensors.items()):
+            sides = [
+                "n" if side.size < 0 else str(side.size)
+                for side in info.tensor_shape.dim
+            ]
+            dtype = tf.dtypes.as_dtype(info.dtype).name
+            texts[name] = f"{dtype} [{', '.join(sides)}]"
+        return texts
+
+    return {
+        name: (described(each.inputs), described(each.outputs))
+        for name, each in sorted(signatures.items())
+        if not name.startswith("__")
+    }
+
+
+def _listed(texts):
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
+# Other runtimes
+
+
+def _export_runtime(chosen, card):
+    from keras_hash.export import runtimes
+
+    target, dtype = _checked(chosen)
+    checks = not chosen.no_check
+    runtimes.require(chosen.format, "write", *["run"][: int(checks)])
+    benchmark = check = calibrate = found = None
+    if checks or dtype == "int8":
+        benchmark, check, calibrate = _images(chosen, card, dtype == "int8")
+    try:
+        with quiet.without_noise(live=True), files.beside(target) as new:
+            import keras_hash
+
+            model = keras_hash.load(chosen.model)
+            runtimes.convert(model, new, chosen.format, dtype, calibrate)
+            if checks:
+                found = runtimes.compare(
+                    model,
+                    new,
+                    check,
+                    benchmark if chosen.map else None,
+                    card.metrics.get("map"),
+                )
+                if found.bits_differing > _BROKEN:
+                    raise _Broken
+    except _Broken:
+        print(
+            f"keras-hash: {chosen.format} does not compute this encoder, "
+            f"{target} is not written. {found}",
+            file=sys.stderr,
+        )
+        return 1
+    _print(chosen, card, target, dtype, found)
+    return 0
+
+
+class _Broken(Exception):
+    """The runtime gives quite other codes than the encoder."""
+
+
+def _checked(chosen):
+    """Where to write and the dtype, once all arguments fit each other."""
+    from keras_hash.export import runtimes
+
+    runtime = runtimes.formats()[chosen.format]
+    _refuse(chosen, _SAVED_MODEL)
+    dtype = chosen.dtype or runtime.DTYPES[0]
+    if dtype not in runtime.DTYPES:
+        _refuse(chosen, {"dtype": f"--dtype {chosen.dtype}"})
+    if chosen.no_check and chosen.map:
+        raise ValueError("`--map` compares: leave `--no-check` out.")
+    if chosen.no_check and chosen.images and dtype != "int8":
+        raise ValueError("`--images` with `--no-check` is for `--dtype int8`.")
+    if runtime.ENDING is None:
+        return _version_folder(chosen), dtype
+    _refuse(chosen, {"version": "--version"})
+    target = pathlib.Path(chosen.out)
+    if target.suffix != runtime.ENDING:
+        raise ValueError(
+            f"`--out` should end in {runtime.ENDING} for `--format "
+            f"{chosen.format}`. Received: --out {chosen.out}"
+        )
+    if os.path.lexists(target):
+        raise ValueError(
+            f"{target} is there already and is not replaced: remove it, or "
+            "give `--out` another name."
+        )
+    return target, dtype
+
+
+def _images(chosen, card, calibrated):
+    """The benchmark, images to compare with, and to calibrate with."""
+    from keras_hash import data
+    from keras_hash.data import images
+    from keras_hash.export import runtimes
+
+    benchmark, count = None, _CALIBRATED if calibrated else 0
+    if chosen.map or not chosen.images:
+        benchmark = inputs.benchmark_of_card(card)
+    if not chosen.images:
+        check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
+        return benchmark, check, calibrate if calibrated else None
+    paths = images.image_files(chosen.images)
+    pool = data.ImageFiles(paths, card.image_shape[:2])
+    if not calibrated:
+        return benchmark, pool[:_CHECKED], None
+    if len(paths) < 2:
+        raise ValueError(
+            "`--images` should be at least two, of which half calibrate. "
+            f"Received: {paths[0]}"
+        )
+    return benchmark, pool[1::2][:_CHECKED], pool[::2][:_CALIBRATED]
+
+
+def _print(chosen, card, target, dtype, found):
+    height, width = card.image_shape[:2]
+    taken = {"image": f"float32 [n, {height}, {width}, 3]"}
+    given = {"code": f"uint8 [n, {-(-card.bits // 8)}]"}
+    if chosen.json:
+        inputs.print_json(
+            {
+                "path": str(target),
+                "bytes": _size(target),
+                "format": chosen.format,
+                "dtype": dtype,
+                "inputs": taken,
+                "outputs": given,
+                "comparison": found and dataclasses.asdict(found),
+            }
+        )
+        return
+    print(
+        f"Wrote {target}, {_size(target) / 2**20:.2f} MiB: image "
+        f"{taken['image']}, raw 0..255 -> code {given['code']}."
+    )
+    print(found or "Not compared with the encoder.")

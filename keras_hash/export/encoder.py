@@ -1,0 +1,360 @@
+"""Encoders as SavedModels that TensorFlow Serving loads as they are.
+
+The graph holds the preprocessing, the network and the packing. Weights are
+stored compactly, once, and widened in the graph; the Keras model is built back
+from the same file (`keras_hash.load`).
+"""
+
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+
+from keras_hash import files
+from keras_hash.export import decoding
+from keras_hash.export import slimming
+from keras_hash.export import warm_up
+
+
+def compact(value, dtype):
+    """A weight in fewer bytes, float16 or int8, and its scales or `None`.
+
+    In int8 with one scale for each output channel: the last axis, of depthwise
+    kernels the one before. Vectors stay float32, whole numbers are kept.
+    """
+    if dtype not in ("float16", "int8"):
+        raise ValueError(
+            "`compact` should be 'float16' or 'int8'. "
+            f"Received: compact={dtype!r}"
+        )
+    if value.dtype.kind in "iu":
+        return value, None
+    value = value.astype("float32")
+    if not np.isfinite(value).all():
+        raise ValueError(
+            "A weight holds NaN or infinity; the model cannot be exported. "
+            f"Received: a weight of shape {value.shape}"
+        )
+    if value.ndim < 2:
+        return value, None
+    largest = np.abs(value).max()
+    if largest <= 127 and (value == np.round(value)).all():
+        return value.astype("int8"), None
+    if dtype == "float16":
+        fits = largest < np.finfo("float16").max
+        return value.astype("float16") if fits else value, None
+    axis = -1 if value.shape[-1] > 1 else -2
+    others = tuple(i for i in range(value.ndim) if i != value.ndim + axis)
+    scale = np.abs(value).max(axis=others) / 127
+    if axis == -2:
+        scale = scale[:, None]
+    scale = np.where(scale == 0, 1, scale).astype("float32")
+    return np.round(value / scale).clip(-127, 127).astype("int8"), scale
+
+
+def widen(stored, scale, dtype):
+    """The weight that a stored array stands for.
+
+    The same arithmetic as in the exported graph, so that both agree to the bit.
+    """
+    wide = stored.astype(dtype)
+    return wide if scale is None else wide * scale
+
+
+def stored_weights(model, compact_dtype=None):
+    """The weights of a model as an export keeps them, and their scales."""
+    if len(model.image_shape) != 3:
+        raise ValueError(
+            "Models of images are exported; build the model on a backbone to "
+            "export what was trained on its features. "
+            f"Received: input_shape={model.image_shape}"
+        )
+    model.check_ready()
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "Models are exported with Keras on TensorFlow; start Python "
+            "with KERAS_BACKEND=tensorflow. "
+            f"Received: backend={keras.backend.backend()!r}"
+        )
+    weights, scales = {}, {}
+    for index, variable in enumerate(model.encoder_variables):
+        stored, scale = compact(
+            keras.ops.convert_to_numpy(variable.value),
+            compact_dtype or model.stored_as,
+        )
+        weights[f"{index:03d}"] = stored
+        if scale is not None:
+            scales[f"{index:03d}"] = scale
+    return weights, scales
+
+
+def graph_codes(model, images, weights, scales):
+    """Real codes inside a graph, from weights as an export keeps them."""
+    import tensorflow as tf
+
+    widened = []
+    for index, variable in enumerate(model.encoder_variables):
+        key = f"{index:03d}"
+        value = tf.cast(weights[key], variable.dtype)
+        if key in scales:
+            value = value * scales[key]
+        widened.append((variable, value))
+    with keras.StatelessScope(state_mapping=widened):
+        return model.images_to_codes(images)
+
+
+def encoder_module(model, compact_dtype=None):
+    """Builds the `tf.Module` that is saved for a model.
+
+    Its variables are `w["000"]`, `w["001"]` ... in the order of
+    `model.encoder_variables`, and `scale["003"]` ... where a weight is int8.
+
+    Args:
+        model: a `HashModel`, built.
+        compact_dtype: `"float16"` or `"int8"`, see `compact`. Defaults to how
+            the entry that the model was loaded from keeps its weights, which
+            changes nothing, and to float16.
+
+    Returns:
+        A pair: the module, and its signatures: a dict with `encode` (`image`,
+        float32 `[n, h, w, 3]`, raw pixels) and `encode_bytes` (`image_bytes`,
+        string `[n]`: JPEG, PNG, GIF or BMP), which is `serving_default` too.
+        Both give `code` (uint8 `[n, ceil(bits / 8)]`), `code_bits` (0/1 uint8
+        `[n, bits]`) and `code_bytes` (string `[n]`).
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+        ValueError: the model takes features, not images, or is not solved.
+    """
+    weights, scales = stored_weights(model, compact_dtype)
+    import tensorflow as tf
+
+    from keras_hash import codes as codes_lib
+
+    module = tf.Module()
+    module.w, module.scale = (
+        {
+            key: tf.Variable(array, trainable=False, name=f"{kind}{key}")
+            for key, array in arrays.items()
+        }
+        for kind, arrays in (("w", weights), ("scale", scales))
+    )
+    size = list(model.image_shape[:2])
+    one_byte = tf.constant([bytes([i]) for i in range(256)])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *size, 3))])
+    def forward(images):
+        real = graph_codes(model, images, module.w, module.scale)
+        codes = codes_lib.pack(real)
+        characters = tf.gather(one_byte, tf.cast(codes, tf.int32))
+        return {
+            "code": codes,
+            "code_bits": tf.cast(real >= 0, tf.uint8),
+            "code_bytes": tf.strings.reduce_join(characters, axis=-1),
+        }
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, None, None, 3), name="image")]
+    )
+    def encode(image):
+        return forward(_fit(_checked(image), size))
+
+    def decode(indexed):
+        image = decoding.decode(*indexed)
+        return _fit(tf.cast(image, tf.float32)[None], size)[0]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
+    )
+    def encode_bytes(image_bytes):
+        count = tf.size(image_bytes)
+        image_bytes = decoding.require(
+            count > 0,
+            ["`image_bytes` is empty: there is nothing to encode."],
+            image_bytes,
+        )
+        images = tf.map_fn(
+            decode,
+            (tf.range(count), image_bytes),
+            parallel_iterations=4,
+            fn_output_signature=tf.TensorSpec((*size, 3), tf.float32),
+        )
+        return forward(images)
+
+    module.encode, module.encode_bytes = encode, encode_bytes
+    signatures = {
+        "serving_default": encode_bytes,
+        "encode_bytes": encode_bytes,
+        "encode": encode,
+    }
+    return module, signatures
+
+
+def _checked(images):
+    """The images, once they are seen to be some and finite, in the graph."""
+    import tensorflow as tf
+
+    shape = tf.shape(images)
+    images = decoding.require(
+        tf.reduce_all(shape > 0),
+        ["`image` is empty, its shape:", shape],
+        images,
+    )
+    finite = tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])
+    bad = tf.where(~finite)[:, 0]
+    return decoding.require(
+        tf.size(bad) == 0,
+        ["`image` should be finite; NaN or infinity in images:", bad],
+        images,
+    )
+
+
+def _fit(images, size):
+    """Resizes a batch where its size differs, in the graph."""
+    import tensorflow as tf
+
+    same = tf.reduce_all(tf.shape(images)[1:3] == size)
+    images = tf.cond(
+        same,
+        lambda: images,
+        lambda: tf.image.resize(images, size, antialias=True),
+    )
+    return tf.ensure_shape(images, [None, *size, 3])
+
+
+def save_encoder(model, folder, compact_dtype=None):
+    """Writes a model as a SavedModel.
+
+    Args:
+        model: a `HashModel`, built.
+        folder: where to write; should not exist yet.
+        compact_dtype: see `encoder_module`.
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+    """
+    save(*encoder_module(model, compact_dtype), folder)
+
+
+class OtherWeights(ValueError):
+    """The weights of a SavedModel are not those of the model."""
+
+
+def restore(model, folder):
+    """Sets the weights of a model to those of a SavedModel of its own kind."""
+    import tensorflow as tf
+
+    path = pathlib.Path(folder, "variables", "variables")
+    reader = tf.train.load_checkpoint(str(path))
+    keys = set(reader.get_variable_to_shape_map())
+    stored_count = sum(key.startswith("w/") for key in keys)
+    if stored_count != len(model.encoder_variables):
+        raise OtherWeights(
+            f"it holds {stored_count} weights, its model has "
+            f"{len(model.encoder_variables)}: it was written by another "
+            "version of keras_hash."
+        )
+    for index, variable in enumerate(model.encoder_variables):
+        key = f"{index:03d}/.ATTRIBUTES/VARIABLE_VALUE"
+        stored = reader.get_tensor(f"w/{key}")
+        if stored.shape != tuple(variable.shape):
+            raise OtherWeights(
+                f"weight {index} does not fit the model's {variable.path!r}. "
+                f"Received: shape={stored.shape}, "
+                f"expected: {tuple(variable.shape)}"
+            )
+        key = f"scale/{key}"
+        scale = reader.get_tensor(key) if key in keys else None
+        variable.assign(widen(stored, scale, variable.dtype))
+
+
+def retrieval_model(encoder, codes, ids=None, k=10):
+    """A whole retrieval system: images in, ids and distances out.
+
+    Args:
+        encoder: a `HashModel`, built.
+        codes: packed codes `uint8 [n, ceil(bits / 8)]` of the database.
+        ids: int or str `[n]`; positions by default.
+        k: int, items a query.
+
+    Returns:
+        A pair, for `save`: a `tf.Module`, and its signatures: `search`, which
+        is `serving_default` too, from `image_bytes` (string `[n]`),
+        `search_arrays` from `image` (float32 `[n, h, w, 3]`) and
+        `search_codes` from `code` (uint8), each to `distances` (int32
+        `[n, k]`) and `ids` (int64 or string `[n, k]`); and those of
+        `encoder_module`.
+
+    Raises:
+        RuntimeError: Keras does not run on TensorFlow.
+        ValueError: as `search.HammingSearch`.
+    """
+    import tensorflow as tf
+
+    from keras_hash import codes as codes_lib
+    from keras_hash.search import HammingSearch
+
+    module, signatures = encoder_module(encoder)
+    layer = HammingSearch(
+        codes, encoder.bits, ids, k, similarity=encoder.similarity
+    )
+    # The layer itself would bring Keras' own functions along.
+    module.search_words, module.search_ids = layer.words, layer.ids
+
+    def found(codes):
+        distances, ids = layer(codes)
+        return {"distances": distances, "ids": ids}
+
+    width = codes_lib.num_bytes(encoder.bits)
+    height_width = [None, None, None, 3]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
+    )
+    def search(image_bytes):
+        return found(module.encode_bytes(image_bytes)["code"])
+
+    @tf.function(input_signature=[tf.TensorSpec(height_width, name="image")])
+    def search_arrays(image):
+        return found(module.encode(image)["code"])
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, width], tf.uint8, name="code")]
+    )
+    def search_codes(code):
+        return found(code)
+
+    module.search = search
+    module.search_arrays, module.search_codes = search_arrays, search_codes
+    return module, {
+        **signatures,
+        "serving_default": search,
+        "search": search,
+        "search_arrays": search_arrays,
+        "search_codes": search_codes,
+    }
+
+
+def save(module, signatures, folder):
+    """Writes a module as a SavedModel, without what only debuggers read.
+
+    With it go the requests that warm a server up, see `warm_up`.
+
+    Args:
+        module: a `tf.Module`.
+        signatures: dict from name to `tf.function`.
+        folder: where to write; should not exist yet.
+    """
+    import tensorflow as tf
+
+    # Encoding needs no gradient: the functions of custom ones are left out.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(folder), signatures, options)
+    folder = pathlib.Path(folder)
+    path = folder / "saved_model.pb"
+    files.write(path, slimming.slim(path.read_bytes()))
+    warm_up.warm_up(folder)
+    # Written for debuggers and asset files: nothing reads them here.
+    shutil.rmtree(folder / "assets", ignore_errors=True)
+    (folder / "fingerprint.pb").unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""How far the codes of an exported file are those of its model."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_hash import evaluation
+from keras_hash.export.runtimes import _conversion
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        images: int, how many were encoded both ways.
+        bits: int, code length.
+        bits_differing: float in 0..1, share of all bits.
+        codes_differing: float in 0..1, share of images with another code.
+        mean_distance: float, mean Hamming distance of the two codes, in bits.
+        largest_distance: int, the largest one.
+        map: float or `None`, mAP of the exported encoder on a benchmark,
+            queries and database both encoded by it.
+        map_change: float or `None`, that less the mAP of the model.
+    """
+
+    images: int
+    bits: int
+    bits_differing: float
+    codes_differing: float
+    mean_distance: float
+    largest_distance: int
+    map: float | None = None
+    map_change: float | None = None
+
+    def __str__(self):
+        if not self.codes_differing:
+            text = f"All codes of {self.images:,} images agree bit for bit"
+        else:
+            text = (
+                f"Of {self.images:,} images, {_percent(self.codes_differing)} "
+                "get another code "
+                f"({_percent(self.bits_differing)} of all bits differ, "
+                f"{self.mean_distance:.3g} of {self.bits} on average, "
+                f"{self.largest_distance} at most)"
+            )
+        if self.map is not None:
+            text += f"; mAP {self.map:.4f} ({self.map_change:+.4f})"
+        return text + "."
+
+
+def compare(model, path, images, benchmark=None, reference=None):
+    """Encodes images by a model and by a file made of it.
+
+    Args:
+        model: a `HashModel`, loaded from an entry: a file holds weights as
+            entries keep them, those of a model in training differ a little.
+        path: file or folder of `convert`, or an `Exported`.
+        images: raw images `[n, h, w, 3]`, not those that an int8 file was
+            calibrated with.
+        benchmark: optional `keras_hash.data.Benchmark`, for the mAP.
+        reference: optional float, the mAP of the model on it where that is
+            known; measured by default.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        ValueError: as `load`, and no images.
+        ImportError: the package of an extra is missing.
+    """
+    exported = path
+    if not isinstance(path, _conversion.Exported):
+        exported = _conversion.Exported(path, model)
+    before, after = model.encode(images), exported.encode(images)
+    distances = np.bitwise_count(before ^ after).sum(axis=1)
+    found = Comparison(
+        images=len(distances),
+        bits=model.bits,
+        bits_differing=float(distances.mean() / model.bits),
+        codes_differing=float((distances > 0).mean()),
+        mean_distance=float(distances.mean()),
+        largest_distance=int(distances.max()),
+    )
+    if benchmark is None:
+        return found
+
+    def measured(encoder):
+        report, _ = evaluation.measure(encoder, benchmark)
+        return report.metrics["map"]
+
+    if reference is None:
+        reference = measured(model)
+    after = measured(exported)
+    return dataclasses.replace(found, map=after, map_change=after - reference)
+
+
+def sample(benchmark, count=1000, representative=0):
+    """Images of a benchmark to compare on, and others to calibrate with.
+
+    Args:
+        benchmark: a `keras_hash.data.Benchmark`.
+        count: int, images to compare on: queries, evenly over their order, and
+            images of the database where those are too few.
+        representative: int, images to calibrate with: from the training set,
+            and none of the former.
+
+    Returns:
+        A pair of arrays `uint8 [n, h, w, 3]`; fewer where the benchmark has
+        fewer, but never a query to calibrate with.
+    """
+    query = np.asarray(benchmark.parts["query"])
+    train = np.setdiff1d(benchmark.parts["train"], query)
+    # A fixed draw: the same file each time.
+    train = np.random.RandomState(0).permutation(train)
+    # Where all others are training images, at least half stay to compare on.
+    most = len(train) - min(len(train) // 2, max(0, count - len(query)))
+    calibrate = train[: min(representative, most)]
+    places = np.linspace(0, len(query) - 1, min(count, len(query)))
+    check = query[places.astype(int)]
+    others = np.setdiff1d(
+        benchmark.parts["database"], np.concatenate([query, calibrate])
+    )
+    others = others[: max(0, count - len(check))]
+    images = benchmark.images
+    return images[np.concatenate([check, others])], images[calibrate]
+
+
+def _percent(share):
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,50 @@
+"""The graph that all formats are converted from."""
+
+import keras
+import numpy as np
+
+from keras_hash import codes
+from keras_hash import export
+
+
+def encode(model, as_inputs=False):
+    """From images of the model's size to packed codes, as a `tf.function`.
+
+    Weights are in it as an export keeps them and widened in the graph, as
+    constants or, `as_inputs`, as inputs: a converter that computes with
+    constants then keeps them small. With it come the specs of its inputs,
+    `image` first, and a dict from the names of the others to arrays.
+    """
+    weights, scales = export.stored_weights(model)
+    import tensorflow as tf
+
+    arrays = {
+        **{f"w{key}": array for key, array in weights.items()},
+        **{f"scale{key}": array for key, array in scales.items()},
+    }
+    specs = [tf.TensorSpec((None, *model.image_shape), name="image")]
+    if as_inputs:
+        specs += [
+            tf.TensorSpec(array.shape, array.dtype, name)
+            for name, array in arrays.items()
+        ]
+
+    def code(image, *given):
+        given = given if as_inputs else map(tf.constant, arrays.values())
+        given = dict(zip(arrays, given))
+        real = export.graph_codes(
+            model,
+            image,
+            {key: given[f"w{key}"] for key in weights},
+            {key: given[f"scale{key}"] for key in scales},
+        )
+        return {"code": codes.pack(real)}
+
+    function = tf.function(code, input_signature=specs, autograph=False)
+    return function, specs, arrays
+
+
+def array(images):
+    """Images as runtimes take them: a C-contiguous array, float32."""
+    images = keras.ops.convert_to_numpy(images)
+    return np.ascontiguousarray(images, "float32")

@@ -1,0 +1,43 @@
+"""OpenVINO: Intel and Arm processors, OpenVINO Model Server.
+
+It converts the graph itself and keeps weights as they are stored.
+"""
+
+from keras_hash.export.runtimes import _graph
+
+DTYPES = ("stored",)
+ENDING = None
+NEEDED = {"write": ("openvino",), "run": ("openvino",)}
+# Unless it is asked for accuracy, OpenVINO computes in bfloat16 where the
+# processor can, and quantises what meets 8-bit weights.
+SETTINGS = {"EXECUTION_MODE_HINT": "ACCURACY"}
+
+
+def write(model, path, dtype="stored", images=None):
+    """Writes `model.xml` and `model.bin` into a folder."""
+    import openvino
+
+    function, _, _ = _graph.encode(model)
+    converted = openvino.convert_model(function.get_concrete_function())
+    path.mkdir()
+    openvino.save_model(
+        converted, str(path / "model.xml"), compress_to_fp16=False
+    )
+
+
+def opened(path):
+    """The shapes of an image and of a code, and what encodes images."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(
+        str(path / "model.xml"), "CPU", SETTINGS
+    )
+    shapes = tuple(
+        tuple(side.get_length() for side in list(port.partial_shape)[1:])
+        for port in (compiled.input("image"), compiled.output("code"))
+    )
+
+    def encode(images):
+        return compiled({"image": _graph.array(images)})["code"]
+
+    return shapes, encode

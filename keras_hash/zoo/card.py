@@ -1,0 +1,188 @@
+"""`Card`: the one schema of what an entry says of itself."""
+
+import collections.abc
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+
+from keras_hash import files
+
+FORMAT = 1
+
+
+class NewerFormat(ValueError):
+    """The card was written by a newer version of the package."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Card(collections.abc.Mapping):
+    """What an entry is, how it was trained and what it scores.
+
+    A card is a mapping too: `card["metrics"]` is `card.metrics`, without the
+    fields that are `None`, in the order of `card.json`.
+
+    Attributes:
+        format: int, version of this schema.
+        name: str, name of the entry, that of its folder.
+        version: int, folder of the SavedModel beside the card.
+        method: str, class of the model, such as `"DSHC"`.
+        bits: int, code length.
+        backbone: str, name of the backbone; `"own"` for a `keras.Model`.
+        image_shape: list `[h, w, 3]`, what images are resized to.
+        resize: str, how.
+        parameters: int, weights of the encoder.
+        weights: `"float16"` or `"int8"`, how they are stored.
+        bytes: int, size of all files.
+        dataset: str, images that it was measured on.
+        protocol: str, how they are split.
+        split_checksum: str, sha256 of that split, see `Benchmark.checksum`.
+        labels: list of str, names of the classes.
+        recipe: dict, how it was trained.
+        seed: int, of the training.
+        training_seconds: number.
+        machine: str, kind of the machine that trained it.
+        measured_on: str, kind of the machine that measured it.
+        licence: dict, licence of `weights` and `training_images`.
+        compaction: dict, what the compact weights changed: share of
+            `bits_changed`, `map_before`.
+        images_per_second: number, of `encode` on that machine.
+        metrics: dict from metric to float, see `RetrievalReport.metrics`.
+        conventions: dict, the settings of these metrics.
+        code_sha256: dict from part of the benchmark to the sha256 of its codes.
+        versions: dict from package to version.
+        model: dict, `class` and `config` that build the model back.
+        files: dict from path to sha256.
+    """
+
+    format: int
+    name: str
+    version: int
+    method: str
+    bits: int
+    backbone: str
+    image_shape: list
+    resize: str
+    parameters: int
+    weights: str
+    bytes: int
+    dataset: str
+    protocol: str
+    split_checksum: str
+    labels: list
+    recipe: dict | None = None
+    seed: int | None = None
+    training_seconds: int | float | None = None
+    machine: str | None = None
+    measured_on: str | None = None
+    licence: dict | None = None
+    compaction: dict | None = None
+    images_per_second: int | float | None = None
+    metrics: dict = dataclasses.field(kw_only=True)
+    conventions: dict = dataclasses.field(kw_only=True)
+    code_sha256: dict = dataclasses.field(kw_only=True)
+    versions: dict = dataclasses.field(kw_only=True)
+    model: dict = dataclasses.field(kw_only=True)
+    files: dict = dataclasses.field(kw_only=True)
+
+    @classmethod
+    def from_dict(cls, content):
+        """A card from what JSON holds; fields that are not known are dropped.
+
+        Args:
+            content: dict.
+
+        Returns:
+            A `Card`.
+
+        Raises:
+            ValueError: it was written by a newer version, or a field is
+                missing or of another type.
+        """
+        if not isinstance(content, dict) or "format" not in content:
+            raise ValueError("it should be a JSON object with `format`")
+        if content["format"] > FORMAT:
+            raise NewerFormat(
+                "it was written by a newer keras_hash; update the package. "
+                f"Received: format={content['format']}, known: {FORMAT}"
+            )
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        known = {k: v for k, v in content.items() if k in fields}
+        missing = [
+            name
+            for name, field in fields.items()
+            if name not in known and field.default is dataclasses.MISSING
+        ]
+        if missing:
+            raise ValueError(f"it should have {', '.join(missing)}")
+        for name, value in known.items():
+            if not isinstance(value, fields[name].type):
+                raise ValueError(
+                    f"`{name}` should be {fields[name].type}. "
+                    f"Received: {value!r}"
+                )
+        return cls(**known)
+
+    @classmethod
+    def read(cls, folder):
+        """The card of an entry's folder; errors as `from_dict` and `open`."""
+        path = pathlib.Path(folder) / "card.json"
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+    def write(self, folder):
+        """Writes `card.json` into an entry's folder, whole or not at all."""
+        text = json.dumps(dict(self), indent=1) + "\n"
+        files.write(pathlib.Path(folder) / "card.json", text)
+
+    @property
+    def similarity(self):
+        """str, how the codes are compared, as `keras_hash.Index` takes it."""
+        from keras_hash import methods
+
+        return methods.registry()[self.model["class"]][0].similarity
+
+    @property
+    def maker(self):
+        """dict, who makes codes: entries of one name may be trained again."""
+        hashes = json.dumps(sorted(self.files.values()))
+        digest = hashlib.sha256(hashes.encode()).hexdigest()
+        return {"name": self.name, "files_sha256": digest}
+
+    def __getitem__(self, key):
+        value = vars(self)[key]
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self):
+        return (key for key, value in vars(self).items() if value is not None)
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+
+def machine():
+    """The kind of this machine, such as `"2 x AMD EPYC (family 26, ...), Keras
+    on tensorflow"`: figures agree to 1e-6 on the same kind."""
+    import keras
+
+    kind = platform.machine()
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        pairs = (line.partition(":")[::2] for line in reversed(lines))
+        found = {key.strip(): value.strip() for key, value in pairs}
+        # One name can stand for generations that compute differently.
+        kind = (
+            f"{found['model name']} (family {found['cpu family']}, "
+            f"model {found['model']})"
+        )
+    except (OSError, KeyError):
+        pass
+    return f"{os.cpu_count()} x {kind}, Keras on {keras.backend.backend()}"
+
+
+def code_hash(codes):
+    """The hash of packed codes that cards hold, 64 hex digits."""
+    return hashlib.sha256(codes.tobytes()).hexdigest()

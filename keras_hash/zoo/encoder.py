@@ -1,0 +1,113 @@
+"""Codes of encoded images by the graph that is served."""
+
+import pathlib
+import re
+
+import numpy as np
+
+from keras_hash import progress
+from keras_hash.zoo import entries
+
+
+class ServedEncoder:
+    """The SavedModel of an entry, loaded once; threads may share it.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Attributes:
+        bits: int, code length.
+
+    Raises:
+        ValueError: no such entry, or a damaged one.
+        OSError: the entry could not be downloaded.
+    """
+
+    def __init__(self, name):
+        import tensorflow as tf
+
+        entries.verify_files(name)
+        card = entries.card(name)
+        self.bits = card.bits
+        # The functions live as long as what holds their variables.
+        self._saved = tf.saved_model.load(
+            str(entries.entry_folder(name) / str(card.version))
+        )
+        self._encode = self._saved.signatures["encode_bytes"]
+
+    def __call__(self, contents):
+        """Encodes what may be images.
+
+        The graph refuses a batch as a whole; halving finds what it refuses.
+
+        Args:
+            contents: list of bytes `[n]`: JPEG, PNG, GIF or BMP files.
+
+        Returns:
+            A triple: packed codes `uint8 [kept, ceil(bits / 8)]` of those that
+            are images, their positions as a list of int, and a dict from the
+            other positions to reasons.
+        """
+        import tensorflow as tf
+
+        from keras_hash import codes as codes_lib
+
+        width = codes_lib.num_bytes(self.bits)
+        codes = np.zeros((len(contents), width), "uint8")
+        refused = {}
+        spans = [(0, len(contents))] if contents else []
+        while spans:
+            low, high = spans.pop()
+            images = tf.constant(contents[low:high])
+            try:
+                codes[low:high] = self._encode(image_bytes=images)["code"]
+            except tf.errors.InvalidArgumentError as error:
+                if high - low == 1:
+                    refused[low] = _reason(error)
+                    continue
+                middle = (low + high) // 2
+                spans += [(middle, high), (low, middle)]
+        kept = [place for place in range(len(contents)) if place not in refused]
+        return codes[kept], kept, refused
+
+
+def _reason(error):
+    """What a graph's error says is wrong."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    noise = ("Graph", "Detected", "<")
+    line = next(line for line in lines if line and not line.startswith(noise))
+    # Names of operations, and the place in a batch of one.
+    line = re.sub(r"\{\{.*?\}\} *|assertion failed: |[][]", "", line)
+    return re.sub(r": `image_bytes` element 0( ?)", r",\1", line).rstrip(",")
+
+
+def encode_files(name, paths, batch_size=64):
+    """Packed codes of image files, by the graph that is served.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+        paths: sequence of paths of JPEG, PNG, GIF or BMP files.
+        batch_size: int, files read at a time.
+
+    Returns:
+        `uint8 [n, ceil(bits / 8)]`.
+
+    Raises:
+        ValueError: no such entry, or a file that cannot be decoded, by name.
+    """
+    import numpy as np
+
+    encode = ServedEncoder(name)
+    codes = []
+    starts = range(0, len(paths), batch_size)
+    for low in progress.track(starts, len(starts), "Encoding"):
+        chunk = paths[low : low + batch_size]
+        batch, _, refused = encode(
+            [pathlib.Path(path).read_bytes() for path in chunk]
+        )
+        for place, reason in refused.items():
+            raise ValueError(
+                f"{chunk[place]} is not an image that can be decoded: {reason}"
+            )
+        codes.append(batch)
+    return np.concatenate(codes)

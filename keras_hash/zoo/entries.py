@@ -1,0 +1,325 @@
+"""The model zoo: finding, loading and publishing entries.
+
+An entry is a folder: a SavedModel under its version number, and `card.json`
+beside it, which names that version, the sha256 of each file, how the model was
+trained and what it scores. It is found, in this order: as a path, in the folder
+`KERAS_HASH_ZOO`, in the checkout or the installed package, among what was
+downloaded before, and by a download (`keras_hash.zoo.fetch`).
+"""
+
+import dataclasses
+import fnmatch
+import importlib.util
+import math
+import os
+import pathlib
+import shutil
+
+from keras_hash import files
+from keras_hash.zoo import fetch
+from keras_hash.zoo.card import FORMAT
+from keras_hash.zoo.card import Card
+from keras_hash.zoo.card import NewerFormat
+from keras_hash.zoo.card import code_hash
+from keras_hash.zoo.card import machine
+
+
+def folders():
+    """The folders that hold entries, first match wins."""
+    found = []
+    if os.environ.get("KERAS_HASH_ZOO"):
+        found.append(pathlib.Path(os.environ["KERAS_HASH_ZOO"]))
+    found.append(pathlib.Path(__file__).resolve().parents[2] / "zoo")
+    spec = importlib.util.find_spec("keras_hash_zoo")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        found.append(pathlib.Path(place))
+    return [folder for folder in found if folder.is_dir()]
+
+
+def list_models(pattern="*"):
+    """The names of the zoo's entries, here or to be downloaded.
+
+    Reads no network.
+
+    Args:
+        pattern: str, shell pattern such as `"dshc_*"`.
+
+    Returns:
+        Sorted list of str.
+    """
+    names = {
+        card.parent.name
+        for folder in folders()
+        for card in folder.glob("*/card.json")
+    }
+    return sorted(fnmatch.filter(names | set(fetch.index()), pattern))
+
+
+def entry_folder(name):
+    """The folder of an entry, downloaded if it is not here yet.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder. A path
+            that exists wins, then `folders()`, then the cache.
+
+    Returns:
+        A path.
+
+    Raises:
+        ValueError: there is no such entry, or what came is not the entry.
+        OSError: it could not be downloaded or written.
+    """
+    folder = _local_folder(name)
+    if folder:
+        return folder
+    if str(name) in fetch.index():
+        return fetch.entry(str(name))
+    known = ", ".join(list_models()) or "none"
+    raise ValueError(
+        "`name` should be a zoo entry or the folder of one (with card.json). "
+        f"Entries here: {known}. Received: name={str(name)!r}"
+    )
+
+
+def _local_folder(name):
+    """The folder of an entry that is on this machine, or `None`."""
+    for folder in [pathlib.Path(name), *(f / str(name) for f in folders())]:
+        # Unlike `Path.is_file`, False where the folder may not be read.
+        if os.path.isfile(folder / "card.json"):
+            return folder
+    return fetch.cached(name)
+
+
+def _remedy(name):
+    """What mends an entry that is damaged."""
+    folder = entry_folder(name)
+    if folder == fetch.cached(name):
+        return f"remove {folder}, and it is downloaded again"
+    return "restore it from the release"
+
+
+def card(name):
+    """The card of an entry, without a download: the index has it.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Returns:
+        A `Card`.
+
+    Raises:
+        ValueError: there is no such entry, or its card is damaged or was
+            written by a newer version.
+    """
+    if _local_folder(name) is None and str(name) in fetch.index():
+        return Card.from_dict(fetch.index()[str(name)]["card"])
+    try:
+        return Card.read(entry_folder(name))
+    except NewerFormat as error:
+        raise ValueError(f"The entry {str(name)!r}: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"The card of {str(name)!r} is damaged; {_remedy(name)}. "
+            f"The reader said: {error}"
+        ) from error
+
+
+def verify_files(name):
+    """Checks the files of an entry against the sha256 on its card.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Raises:
+        ValueError: a file is missing or differs.
+    """
+    folder = entry_folder(name)
+    for file, wanted in card(name).files.items():
+        path = folder / file
+        found = files.sha256(path) if path.is_file() else "no such file"
+        if found != wanted:
+            raise ValueError(
+                f"The file {file} of zoo entry {str(name)!r} is damaged or "
+                f"was changed; {_remedy(name)}. "
+                f"Received: sha256={found}, expected: {wanted}"
+            )
+
+
+def load(name):
+    """Loads a trained encoder.
+
+    Args:
+        name: str, name in the zoo (see `list_models`), or the path of an
+            entry's folder.
+
+    Returns:
+        The `HashModel`, not compiled; it encodes bit for bit as the SavedModel
+        does, and can be compiled and trained further.
+
+    Raises:
+        ValueError: no such entry, a damaged file (its sha256 differs from the
+            card's), or weights that do not fit the model on the card.
+        OSError: the entry could not be downloaded.
+
+    Example:
+
+    >>> model = keras_hash.load("dshc_cifar10_30")
+    >>> codes = model.encode(images)
+    """
+    from keras_hash import export
+    from keras_hash import methods
+
+    content = card(name)
+    verify_files(name)
+    method = content.model["class"]
+    known = methods.registry()
+    if method not in known:
+        raise ValueError(
+            f"The entry {str(name)!r} was made by a method that this version "
+            f"does not have: {method!r}; known: {sorted(known)}"
+        )
+    saved = entry_folder(name) / str(content.version)
+    config = content.model["config"]
+    try:
+        return _restored(known[method][0], config, saved, content.weights)
+    except export.OtherWeights as error:
+        raise ValueError(f"The entry {str(name)!r}: {error}") from error
+
+
+def _restored(method, config, saved, weights):
+    """The model of a SavedModel, in float32."""
+    import keras
+
+    from keras_hash import export
+
+    policy = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        model = method.from_config(config)
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+    export.restore(model, saved)
+    model.stored_as = weights
+    return model
+
+
+def publish(model, folder, benchmark, compact=None, **details):
+    """Writes a trained model as an entry, measured as it is stored.
+
+    The SavedModel is written, loaded back and measured, since compact weights
+    are rounded; the card is written last. A new version goes beside an older
+    one, the card then names it in one step, and only then is the older one
+    removed: a kill leaves one whole entry.
+
+    Args:
+        model: a `HashModel`, built and trained.
+        folder: str or path of the entry; its last part is the name.
+        benchmark: a `keras_hash.data.Benchmark`: its queries are searched in
+            its database.
+        compact: `"float16"` or `"int8"`, how weights are stored. Defaults to
+            how the entry that the model was loaded from stores them, and to
+            float16.
+        **details: other fields of the `Card`, such as `recipe`, `seed`,
+            `training_seconds`, `machine` and `licence`.
+
+    Returns:
+        The `Card`.
+
+    Raises:
+        ValueError: `details` is no field of a card, or the model cannot be
+            exported.
+        RuntimeError: Keras does not run on TensorFlow.
+
+    Example:
+
+    >>> bench = keras_hash.data.load("digits")
+    >>> keras_hash.zoo.publish(model, "runs/mine", bench)
+    >>> model = keras_hash.load("runs/mine")
+    """
+    return publish_measured(model, folder, benchmark, compact, **details)[0]
+
+
+def publish_measured(model, folder, benchmark, compact=None, **details):
+    """What `publish` does, with the report and the codes beside the card."""
+    from keras_hash import export
+    from keras_hash.evaluation import measure
+
+    settable = {
+        field.name
+        for field in dataclasses.fields(Card)
+        if field.default is not dataclasses.MISSING
+    }
+    if set(details) - settable:
+        raise ValueError(
+            f"`details` should be among {sorted(settable)}. "
+            f"Received: {sorted(set(details) - settable)}"
+        )
+    folder = pathlib.Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    older = [p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()]
+    version = max([int(p.name) for p in older], default=0) + 1
+    compact = compact or model.stored_as
+    config = {k: v for k, v in model.get_config().items() if k != "bank_size"}
+    with files.beside(folder / str(version)) as staged:
+        export.save_encoder(model, staged, compact)
+        stored = _restored(type(model), config, staged, compact)
+        report, codes = measure(stored, benchmark)
+    card = Card(
+        **_described(model, config, folder, version, compact),
+        dataset=benchmark.name,
+        protocol=benchmark.protocol,
+        split_checksum=benchmark.checksum,
+        labels=list(benchmark.labels),
+        metrics=report.metrics,
+        conventions=report.settings,
+        code_sha256={part: code_hash(c) for part, c in codes.items()},
+        **{"measured_on": machine(), **details},
+    )
+    card.write(folder)
+    for path in older:
+        shutil.rmtree(path)
+    return card, report, codes
+
+
+def _described(model, config, folder, version, compact):
+    """The fields of a card that follow from a model and its files."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_hash._version import __version__
+
+    written = folder / str(version)
+    paths = sorted(p for p in written.rglob("*") if p.is_file())
+    backbone = config["backbone"]
+    return {
+        "format": FORMAT,
+        "name": folder.name,
+        "version": version,
+        "method": type(model).__name__,
+        "bits": model.bits,
+        "backbone": backbone if isinstance(backbone, str) else "own",
+        "image_shape": list(model.image_shape),
+        "resize": "bilinear, antialias",
+        "parameters": sum(math.prod(v.shape) for v in model.encoder_variables),
+        "weights": compact,
+        "bytes": sum(p.stat().st_size for p in paths),
+        "versions": {
+            "keras_hash": __version__,
+            "keras": keras.version(),
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+        },
+        "model": {"class": type(model).__name__.lower(), "config": config},
+        "files": {str(p.relative_to(folder)): files.sha256(p) for p in paths},
+    }
+
+
+def maker(card):
+    """See `Card.maker`."""
+    return card.maker
+
+
+def similarity(card):
+    """See `Card.similarity`."""
+    return card.similarity

@@ -1,0 +1,210 @@
+"""Measures an entry again and compares the result with its card."""
+
+import dataclasses
+import re
+
+from keras_hash.evaluation import measure
+from keras_hash.zoo import entries
+from keras_hash.zoo.card import Card
+from keras_hash.zoo.card import code_hash
+from keras_hash.zoo.card import machine
+
+# On the kind of machine and with the versions that the card names, the same
+# operations run in the same order. Elsewhere near-ties may fall otherwise.
+SAME, ELSEWHERE = 1e-6, 5e-5
+_VERSIONS = ("tensorflow", "keras", "numpy")
+_CONVENTIONS = {
+    "k": "k",
+    "denominators": "denominator",
+    "no_relevant": "no_relevant",
+    "ideal_zero": "ideal_zero",
+    "empty": "empty",
+    "self_match": "self_match",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        name: str, the entry, as it was asked for.
+        card: `Card`, as it is written.
+        report: the `RetrievalReport` measured now.
+        differing: dict from metric to a pair: on the card, measured (`None`
+            where it is not measured any more).
+        tolerance: float, the largest difference that is none, relative to
+            values above 1.
+        why: str, the reason for that tolerance.
+        same_codes: dict from part to bool, whether its codes are bit for bit
+            those of the card; without the parts that the card does not name.
+        same_split: bool, whether images and labels are split as on the card.
+    """
+
+    name: str
+    card: Card
+    report: object
+    differing: dict
+    tolerance: float
+    why: str
+    same_codes: dict
+    same_split: bool
+
+    @property
+    def passed(self):
+        """bool, whether the card says what is measured."""
+        return not self.differing and self.same_split
+
+    def problems(self):
+        """What does not agree, one line; empty if all is well."""
+        found = []
+        if not self.same_split:
+            found.append(
+                f"{self.card.dataset} is split otherwise than on the card"
+            )
+        if self.differing:
+            named = [
+                f"{key}: {_text(wanted)} on the card, {_text(value)} measured"
+                for key, (wanted, value) in list(self.differing.items())[:3]
+            ]
+            rest = len(self.differing) - len(named)
+            found.append(
+                f"{len(self.differing)} of {len(self.card.metrics)} metrics "
+                f"differ by more than {self.tolerance:g} ({self.why}): "
+                f"{'; '.join(named)}" + (f"; and {rest} more" if rest else "")
+            )
+        return "; ".join(found)
+
+    def to_dict(self):
+        """The result as a dict that JSON can hold."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "tolerance": self.tolerance,
+            "why": self.why,
+            "differing": self.differing,
+            "same_codes": self.same_codes,
+            "same_split": self.same_split,
+            "card": self.card.metrics,
+            "measured": self.report.metrics,
+        }
+
+
+def verify(name, benchmark):
+    """Measures an entry again: first its files' hashes, then its retrieval.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+        benchmark: the `Benchmark` that its card names, or a function that
+            returns it for the card; it is called once the files are right.
+
+    Returns:
+        A `Verification`.
+
+    Raises:
+        ValueError: a file of the entry is damaged.
+    """
+    entries.verify_files(name)
+    card = entries.card(name)
+    if callable(benchmark):
+        benchmark = benchmark(card)
+    options = {
+        option: card.conventions[key]
+        for key, option in _CONVENTIONS.items()
+        if key in card.conventions
+    }
+    report, codes = measure(entries.load(name), benchmark, **options)
+    tolerance, why = tolerance_for(card)
+    return Verification(
+        name=str(name),
+        card=card,
+        report=report,
+        differing=differences(card.metrics, report.metrics, tolerance),
+        tolerance=tolerance,
+        why=why,
+        same_codes={
+            part: code_hash(codes[part]) == digest
+            for part, digest in card.code_sha256.items()
+            if part in codes
+        },
+        same_split=card.split_checksum == benchmark.checksum,
+    )
+
+
+def differences(wanted, measured, tolerance):
+    """The metrics of a card that are not measured: wanted, and measured.
+
+    A difference is relative to values above 1; `None` is measured no more.
+    """
+    return {
+        key: (value, measured.get(key))
+        for key, value in wanted.items()
+        # Not-a-number differs from everything.
+        if not abs(measured.get(key, float("nan")) - value)
+        <= tolerance * max(1, abs(value))
+    }
+
+
+def tolerance_for(card):
+    """How near figures have to be on this machine, and why."""
+    where = card.measured_on or card.machine or ""
+    kind = re.match(r"\d+ x (.+)$", where)
+    if kind is None:
+        return ELSEWHERE, "the card names no kind of CPU"
+    here = machine().split(" x ", 1)[1]
+    if kind[1] != here:
+        return ELSEWHERE, f"measured on {kind[1]}, here {here}"
+    if _has_gpu():
+        return ELSEWHERE, "this machine computes on a GPU"
+    installed = _installed()
+    for package, version in card.versions.items():
+        if installed.get(package, version) != version:
+            return (
+                ELSEWHERE,
+                f"measured with {package} {version}, here {installed[package]}",
+            )
+    return SAME, "same kind of CPU, same versions"
+
+
+def table(results):
+    """Cards against measured figures, as a `rich.table.Table`."""
+    from rich.table import Table
+
+    table = Table(title="mAP on the cards, and measured now")
+    table.add_column("name", overflow="fold")
+    for column in ("card", "measured", "within", "codes", ""):
+        table.add_column(column, no_wrap=True)
+    for result in results:
+        same = result.same_codes.values()
+        codes = ("same" if all(same) else "differ") if same else "unknown"
+        table.add_row(
+            result.name,
+            f"{result.card.metrics['map']:.6f}",
+            f"{result.report.metrics['map']:.6f}",
+            f"{result.tolerance:g}",
+            codes,
+            "[green]ok[/]" if result.passed else "[red]differs[/]",
+        )
+    return table
+
+
+def _installed():
+    import importlib.metadata
+
+    found = {}
+    for package in _VERSIONS:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+def _has_gpu():
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def _text(value):
+    return "none" if value is None else f"{value:.6f}"
