@@ -61,7 +61,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	for script in tools/bench/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in tools/bench/[!_]*.py; do $(BIN)/python $$script || exit 1; done
 
 # All that follows from the cards: tables and pictures, what TensorFlow Serving
 # reads, the archives in dist/zoo and the index that pins them.

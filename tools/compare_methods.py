@@ -19,7 +19,6 @@ import argparse
 import csv
 import dataclasses
 import functools
-import os
 import pathlib
 import time
 
@@ -27,6 +26,7 @@ import keras
 import numpy as np
 
 import keras_hash
+from keras_hash import files
 from keras_hash import methods
 from keras_hash.data import places
 from keras_hash.evaluation import measure
@@ -155,10 +155,8 @@ def frozen_features(benchmark, pixels):
         images = base.resize(images, (pixels, pixels))
         features.append(backbone.predict_on_batch(images))
     features = np.concatenate(features)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new.npy")
-    np.save(beside, features)
-    os.replace(beside, path)
+    with files.beside(path) as new:
+        np.save(new, features)
     return features
 
 
@@ -292,12 +290,10 @@ def read():
 def add(row):
     """Adds a row to the CSV, which is whole at any moment."""
     rows = [*read(), row]
-    beside = CSV.with_suffix(".new")
-    with beside.open("w", newline="") as file:
+    with files.beside(CSV) as new, new.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(beside, CSV)
 
 
 def plan(task, chosen):

@@ -24,14 +24,7 @@ SHAPES = (
 
 
 def radius_curves(curves, caption, path, bits):
-    """Draws precision and recall by Hamming radius, and the PR curve.
-
-    Args:
-        curves: dict with `radius`, `precision` and `recall`, lists.
-        caption: str under the picture: what was measured and how.
-        path: str or path of the PNG file to write.
-        bits: int, code length.
-    """
+    """Draws precision and recall by Hamming radius, and the PR curve."""
     import textwrap
 
     from matplotlib.figure import Figure
@@ -52,14 +45,7 @@ def radius_curves(curves, caption, path, bits):
 
 
 def compared_curves(curves, caption, path):
-    """Draws precision and recall by Hamming radius, and PR, of several codes.
-
-    Args:
-        curves: dict from name to dict with `radius`, `precision` and `recall`,
-            lists.
-        caption: str under the picture: what was measured and how.
-        path: str or path of the PNG file to write.
-    """
+    """Draws precision and recall by radius, and PR, of several codes."""
     import textwrap
 
     from matplotlib.figure import Figure
@@ -85,14 +71,7 @@ def compared_curves(curves, caption, path):
 
 
 def code_map(panels, names, path):
-    """Draws images as points at the places of their codes, coloured by class.
-
-    Args:
-        panels: dict from title to a pair: places float `[n, 2]`, and classes
-            int `[n]` in `0 .. len(names) - 1`.
-        names: list of str, names of the classes.
-        path: str or path of the PNG file to write.
-    """
+    """Draws images as points at the places of their codes, by class."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -118,13 +97,7 @@ def code_map(panels, names, path):
 
 
 def code_bits(balance, correlation, path):
-    """Draws how often each bit is 1, and how bits hang together.
-
-    Args:
-        balance: float `[bits]`, share of ones of each bit.
-        correlation: float `[bits, bits]`, correlation between two bits.
-        path: str or path of the PNG file to write, or an open binary file.
-    """
+    """Draws how often each bit is 1, and the correlation of bits."""
     from matplotlib.figure import Figure
 
     # Places are given: finding them takes as long as drawing.
@@ -143,18 +116,7 @@ def code_bits(balance, correlation, path):
 
 
 def line_panel(x, lines, xlabel, ylabel, limit):
-    """Draws curves with values in 0..1 for a page.
-
-    Args:
-        x: floats `[n]`.
-        lines: dict from name to floats `[n]`; named where there are several.
-        xlabel: str.
-        ylabel: str.
-        limit: float, the right end of the axis.
-
-    Returns:
-        str, an SVG without background; axes and letters are `INK`.
-    """
+    """Draws curves with values in 0..1 for a page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.6, 2.9), layout="constrained")
@@ -171,14 +133,7 @@ def line_panel(x, lines, xlabel, ylabel, limit):
 
 
 def share_panel(shares):
-    """Draws how often each bit is 1 for a page.
-
-    Args:
-        shares: floats `[bits]` in 0..1.
-
-    Returns:
-        str, an SVG as that of `line_panel`.
-    """
+    """Draws how often each bit is 1 for a page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.6, 2.9), layout="constrained")
@@ -190,14 +145,7 @@ def share_panel(shares):
 
 
 def correlation_panel(correlation):
-    """Draws how bits hang together for a page.
-
-    Args:
-        correlation: floats `[bits, bits]` in -1..1.
-
-    Returns:
-        str, an SVG as that of `line_panel`.
-    """
+    """Draws the correlation of bits for a page."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.6, 2.9), layout="constrained")
@@ -210,13 +158,7 @@ def correlation_panel(correlation):
 
 
 def points(places, classes, path):
-    """Draws a map of points, by colour and shape, without a background.
-
-    Args:
-        places: floats `[n, 2]`.
-        classes: ints `[n]`, places in `SHAPES`; the rest lies below.
-        path: str or path of the PNG file to write, or an open binary file.
-    """
+    """Draws a map of points, by colour and shape, without a background."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 6), dpi=110)
@@ -237,14 +179,6 @@ def code_places(codes, bits, seed=0):
     The distinct codes are embedded (their squared Euclidean distances are
     Hamming distances times four), and the images of a code are strewn over a
     disc whose area grows with their number.
-
-    Args:
-        codes: packed codes `uint8 [n, ceil(bits / 8)]`.
-        bits: int, code length.
-        seed: int.
-
-    Returns:
-        float `[n, 2]`.
     """
     import threadpoolctl
     from sklearn import manifold
@@ -287,18 +221,7 @@ def nearest(
     k=10,
     similarity="hamming",
 ):
-    """Searches some queries, of different classes first, and draws the result.
-
-    Args:
-        benchmark: a `Benchmark`.
-        parts: dict with the codes of `query` and `database`.
-        bits: int, code length.
-        path: path of the PNG file to write.
-        name: str, the encoder's name, for the title.
-        queries: int, queries to draw.
-        k: int, neighbours of each.
-        similarity: `"hamming"` or `"and"`.
-    """
+    """Searches queries, of different classes first, and draws the result."""
     from keras_hash.figures import galleries
     from keras_hash.search import Index
 

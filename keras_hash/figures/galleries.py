@@ -91,18 +91,7 @@ def _font(size):
 
 
 def found_files(queries, found, path, title=None, side=160):
-    """Draws query files with the files that a search found for them.
-
-    Args:
-        queries: list of paths of image files.
-        found: for each query a list of `(path, distance)`, nearest first.
-        path: str or path of the PNG file to write.
-        title: optional str above the picture.
-        side: int, pixels that an image is drawn with at most.
-
-    Raises:
-        ValueError: the numbers of queries and of results do not agree.
-    """
+    """Draws query files with the files that a search found for them."""
     from matplotlib.figure import Figure
 
     if len(queries) != len(found) or not len(queries):

@@ -18,13 +18,12 @@ With `--write`, the cards take the images per second measured now.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
+from _timing import rates
 
 import keras_hash
 from keras_hash import files
@@ -60,18 +59,6 @@ def pictures(shape, count):
         return keras_hash.data.load("cifar10").arrays("query")[0][:count]
     random = np.random.RandomState(0)
     return random.randint(0, 256, (count, *shape)).astype("uint8")
-
-
-def rates(functions, count, rounds):
-    """Images a second of functions that take turns: the median of rounds."""
-    found = {name: [] for name in functions}
-    for turn in range(rounds + 1):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            function()
-            if turn:  # the first traces
-                found[name].append(count / (time.perf_counter() - began))
-    return {name: statistics.median(r) for name, r in found.items()}
 
 
 def compare(name, count, rounds, write):

@@ -18,11 +18,10 @@ installed is left out and named.
 import argparse
 import pathlib
 import re
-import statistics
 import tempfile
-import time
 
 import numpy as np
+from _timing import rates
 
 import keras_hash
 from keras_hash import files
@@ -62,18 +61,6 @@ def mean_average_precision(encoder, benchmark, parts):
         similarity=encoder.similarity,
     )
     return report.metrics["map"]
-
-
-def rates(functions, count, rounds):
-    """Median images a second of each, the rounds of all taken in turns."""
-    found = {name: [] for name in functions}
-    for turn in range(rounds + 1):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            function()
-            if turn:  # the first is a warm-up
-                found[name].append(count / (time.perf_counter() - began))
-    return {name: statistics.median(r) for name, r in found.items()}
 
 
 def rows(name, chosen, folder):
