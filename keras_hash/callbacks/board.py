@@ -21,17 +21,7 @@ _ROWS = 1 << 14
 
 
 class Board:
-    """Sees the batches of one measurement after another and writes them.
-
-    Args:
-        log_dir: str or path of the folder.
-        model: the `HashModel` that trains.
-        sample: set of int, positions in the database of the items that the
-            Projector and the histograms of real codes show.
-        metrics: names of the metrics that stand beside the hyperparameters.
-        hparams: dict of hyperparameters beside those of the model.
-        class_names: optional list of str.
-    """
+    """Sees the batches of one measurement after another and writes them."""
 
     # Items of the Projector at most.
     items = 1000
@@ -57,15 +47,7 @@ class Board:
         self._codes = []
 
     def add_queries(self, positions, real, codes, labels, pictures):
-        """Sees a batch of queries.
-
-        Args:
-            positions: int `[b]`, where they stand.
-            real: float `[b, bits]`, real codes.
-            codes: packed codes `uint8 [b, ceil(bits / 8)]`.
-            labels: int `[b]` or multi-hot `[b, num_classes]`.
-            pictures: `[b, h, w, 3]` or `None`.
-        """
+        """Sees a batch of queries: positions to pictures, of equal length."""
         room = self.items - sum(map(len, self._query_real))
         self._query_real.append(real[: max(room, 0)])
         if pictures is None:
@@ -81,15 +63,7 @@ class Board:
                 )
 
     def add_database(self, positions, real, codes, labels, pictures):
-        """Sees a batch of the database.
-
-        Args:
-            positions: int `[b]`, where they stand.
-            real: float `[b, bits]`, real codes.
-            codes: packed codes `uint8 [b, ceil(bits / 8)]`.
-            labels: int `[b]` or multi-hot `[b, num_classes]`.
-            pictures: `[b, h, w, 3]` or `None`.
-        """
+        """Sees a batch of the database, as `add_queries`."""
         self._codes.append(codes)
         rows = [row for row, p in enumerate(positions) if p in self._sample]
         self._real.append(real[rows])
@@ -125,13 +99,7 @@ class Board:
             del kept[_NEAREST:]
 
     def write(self, step, report, evaluator):
-        """Writes everything seen, and forgets it.
-
-        Args:
-            step: int, the epoch.
-            report: the `RetrievalReport`.
-            evaluator: the `HammingEvaluator` that it comes from.
-        """
+        """Writes everything seen, and forgets it."""
         import tensorflow as tf
 
         similar, dissimilar = _pair_counts(evaluator)

@@ -9,17 +9,12 @@ from keras_hash import files
 
 
 def write(folder, bits, items, class_names=None):
-    """Writes the files, the one that names the others last.
+    """Writes items, `(position, code, label, picture)`, as files.
+
+    The file that names the others comes last.
 
     Coordinates are -1 and 1: the squared Euclidean distance is four times the
     Hamming distance, and the cosine distance orders as it does.
-
-    Args:
-        folder: path of the run.
-        bits: int, code length.
-        items: list of `(position, code, label, picture)`: int, packed code,
-            label or row of labels, square `uint8 [s, s, 3]` or `None`.
-        class_names: optional list of str.
     """
     from tensorboard.plugins import projector
 
@@ -45,15 +40,7 @@ def write(folder, bits, items, class_names=None):
 
 
 def label_text(label, class_names=None):
-    """A label, or the labels of an item, on one line.
-
-    Args:
-        label: int, or multi-hot `[num_classes]`.
-        class_names: optional list of str.
-
-    Returns:
-        str.
-    """
+    """A label, or the labels of an item, on one line."""
     several = np.ndim(label) > 0
     classes = np.flatnonzero(label).tolist() if several else [int(label)]
     if class_names:
