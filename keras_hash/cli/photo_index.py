@@ -98,9 +98,9 @@ class PhotoIndex:
             self.index = Index(bits, similarity=similarity)
             return
         self.index = Index.load(self.path)
-        found = storage.read(self.path)
+        fields, _ = storage.read(self.path)
         # Written in Python, it does not say whose codes they are.
-        before = (found[0] if found else {}).get("encoder", self.maker)
+        before = fields.get("encoder", self.maker)
         holds = (self.index.bits, self.index.similarity)
         if before != self.maker or holds != (bits, similarity):
             whose = before["name"] if before != self.maker else "an encoder"

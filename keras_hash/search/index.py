@@ -1,8 +1,6 @@
 """`Index`: exact nearest codes by Hamming distance on one machine."""
 
 import contextlib
-import pathlib
-import zipfile
 
 import numpy as np
 
@@ -272,18 +270,8 @@ class Index:
                 `method`.
         """
         try:
-            stored = storage.read(path, mmap)
-            if stored is None:
-                index = cls._load_archive(path)
-            else:
-                index = cls._from_arrays(*stored)
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            zipfile.BadZipFile,
-        ) as error:
+            index = cls._from_arrays(*storage.read(path, mmap))
+        except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 "`path` should be a file written by `Index.save`. "
                 f"Received: path={str(path)!r} ({error})"
@@ -302,12 +290,6 @@ class Index:
         index._ids = ids_lib.Ids.from_arrays(arrays, fields["following"])
         index._state = groups, ()
         return index
-
-    @classmethod
-    def _load_archive(cls, path):
-        """Reads the first format: a NumPy archive."""
-        with np.load(pathlib.Path(path), allow_pickle=False) as stored:
-            return cls(int(stored["bits"]), stored["codes"], stored["ids"])
 
     def _groups(self):
         groups, waiting = self._state

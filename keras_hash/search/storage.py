@@ -58,16 +58,15 @@ def read(path, mmap=False):
         mmap: bool, whether the arrays are mapped instead of read.
 
     Returns:
-        A pair: the fields, and read-only arrays; `None` for a file of another
-        kind.
+        A pair: the fields, and read-only arrays.
 
     Raises:
-        ValueError: damaged, or of another version.
+        ValueError: damaged, of another kind, or of another version.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
         if file.read(len(_NAME)) != _NAME:
-            return None
+            raise ValueError("it is not one")
         file.seek(0)
         if mmap:
             access = mmap_lib.ACCESS_READ

@@ -271,6 +271,10 @@ def test_batches(make, rng, monkeypatch):
     same(index, exact, items[:23], items, 11, np.arange(60) * 2)
     index.remove(np.arange(0, 80, 2))
     assert len(index) == 20
+    # Opened again, it asks several times which id is the largest.
+    again = make(21)
+    again.add(items[:2])
+    assert max(again.search(items[:1], 22)[1][0]) == 120
 
 
 def test_clear_errors(make, rng):

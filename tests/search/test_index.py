@@ -444,21 +444,6 @@ def test_files_do_not_change(tmp_path):
     assert digest[:16] == "82838dc35bd33e4e"
 
 
-def test_archives_of_the_first_format(tmp_path, rng):
-    items = codes.pack(rng.randn(9, 21))
-    path = tmp_path / "old.index"
-    with open(path, "wb") as file:
-        np.savez(file, codes=items, ids=np.arange(9) * 7, bits=21)
-    index = keras_hash.Index.load(path)
-    assert index.ids.tolist() == list(range(0, 63, 7))
-    assert index.search(items, 1)[0].tolist() == [[0]] * 9
-    content = bytearray(path.read_bytes())
-    content[150] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="written by `Index.save`"):
-        keras_hash.Index.load(path)
-
-
 @pytest.mark.parametrize("call", [False, True])
 @pytest.mark.parametrize("strings", [False, True])
 def test_rerank(call, strings, rng, monkeypatch):

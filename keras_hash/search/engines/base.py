@@ -87,7 +87,7 @@ class Engine:
             codes: packed codes `uint8 [n, ceil(bits / 8)]`.
             ids: `[n]` ints or strings, all different and of the kind that came
                 first; strings of up to 1024 bytes, without control characters.
-                `None`: the numbers that follow the largest one, from 0.
+                `None`: numbers that follow the largest one, from 0.
 
         Raises:
             ValueError: codes that do not fit `bits`; another number of ids, or
@@ -236,23 +236,16 @@ class Engine:
                 f"`ids` should be given: {self.name!r} has strings for ids. "
                 "Received: ids=None"
             )
-        low, high = self._following, int(_INT.max)
-        with self._asked("read"):
-            some = self._strings is not None and low <= high
-            if some and self._any(low, high):
-                # Ids often run from 0: the largest is near the count. A
-                # request to a server may take half a second.
-                probe, step = max(low, self._count() - 1), 1
-                while probe <= high and self._any(probe, high):
-                    low, probe, step = probe, probe + step, 2 * step
-                high = min(probe - 1, high)
-                while low < high:
-                    middle = low + (high - low + 1) // 2
-                    if self._any(middle, high):
-                        low = middle
-                    else:
-                        high = middle - 1
-                self._following = low + 1
+        if self._strings is not None:
+            with self._asked("read"):
+                # Ids often run from 0: the largest is then near the count.
+                start = self._following or max(0, self._count() - 1)
+                # They come in no order, so this asks until none is larger.
+                while start <= _INT.max and (
+                    found := self._between(start, _INT.max, BATCH)
+                ):
+                    start = max(found) + 1
+                self._following = start
         if self._following > _INT.max - count:
             raise ValueError(
                 "`ids` should be given: no ints are left behind the largest "
@@ -265,7 +258,7 @@ class Engine:
         there = set()
         with self._asked("read"):
             # One question settles it for ids that follow the others.
-            if not self._strings and not self._any(ids.min(), ids.max()):
+            if not self._strings and not self._between(ids.min(), ids.max(), 1):
                 return there
             for part in _batches(ids):
                 there.update(self._stored(part.tolist()))

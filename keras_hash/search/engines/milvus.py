@@ -196,15 +196,15 @@ class MilvusIndex(base.Engine):
         found = self._call("query", filter="", output_fields=["count(*)"])
         return int(found[0]["count(*)"])
 
-    def _any(self, low, high):
-        wanted = f"id >= {low} and id <= {high}"
-        return bool(
-            self._call("query", filter=wanted, limit=1, output_fields=["id"])
-        )
+    def _between(self, low, high, limit):
+        return self._ids(f"id >= {low} and id <= {high}", limit=limit)
 
     def _stored(self, ids):
+        return self._ids(self._among(ids))
+
+    def _ids(self, wanted, **limit):
         found = self._call(
-            "query", filter=self._among(ids), output_fields=["id"]
+            "query", filter=wanted, output_fields=["id"], **limit
         )
         return [row["id"] for row in found]
 
