@@ -1,10 +1,12 @@
-"""Codes of encoded images by the graph that is served."""
+"""Codes of image files by the graph that is served."""
 
+import pathlib
 import re
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash import progress
 from keras_hash import zoo
 
 
@@ -66,6 +68,38 @@ class ServedEncoder:
                 spans += [(middle, high), (low, middle)]
         kept = [place for place in range(len(contents)) if place not in refused]
         return codes[kept], kept, refused
+
+
+class FileEncoder:
+    """Codes of image files by the graph that is served, loaded once."""
+
+    def __init__(self, name):
+        self._encode = ServedEncoder(name)
+
+    def __call__(self, paths):
+        """Codes of the images among files, their paths, and why not others."""
+        contents, refused = {}, {}
+        for path in paths:
+            try:
+                contents[path] = pathlib.Path(path).read_bytes()
+            except OSError as error:
+                refused[path] = error.strerror or str(error)
+        there = list(contents)
+        codes, kept, bad = self._encode(list(contents.values()))
+        refused |= {there[place]: reason for place, reason in bad.items()}
+        return codes, [there[place] for place in kept], refused
+
+    def queries(self, paths, batch_size=64):
+        """Codes of files that should all be images; names one that is not."""
+        codes, starts = [], range(0, len(paths), batch_size)
+        for low in progress.track(starts, len(starts), "Encoding"):
+            batch, _, refused = self(paths[low : low + batch_size])
+            for path, reason in refused.items():
+                raise ValueError(
+                    f"{path} is not an image that can be decoded: {reason}"
+                )
+            codes.append(batch)
+        return np.concatenate(codes)
 
 
 def _reason(error):

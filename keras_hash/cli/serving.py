@@ -62,7 +62,7 @@ def _export(chosen):
         return runtime_files.export(chosen)
     runtime_files.refuse(chosen, runtime_files.OPTIONS)
     import keras_hash
-    from keras_hash.cli import photo_index
+    from keras_hash.cli import indexing
 
     card = inputs.card(chosen.model)
     k = 10 if chosen.k is None else chosen.k
@@ -71,7 +71,7 @@ def _export(chosen):
     target = runtime_files.version_folder(chosen)
     index = None
     if chosen.search:
-        index = photo_index.existing(chosen.search, card).index
+        index = indexing.existing(chosen.search, card).index
     model = keras_hash.load(chosen.model)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Servers pass over what is not a number.

@@ -92,11 +92,11 @@ def _trained(chosen):
 
     import keras
 
-    from keras_hash import figures
     from keras_hash import methods
     from keras_hash import verify
     from keras_hash import zoo
     from keras_hash.evaluation import measure
+    from keras_hash.search import pictures
 
     known, method = methods.registry(), chosen.method.lower()
     if method not in known:
@@ -144,7 +144,7 @@ def _trained(chosen):
     shutil.rmtree(folder / _CHECKPOINT)
     inputs.show(report)
     if len(benchmark.parts["query"]):
-        figures.nearest(
+        pictures.nearest(
             benchmark,
             codes,
             model.bits,

@@ -1,8 +1,18 @@
-"""The names of items: unique ints or strings, and where each one stands."""
+"""What items are called: unique ints or strings, and where each one stands."""
 
 import numpy as np
 
 _LARGEST = np.iinfo("int64").max
+
+
+def check_int(value, name, least=1):
+    """Refuses what is no whole number, or too small a one."""
+    whole = isinstance(value, (int, np.integer))
+    if isinstance(value, bool) or not whole or value < least:
+        raise ValueError(
+            f"`{name}` should be at least {least}, an int. "
+            f"Received: {name}={value!r}"
+        )
 
 
 def check(ids, name="ids"):

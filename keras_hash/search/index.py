@@ -5,7 +5,6 @@ import contextlib
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash.search import checks
 from keras_hash.search import groups as groups_lib
 from keras_hash.search import ids as ids_lib
 from keras_hash.search import storage
@@ -168,11 +167,11 @@ class Index:
                 `k` below 1.
         """
         codes = self._checked(codes)
-        checks.check_int(k, "k", 1)
+        ids_lib.check_int(k, "k", 1)
         count = k
         if rerank is not None:
             count = 10 * k if candidates is None else candidates
-            checks.check_int(count, "candidates", k)
+            ids_lib.check_int(count, "candidates", k)
             rerank = self._check_rerank(rerank, len(codes))
         elif candidates is not None:
             raise ValueError(
@@ -219,7 +218,7 @@ class Index:
                 0.
         """
         codes = self._checked(codes)
-        checks.check_int(radius, "radius", 0)
+        ids_lib.check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
         if len(groups) == 0:
             lims = np.zeros(len(codes) + 1, "int64")
@@ -389,7 +388,7 @@ def _threads(count):
         return
     import faiss
 
-    checks.check_int(count, "threads", 1)
+    ids_lib.check_int(count, "threads", 1)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(int(count))
     try:

@@ -1,5 +1,6 @@
 """`keras-hash encode` and `search`."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -8,7 +9,9 @@ import numpy as np
 from PIL import Image
 
 import keras_hash
+from keras_hash import encoding
 from keras_hash import zoo
+from keras_hash.search import pictures
 from tests.cli.command import run
 
 NAME = "dshc_digits_30"
@@ -138,10 +141,10 @@ def test_search_refuses_the_codes_of_another_encoder(digit_files, tmp_path):
 def test_search_keeps_what_it_encoded_before_a_stop(
     digit_files, tmp_path, monkeypatch
 ):
-    from keras_hash.cli import photo_index
-
-    monkeypatch.setattr(photo_index, "_BATCH", 8)
-    encode = photo_index.FileEncoder.__call__
+    extend = pictures.PhotoIndex.extend
+    in_eights = functools.partialmethod(extend, batch_size=8)
+    monkeypatch.setattr(pictures.PhotoIndex, "extend", in_eights)
+    encode = encoding.FileEncoder.__call__
     calls = []
 
     def stop_in_the_second(self, paths):
@@ -150,7 +153,7 @@ def test_search_keeps_what_it_encoded_before_a_stop(
             raise KeyboardInterrupt
         return encode(self, paths)
 
-    monkeypatch.setattr(photo_index.FileEncoder, "__call__", stop_in_the_second)
+    monkeypatch.setattr(encoding.FileEncoder, "__call__", stop_in_the_second)
     index = tmp_path / "my.index"
     search = ("search", NAME, "--images", digit_files / "photos", "--index")
     code, _, err = run(*search, index)
@@ -159,7 +162,7 @@ def test_search_keeps_what_it_encoded_before_a_stop(
     code, _, err = run(*search, index, digit_files)
     assert code == 0 and "12 new images, 20 in all" in err
     # The 23 files that are searched for come before the 12 that are missing.
-    assert calls == [8, 8, 8, 8, 7, 8, 4]
+    assert calls == [8, 8, 23, 8, 4]
     assert [p.name for p in tmp_path.iterdir()] == ["my.index"]
 
 

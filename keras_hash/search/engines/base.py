@@ -7,7 +7,6 @@ import re
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash.search import checks
 from keras_hash.search import ids as ids_lib
 
 _INT = np.iinfo("int64")
@@ -38,7 +37,7 @@ class Engine:
             )
         for key, value in (("lists", lists), ("probes", probes)):
             if value is not None:
-                checks.check_int(value, key)
+                ids_lib.check_int(value, key)
         if probes is not None and probes > (lists or 0):
             raise ValueError(
                 "`probes` should be at most `lists`. "
@@ -178,7 +177,7 @@ class Engine:
             ConnectionError: the database did not answer.
         """
         codes = codes_lib.check(codes, self.bits)
-        checks.check_int(k, "k")
+        ids_lib.check_int(k, "k")
         size = len(self)
         if not size:
             raise ValueError("The index is empty: call `add` before `search`.")

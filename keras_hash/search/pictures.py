@@ -1,0 +1,175 @@
+"""An index of image files, and a picture of what a search finds."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from keras_hash import progress
+from keras_hash.search import storage
+from keras_hash.search.index import Index
+
+
+class PhotoIndex:
+    """The index of image files in a file, for the codes of one encoder.
+
+    The file is that of `keras_hash.Index`, and says who made the codes.
+
+    Args:
+        path: str or path of the file; a new index if it is not there.
+        bits: int, code length.
+        similarity: `"hamming"` or `"and"`.
+        maker: dict that tells the encoder from all others, with its `name`.
+
+    Attributes:
+        index: the `keras_hash.Index`; its ids are paths.
+
+    Raises:
+        ValueError: no index, or one of the codes of another encoder.
+    """
+
+    def __init__(self, path, bits, similarity, maker):
+        self.path, self.maker = pathlib.Path(path), maker
+        if not self.path.exists():
+            self.index = Index(bits, similarity=similarity)
+            return
+        self.index = Index.load(self.path)
+        fields, _ = storage.read(self.path)
+        # Written in Python, it does not say whose codes they are.
+        before = fields.get("encoder", maker)
+        holds = (self.index.bits, self.index.similarity)
+        if before != maker or holds != (bits, similarity):
+            whose = before["name"] if before != maker else "an encoder"
+            if whose == maker["name"]:
+                whose = f"{whose} with other weights"
+            raise ValueError(
+                f"{self.path} holds codes of {whose} ({holds[0]} bits, "
+                f"{holds[1]}); {maker['name']} makes {bits} bits, "
+                f"{similarity}. Search with the encoder that made it, or give "
+                "another `--index`."
+            )
+
+    def extend(self, paths, encode, batch_size=64):
+        """Adds the files that are not there yet, and saves.
+
+        After Ctrl-C, what was encoded is saved.
+
+        Args:
+            paths: list of str.
+            encode: function of a list of paths that returns packed codes of
+                those that are images, their paths, and a dict from the others
+                to reasons.
+            batch_size: int, files that are encoded at a time.
+
+        Returns:
+            A pair: how many were added, and a dict from the files that are no
+            images to reasons.
+
+        Raises:
+            ValueError: the ids of the index are numbers, not paths.
+        """
+        there = set(self.index.ids.tolist())
+        if there and not isinstance(next(iter(there)), str):
+            raise ValueError(
+                f"The ids in {self.path} are numbers, not paths: files cannot "
+                "be added to it. Give another `--index`."
+            )
+        new = [path for path in paths if path not in there]
+        if not new:
+            return 0, {}
+        refused, before = {}, len(self.index)
+        starts = range(0, len(new), batch_size)
+        try:
+            for low in progress.track(starts, len(starts), "Indexing"):
+                codes, kept, bad = encode(new[low : low + batch_size])
+                refused |= bad
+                if kept:
+                    self.index.add(codes, kept)
+        finally:
+            if len(self.index) > before:
+                self._save()
+        return len(self.index) - before, refused
+
+    def search(self, codes, k, radius=None):
+        """The nearest items of each query.
+
+        Args:
+            codes: packed codes of the queries.
+            k: int, items a query; `None`, with `radius`: all within it.
+            radius: int, largest distance; `None` for any.
+
+        Returns:
+            list of lists of `(id, distance)`, nearest first.
+
+        Raises:
+            ValueError: as `keras_hash.Index`.
+        """
+        if radius is None:
+            distances, ids = self.index.search(codes, k=k)
+            pairs = zip(ids.tolist(), distances.tolist())
+            return [list(zip(*pair)) for pair in pairs]
+        bounds, distances, ids = self.index.range_search(codes, radius)
+        pairs = list(zip(ids.tolist(), distances.tolist()))
+        return [
+            pairs[low:high][:k] for low, high in zip(bounds[:-1], bounds[1:])
+        ]
+
+    def _save(self):
+        """Writes the file: beside, then renamed, once it says whose it is."""
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.codes")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.index.save(beside)
+            fields, arrays = storage.read(beside)
+            storage.write(self.path, {**fields, "encoder": self.maker}, arrays)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def nearest(
+    benchmark,
+    parts,
+    bits,
+    path,
+    name,
+    queries=10,
+    k=10,
+    similarity="hamming",
+):
+    """Searches some queries, of different classes first, and draws the result.
+
+    Args:
+        benchmark: a `Benchmark`.
+        parts: dict with the codes of `query` and `database`.
+        bits: int, code length.
+        path: path of the PNG file to write.
+        name: str, the encoder's name, for the title.
+        queries: int, queries to draw.
+        k: int, neighbours of each.
+        similarity: `"hamming"` or `"and"`.
+    """
+    from keras_hash import figures
+
+    query, database = benchmark.parts["query"], benchmark.parts["database"]
+    order = np.random.RandomState(0).permutation(len(query))
+    labels = benchmark.targets[query[order]]
+    _, first = np.unique(labels, axis=0, return_index=True)
+    chosen = order[first][:queries]
+    index = Index(bits, parts["database"], similarity=similarity)
+    distances, ids = index.search(parts["query"][chosen], k=k)
+    found = database[ids]
+    labels, other = benchmark.targets[query[chosen]], benchmark.targets[found]
+    if benchmark.multi_label:
+        relevant = (labels[:, None] & other).any(axis=-1)
+    else:
+        relevant = labels[:, None] == other
+    neighbours = benchmark.images[found.ravel()]
+    figures.gallery(
+        benchmark.images[query[chosen]],
+        neighbours.reshape(*found.shape, *neighbours.shape[1:]),
+        distances,
+        relevant,
+        path,
+        title=f"{name}: nearest of {len(database)} images, Hamming distance "
+        f"of {bits} bits",
+    )
