@@ -98,31 +98,12 @@ def _write_saved_model(model, index, k, folder):
     if index is None:
         export.save_encoder(model, folder)
     else:
-        codes = index_codes(index)
-        system = export.retrieval_model(model, codes, index.ids, k)
+        system = export.retrieval_model(model, index.codes, index.ids, k)
         export.save(*system, folder)
     # Written for debuggers and asset files: nothing reads them.
     shutil.rmtree(folder / "assets", ignore_errors=True)
     (folder / "fingerprint.pb").unlink(missing_ok=True)
     return _signatures(folder / "saved_model.pb")
-
-
-def index_codes(index):
-    """The code of every item of an index, in the order of `Index.ids`.
-
-    Args:
-        index: a `keras_hash.Index`.
-
-    Returns:
-        packed codes `uint8 [n, ceil(bits / 8)]`.
-    """
-    from keras_hash import codes as codes_lib
-
-    groups = index._groups()
-    codes = groups.codes
-    if groups.group is not None:
-        codes = codes[groups.group]
-    return codes[:, : codes_lib.num_bytes(index.bits)]
 
 
 def _signatures(path):

@@ -1,6 +1,7 @@
 """`Index`: exact nearest codes by Hamming distance on one machine."""
 
 import contextlib
+import json
 
 import numpy as np
 
@@ -32,6 +33,10 @@ class Index:
             for which they are not faster are scanned. `"auto"`: tables from
             two million distinct codes on, for `"hamming"`. `among` scans.
 
+    Attributes:
+        about: dict of facts about where the codes come from, such as their
+            encoder, as `save` was given and a file keeps them; empty if none.
+
     Raises:
         ValueError: `bits` is not a positive int, an unknown `similarity` or
             `method`, tables for `similarity="and"`, or as `add`.
@@ -59,6 +64,7 @@ class Index:
             )
         method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
+        self.about = {}
         self._width = groups_lib.width_of(bits)
         self._ids = ids_lib.Ids()
         empty = np.zeros((0, self._width), "uint8")
@@ -84,6 +90,21 @@ class Index:
         view = self._ids.values.view()
         view.flags.writeable = False
         return view
+
+    @property
+    def codes(self):
+        """The packed codes in the order of `ids`, `uint8`, read-only."""
+        groups = self._groups()
+        codes = groups.codes[:, : codes_lib.num_bytes(self.bits)]
+        codes = codes if groups.group is None else codes[groups.group]
+        view = codes.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def nbytes(self):
+        """Bytes of codes and of what is made to search them, without ids."""
+        return self._groups().nbytes
 
     def add(self, codes, ids=None):
         """Adds codes, all or, after an error, none.
@@ -231,12 +252,20 @@ class Index:
             places = chosen[places]
         return lims, levels, self._ids.values[places]
 
-    def save(self, path):
+    def save(self, path, about=None):
         """Writes the index; a kill leaves the old file or the new one.
 
         Args:
-            path: str or path.
+            path: str or path; its folder is made where it is missing.
+            about: optional dict that JSON can hold, facts about where the codes
+                come from; in the file and `Index.about` from then on. `None`:
+                those that are there.
+
+        Raises:
+            ValueError: `about` is not such a dict.
         """
+        if about is not None:
+            self.about = _check_about(about)
         groups = self._groups()
         arrays = {"codes": groups.codes, **self._ids.arrays()}
         if groups.group is not None:
@@ -246,6 +275,8 @@ class Index:
             "similarity": self.similarity,
             "following": self._ids.following,
         }
+        if self.about:
+            fields["about"] = self.about
         storage.write(path, fields, arrays)
 
     @classmethod
@@ -287,6 +318,8 @@ class Index:
         codes, group = arrays["codes"], arrays.get("group")
         groups = groups_lib.Groups(index.bits, index.similarity, codes, group)
         index._ids = ids_lib.Ids.from_arrays(arrays, fields["following"])
+        # Indexes of photos had it by another name.
+        index.about = fields.get("about", fields.get("encoder", {}))
         index._state = groups, ()
         return index
 
@@ -369,6 +402,20 @@ def _check_method(method, similarity):
             f"Received: method={method!r}, similarity={similarity!r}"
         )
     return "scan"
+
+
+def _check_about(about):
+    """Facts as they come back from a file."""
+    try:
+        if isinstance(about, dict):
+            return json.loads(json.dumps(about))
+        reason = f"a {type(about).__name__}"
+    except (TypeError, ValueError) as error:
+        reason = error
+    raise ValueError(
+        "`about` should be a dict that JSON can hold. "
+        f"Received: about={about!r:.80} ({reason})"
+    )
 
 
 def _check_features(features, count, width):

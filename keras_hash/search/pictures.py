@@ -1,12 +1,10 @@
 """An index of image files, and a picture of what a search finds."""
 
-import os
 import pathlib
 
 import numpy as np
 
 from keras_hash import progress
-from keras_hash.search import storage
 from keras_hash.search.index import Index
 
 
@@ -34,13 +32,15 @@ class PhotoIndex:
             self.index = Index(bits, similarity=similarity)
             return
         self.index = Index.load(self.path)
-        fields, _ = storage.read(self.path)
-        # Written in Python, it does not say whose codes they are.
-        before = fields.get("encoder", maker)
+        # Written in Python, it may not say whose codes they are.
+        about = self.index.about
+        other = any(
+            about.get(key, value) != value for key, value in maker.items()
+        )
         holds = (self.index.bits, self.index.similarity)
-        if before != maker or holds != (bits, similarity):
-            whose = before["name"] if before != maker else "an encoder"
-            if whose == maker["name"]:
+        if other or holds != (bits, similarity):
+            whose = about.get("name", "an encoder")
+            if other and whose == maker["name"]:
                 whose = f"{whose} with other weights"
             raise ValueError(
                 f"{self.path} holds codes of {whose} ({holds[0]} bits, "
@@ -87,7 +87,8 @@ class PhotoIndex:
                     self.index.add(codes, kept)
         finally:
             if len(self.index) > before:
-                self._save()
+                about = {**self.index.about, **self.maker}
+                self.index.save(self.path, about)
         return len(self.index) - before, refused
 
     def search(self, codes, k, radius=None):
@@ -113,17 +114,6 @@ class PhotoIndex:
         return [
             pairs[low:high][:k] for low, high in zip(bounds[:-1], bounds[1:])
         ]
-
-    def _save(self):
-        """Writes the file: beside, then renamed, once it says whose it is."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.codes")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.index.save(beside)
-            fields, arrays = storage.read(beside)
-            storage.write(self.path, {**fields, "encoder": self.maker}, arrays)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def nearest(

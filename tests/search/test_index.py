@@ -18,6 +18,7 @@ from keras_hash import codes
 from keras_hash import files
 from keras_hash.search import groups
 from keras_hash.search import scan
+from keras_hash.search import storage
 from keras_hash.search import substrings
 
 
@@ -227,7 +228,7 @@ def test_equal_codes_are_held_once(rng):
         "<Index bits=48, similarity='hamming', items=10000, distinct codes=50>"
     )
     assert index._groups().codes.shape == (50, 8)
-    assert index._groups().nbytes < 100_000
+    assert index.nbytes < 100_000
 
 
 def test_ids(rng):
@@ -433,6 +434,54 @@ def test_empty_index_is_saved(tmp_path):
     assert len(again) == 0
     again.add(np.zeros((1, 1), "uint8"))
     assert again.ids.tolist() == [0]
+
+
+def test_what_an_index_says_of_its_codes(tmp_path, rng):
+    """Kept in the file, and by whoever loads and saves it again."""
+    path = tmp_path / "new" / "photos.index"
+    index = keras_hash.Index(5, codes.pack(rng.randn(3, 5)))
+    assert index.about == {}
+    about = {"name": "dshc", "layers": (1, 2)}
+    index.save(path, about)
+    again = keras_hash.Index.load(path)
+    assert again.about == index.about == {"name": "dshc", "layers": [1, 2]}
+    again.add(again.codes)
+    again.save(path)
+    assert keras_hash.Index.load(path).about == index.about
+    before = path.read_bytes()
+    for wrong in ("dshc", {"codes": again.codes}):
+        with pytest.raises(ValueError, match="`about` should be a dict that"):
+            again.save(path, about=wrong)
+    assert path.read_bytes() == before
+    again.save(path, about={})
+    assert keras_hash.Index.load(path).about == {}
+    # As `keras-hash search` once wrote it.
+    fields, arrays = storage.read(path)
+    storage.write(path, {**fields, "encoder": {"name": "dshc"}}, arrays)
+    assert keras_hash.Index.load(path).about == {"name": "dshc"}
+
+
+@pytest.mark.parametrize("kind", ["different", "repeated", "strings"])
+def test_codes_in_the_order_of_ids(kind, tmp_path, rng):
+    index = filled(kind, rng)
+    more = codes.pack(rng.randn(2, 21))
+    # In the order of ids, the nearest of all items is the item itself.
+    for one, code in zip(index.ids, index.codes):
+        assert index.search(code[None], 1, among=[one])[0] == 0
+    expected = [code.tolist() for code in index.codes]
+    index.add(more, ["x", "y"] if kind == "strings" else None)
+    expected = [*expected, *more.tolist()]
+    index.remove(index.ids[[1, 4]])
+    del expected[4], expected[1]
+    index.save(tmp_path / "codes.index")
+    mapped = keras_hash.Index.load(tmp_path / "codes.index", mmap=True)
+    for one in (index, mapped):
+        assert one.codes.tolist() == expected
+        distances, _ = one.search(one.codes, 1)
+        assert distances.tolist() == [[0]] * len(one)
+        with pytest.raises(ValueError, match="read-only"):
+            one.codes[0, 0] = 1
+    assert index.nbytes > 0
 
 
 def test_files_do_not_change(tmp_path):
