@@ -13,23 +13,12 @@ from keras_hash import codes as codes_lib
 from keras_hash.search import scan
 from keras_hash.search import substrings
 
-# Keys that are sorted at a time.
-_BLOCK = 1 << 22
-# Distinct codes from which "auto" makes tables of substrings.
-_MANY = 1 << 21
 # One query in so many may be slower by tables than by a scan.
 _FEW = 8
 
 
 def width_of(bits):
-    """Bytes that a stored code takes: FAISS is fast at powers of two.
-
-    Args:
-        bits: int, code length.
-
-    Returns:
-        int, 4, 8, 16, 32, 64, or a multiple of 8 beyond.
-    """
+    """Bytes that a stored code takes: FAISS is fast at powers of two."""
     width = codes_lib.num_bytes(bits)
     if width > 64:
         return -(-width // 8) * 8
@@ -37,15 +26,7 @@ def width_of(bits):
 
 
 def padded(codes, width):
-    """Codes filled up with zero bytes.
-
-    Args:
-        codes: `uint8 [n, bytes]`.
-        width: int, at least `bytes`.
-
-    Returns:
-        `uint8 [n, width]`, C-contiguous.
-    """
+    """Codes filled up with zero bytes to `[n, width]`."""
     out = np.zeros((len(codes), width), "uint8")
     out[:, : codes.shape[1]] = codes
     return out
@@ -62,6 +43,11 @@ class Groups:
         group: the code of each item, `int32 [n]`; `None`: item i has code i.
         method: `"scan"`, `"multi-index"` or `"auto"`, see `Index`.
     """
+
+    # Keys that are sorted at a time.
+    block = 1 << 22
+    # Distinct codes from which "auto" makes tables of substrings.
+    many = 1 << 21
 
     def __init__(self, bits, similarity, codes, group=None, method="scan"):
         self.bits, self.similarity, self.method = bits, similarity, method
@@ -83,14 +69,7 @@ class Groups:
         return sum(part.nbytes for part in parts if part is not None)
 
     def added(self, codes):
-        """More items.
-
-        Args:
-            codes: `uint8 [m, width_of(bits)]`.
-
-        Returns:
-            `Groups` of the old and the new items.
-        """
+        """These items and more."""
         old = len(self.codes)
         rows = np.concatenate([self.codes, codes])
         _, inverse, sizes = codes_lib.group(rows)
@@ -104,14 +83,7 @@ class Groups:
         return self._like(rows[kept], group)
 
     def chosen(self, items):
-        """Some of the items.
-
-        Args:
-            items: rising `int64 [m]`.
-
-        Returns:
-            `Groups` of these, numbered from 0.
-        """
+        """Some of the items, of rising numbers, numbered from 0."""
         if self.group is None:
             return self._like(self.codes[items])
         numbers = np.asarray(self.group)[items]
@@ -121,14 +93,7 @@ class Groups:
         return self._like(codes, group)
 
     def searched_by(self, method):
-        """The same items, searched in another way.
-
-        Args:
-            method: str, as above.
-
-        Returns:
-            `Groups`.
-        """
+        """The same items, searched in another way."""
         return self._like(self.codes, self.group, method)
 
     def _like(self, codes, group=None, method=None):
@@ -136,22 +101,14 @@ class Groups:
         return Groups(self.bits, self.similarity, codes, group, method)
 
     def nearest(self, queries, k):
-        """The nearest items, ties in the order of items.
-
-        Args:
-            queries: `uint8 [q, width_of(bits)]`.
-            k: int from 1 to the number of items.
-
-        Returns:
-            A pair: levels `int32 [q, k]` and items `int64 [q, k]`.
-        """
+        """Levels and items `[q, k]` of the nearest, ties in their order."""
         queries, shifts = self._probes(queries)
         count = min(k, len(self.codes))
         found = np.empty((2, len(queries), k), "int64")
-        # So many queries have at most `_BLOCK` candidates: no more than all
+        # So many queries have at most `block` candidates: no more than all
         # items, and no more than k of each code.
         many = k if self.group is None else min(len(self), k * count)
-        rows = max(1, min(4096, _BLOCK // many))
+        rows = max(1, min(4096, self.block // many))
         for start in range(0, len(queries), rows):
             part = slice(start, start + rows)
             levels, groups = self._nearest_codes(queries[part], count)
@@ -161,16 +118,7 @@ class Groups:
         return self._levels(found[0], shifts[:, None]), found[1]
 
     def within(self, queries, radius):
-        """All items up to a level, by level, ties in the order of items.
-
-        Args:
-            queries: `uint8 [q, width_of(bits)]`.
-            radius: int, the highest level.
-
-        Returns:
-            A triple: bounds `int64 [q + 1]`, levels `int32 [m]` and items
-            `int64 [m]`; those of query i are from bound i to i + 1.
-        """
+        """Bounds `[q + 1]`, levels and items of all up to a level, in order."""
         queries, shifts = self._probes(queries)
         radius = min(radius, self.bits)
         limits = radius + np.zeros(len(queries), "int64")
@@ -221,7 +169,9 @@ class Groups:
 
     def _tables(self):
         """Tables of substrings where they are wanted, or `None`."""
-        least = {"scan": np.inf, "multi-index": 1, "auto": _MANY}[self.method]
+        least = {"scan": np.inf, "multi-index": 1, "auto": self.many}[
+            self.method
+        ]
         if self._substrings is None and len(self.codes) >= least:
             self._substrings = substrings.Substrings(self.bits, self.codes)
             self._slow_from = np.inf
@@ -268,7 +218,7 @@ class Groups:
                 # The slow ones come again below, and with more.
                 yield part, *found
             chosen = np.concatenate(left)
-        rows = max(16, min(4096, _BLOCK // max(1, len(self))))
+        rows = max(16, min(4096, self.block // max(1, len(self))))
         for start in range(0, len(chosen), rows):
             part = chosen[start : start + rows]
             yield part, *scan.within(queries[part], self._searched, limit)

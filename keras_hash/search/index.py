@@ -5,13 +5,17 @@ import json
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
-from keras_hash.search import groups as groups_lib
-from keras_hash.search import ids as ids_lib
+from keras_hash.codes import check
+from keras_hash.codes import group
+from keras_hash.codes import num_bytes
+from keras_hash.search import by_features
 from keras_hash.search import storage
-
-# Floats of items' features that are held at a time.
-_FLOATS = 1 << 24
+from keras_hash.search.groups import Groups
+from keras_hash.search.groups import padded
+from keras_hash.search.groups import width_of
+from keras_hash.search.ids import Ids
+from keras_hash.search.ids import check_ids
+from keras_hash.search.ids import check_int
 
 
 class Index:
@@ -56,7 +60,7 @@ class Index:
         similarity="hamming",
         method="auto",
     ):
-        codes_lib.num_bytes(bits)
+        num_bytes(bits)
         if similarity not in ("hamming", "and"):
             raise ValueError(
                 '`similarity` should be "hamming" or "and". '
@@ -65,12 +69,12 @@ class Index:
         method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
         self.about = {}
-        self._width = groups_lib.width_of(bits)
-        self._ids = ids_lib.Ids()
+        self._width = width_of(bits)
+        self._ids = Ids()
         empty = np.zeros((0, self._width), "uint8")
         # Groups, and codes that wait to be grouped: one attribute, so that
         # threads that search see both as they belong together.
-        groups = groups_lib.Groups(self.bits, similarity, empty, method=method)
+        groups = Groups(self.bits, similarity, empty, method=method)
         self._state = groups, ()
         if codes is not None:
             self.add(codes, ids)
@@ -95,7 +99,7 @@ class Index:
     def codes(self):
         """The packed codes in the order of `ids`, `uint8`, read-only."""
         groups = self._groups()
-        codes = groups.codes[:, : codes_lib.num_bytes(self.bits)]
+        codes = groups.codes[:, : num_bytes(self.bits)]
         codes = codes if groups.group is None else codes[groups.group]
         view = codes.view()
         view.flags.writeable = False
@@ -119,21 +123,16 @@ class Index:
             ValueError: codes that do not fit `bits`; another number of ids, or
                 of another kind; an id that is there already.
         """
-        codes = codes_lib.check(codes, self.bits)
+        codes = check(codes, self.bits)
         if ids is None:
-            ids = self._ids.running(len(codes))
+            ids = self._ids.following_ones(len(codes))
         else:
-            ids = ids_lib.check(ids)
-            if len(ids) != len(codes):
-                raise ValueError(
-                    f"`ids` should have shape [{len(codes)}], one a code. "
-                    f"Received: ids.shape={ids.shape}"
-                )
+            ids = check_ids(ids, count=len(codes))
             self._ids.refuse(ids)
         if not len(codes):
             return
         groups, waiting = self._state
-        waiting = *waiting, groups_lib.padded(codes, self._width)
+        waiting = *waiting, padded(codes, self._width)
         self._ids.add(ids)
         self._state = groups, waiting
 
@@ -146,7 +145,7 @@ class Index:
         Raises:
             ValueError: an id that is not in the index.
         """
-        places = self._ids.places_of_all(ids_lib.check(ids))
+        places = self._ids.places_of_all(check_ids(ids))
         if not len(places):
             return
         keep = np.ones(len(self), bool)
@@ -188,12 +187,12 @@ class Index:
                 `k` below 1.
         """
         codes = self._checked(codes)
-        ids_lib.check_int(k, "k", 1)
+        check_int(k, "k", 1)
         count = k
         if rerank is not None:
             count = 10 * k if candidates is None else candidates
-            ids_lib.check_int(count, "candidates", k)
-            rerank = self._check_rerank(rerank, len(codes))
+            check_int(count, "candidates", k)
+            rerank = by_features.check(rerank, len(codes), len(self))
         elif candidates is not None:
             raise ValueError(
                 "`candidates` should come with `rerank`. "
@@ -206,18 +205,20 @@ class Index:
             shape = len(codes), k
             return np.zeros(shape, dtype), np.zeros(shape, self.ids.dtype)
         # Queries repeat as items do.
-        first, inverse, _ = codes_lib.group(codes)
+        first, inverse, _ = group(codes)
         if len(first) == len(codes):
             first = inverse = slice(None)
         with _threads(threads):
             levels, places = groups.nearest(
-                groups_lib.padded(codes[first], self._width), count
+                padded(codes[first], self._width), count
             )
         levels, places = levels[inverse], places[inverse]
         if chosen is not None:
             places = chosen[places]
         if rerank is not None:
-            levels, places = self._reranked(places, *rerank, k)
+            levels, places = by_features.nearest(
+                *rerank, places, self._ids.values, k
+            )
         return levels, self._ids.values[places]
 
     def range_search(self, codes, radius, among=None, threads=None):
@@ -239,14 +240,14 @@ class Index:
                 0.
         """
         codes = self._checked(codes)
-        ids_lib.check_int(radius, "radius", 0)
+        check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
         if len(groups) == 0:
             lims = np.zeros(len(codes) + 1, "int64")
             return lims, np.zeros(0, "int32"), np.zeros(0, self.ids.dtype)
         with _threads(threads):
             lims, levels, places = groups.within(
-                groups_lib.padded(codes, self._width), int(radius)
+                padded(codes, self._width), int(radius)
             )
         if chosen is not None:
             places = chosen[places]
@@ -315,12 +316,11 @@ class Index:
     @classmethod
     def _from_arrays(cls, fields, arrays):
         index = cls(fields["bits"], similarity=fields["similarity"])
-        codes, group = arrays["codes"], arrays.get("group")
-        groups = groups_lib.Groups(index.bits, index.similarity, codes, group)
-        index._ids = ids_lib.Ids.from_arrays(arrays, fields["following"])
+        index._ids = Ids.from_arrays(arrays, fields["following"])
         # Indexes of photos had it by another name.
         index.about = fields.get("about", fields.get("encoder", {}))
-        index._state = groups, ()
+        held = arrays["codes"], arrays.get("group")
+        index._state = Groups(index.bits, index.similarity, *held), ()
         return index
 
     def _groups(self):
@@ -331,7 +331,7 @@ class Index:
         return groups
 
     def _checked(self, codes):
-        codes = codes_lib.check(codes, self.bits)
+        codes = check(codes, self.bits)
         if len(self) == 0:
             raise ValueError("The index is empty: call `add` before `search`.")
         return codes
@@ -340,51 +340,9 @@ class Index:
         """The items to search, and their places unless these are all."""
         if ids is None:
             return self._groups(), None
-        places = self._ids.places(ids_lib.check(ids, "among"))
+        places = self._ids.places(check_ids(ids, "among"))
         chosen = np.unique(places[places >= 0])
         return self._groups().searched_by("scan").chosen(chosen), chosen
-
-    def _check_rerank(self, rerank, count):
-        if not isinstance(rerank, (tuple, list)) or len(rerank) != 2:
-            raise ValueError(
-                "`rerank` should be a pair: features of the queries, and "
-                "features of the items or a function from ids to them. "
-                f"Received: rerank of type {type(rerank).__name__}"
-            )
-        queries, items = np.asarray(rerank[0], "float32"), rerank[1]
-        if queries.ndim != 2 or len(queries) != count:
-            raise ValueError(
-                f"`rerank[0]` should be features [{count}, d], one a query. "
-                f"Received: rerank[0].shape={queries.shape}"
-            )
-        if not callable(items):
-            # Not copied: it may be a memory map.
-            items = items if hasattr(items, "shape") else np.asarray(items)
-            _check_features(items, len(self), queries.shape[1])
-        return queries, items
-
-    def _reranked(self, places, queries, items, k):
-        found = np.empty((len(places), k), "float32")
-        order = np.empty((len(places), k), "int64")
-        width = queries.shape[1]
-        rows = max(1, _FLOATS // max(1, places.shape[1] * width))
-        for start in range(0, len(places), rows):
-            part = slice(start, start + rows)
-            wanted, inverse = np.unique(places[part], return_inverse=True)
-            if callable(items):
-                features = np.asarray(items(self._ids.values[wanted]))
-                _check_features(features, len(wanted), width)
-            else:
-                features = np.asarray(items[wanted])
-            features = features.astype("float32")[inverse]
-            features = features.reshape(*places[part].shape, width)
-            features -= queries[part, None]
-            distances = np.sqrt(np.einsum("qcd,qcd->qc", features, features))
-            # Equal distances keep the order of the candidates.
-            best = np.argsort(distances, axis=1, kind="stable")[:, :k]
-            found[part] = np.take_along_axis(distances, best, axis=1)
-            order[part] = np.take_along_axis(places[part], best, axis=1)
-        return found, order
 
 
 def _check_method(method, similarity):
@@ -418,15 +376,6 @@ def _check_about(about):
     )
 
 
-def _check_features(features, count, width):
-    if tuple(features.shape) != (count, width):
-        raise ValueError(
-            f"`rerank[1]` should be, or return, features [{count}, {width}], "
-            "one an item, of the width of the queries' features. "
-            f"Received: shape={tuple(features.shape)}"
-        )
-
-
 @contextlib.contextmanager
 def _threads(count):
     """Limits the threads of FAISS for a while."""
@@ -435,7 +384,7 @@ def _threads(count):
         return
     import faiss
 
-    ids_lib.check_int(count, "threads", 1)
+    check_int(count, "threads", 1)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(int(count))
     try:

@@ -260,8 +260,8 @@ def test_ids_of_text(make, rng):
 
 def test_batches(make, rng, monkeypatch):
     """Rows, ids and queries go in parts."""
-    monkeypatch.setattr(base, "BATCH", 7)
-    monkeypatch.setattr(base, "RESULTS", 50)
+    monkeypatch.setattr(base.Engine, "batch", 7)
+    monkeypatch.setattr(base.Engine, "results", 50)
     items = codes_lib.pack(rng.randn(60, 21))
     index = make(21)
     index.add(items, np.arange(60) * 2)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import keras_hash
 from keras_hash import codes
 from keras_hash import files
+from keras_hash.search import by_features
 from keras_hash.search import groups
 from keras_hash.search import scan
 from keras_hash.search import storage
@@ -83,7 +84,7 @@ def test_equals_a_loop(
         pool[0] = codes.pack(np.ones((1, bits)))[0]
     # On so few items no query would be left to the tables.
     budget = data.draw(st.sampled_from([0.001, 0.1]))
-    with mock.patch.object(substrings, "_COST", budget):
+    with mock.patch.object(substrings.Substrings, "cost", budget):
         check_steps(
             keras_hash.Index(
                 bits,
@@ -207,15 +208,18 @@ def test_ties_of_long_codes(bits, near_last, rng):
 
 def test_small_blocks(monkeypatch, rng):
     """Queries are cut up by the memory that they take."""
-    monkeypatch.setattr(groups, "_BLOCK", 50)
-    monkeypatch.setattr(scan, "_BLOCK", 50)
-    monkeypatch.setattr(scan, "_COUNTERS", 1 << 13)
+    monkeypatch.setattr(groups.Groups, "block", 50)
     items = codes.pack(rng.randn(90, 40))[rng.randint(90, size=300)]
     index, loop = keras_hash.Index(40, items), Loop(40, "hamming")
     loop.items = list(enumerate(items))
     for k in (1, 5, 40):
         same(index.search(items[:40], k), loop.search(items[:40], k))
     same(index.range_search(items[:40], 9), loop.range_search(items[:40], 9))
+    different = groups.padded(items[codes.group(items)[0]], 8)
+    whole = scan.nearest(different, different, 5)
+    for limits in ({"counters": 1 << 13}, {"counters": 0, "block": 50}):
+        found = scan.nearest(different, different, 5, **limits)
+        np.testing.assert_array_equal(found, whole)
 
 
 def test_equal_codes_are_held_once(rng):
@@ -495,8 +499,7 @@ def test_files_do_not_change(tmp_path):
 
 @pytest.mark.parametrize("call", [False, True])
 @pytest.mark.parametrize("strings", [False, True])
-def test_rerank(call, strings, rng, monkeypatch):
-    monkeypatch.setattr("keras_hash.search.index._FLOATS", 200)
+def test_rerank(call, strings, rng):
     items = codes.pack(rng.randn(8, 16))[rng.randint(8, size=60)]
     features = rng.randn(60, 5).astype("float32")
     features[7] = features[8]
@@ -525,6 +528,13 @@ def test_rerank(call, strings, rng, monkeypatch):
             )
     found, _ = index.search(items[:6], rerank=(queries, source))
     assert found.shape == (6, 10)
+    # However many features are held at a time.
+    places = rng.randint(60, size=(6, 20))
+    given = by_features.check((queries, source), 6, 60)
+    whole = by_features.nearest(*given, places, index.ids, 4)
+    for floats in (1, 200):
+        some = by_features.nearest(*given, places, index.ids, 4, floats)
+        np.testing.assert_array_equal(some, whole)
     for wrong, message in (
         (features, "should be a pair"),
         ((queries[:5], source), r"`rerank\[0\]` should be features \[6, d\]"),
@@ -572,8 +582,8 @@ def test_clear_errors(rng):
 @pytest.mark.parametrize("distinct", [40, 3000])
 def test_threads_that_search_together(distinct, method, monkeypatch, rng):
     """On codes that wait to be grouped, each with its own number of threads."""
-    monkeypatch.setattr(substrings, "_COST", 0.01)
-    monkeypatch.setattr(substrings, "_ROWS", 8)
+    monkeypatch.setattr(substrings.Substrings, "cost", 0.01)
+    monkeypatch.setattr(substrings.Substrings, "rows", 8)
     pool = codes.pack(rng.randn(distinct, 40))
     items = pool[rng.randint(distinct, size=4000)]
     index = keras_hash.Index(40, items, method=method)

@@ -10,8 +10,8 @@ import re
 import time
 import warnings
 
-from keras_hash.search import ids as ids_lib
 from keras_hash.search.engines import base
+from keras_hash.search.ids import check_ids
 
 # Rows that one request returns.
 _MOST = 16_384
@@ -75,7 +75,7 @@ class MilvusIndex(base.Engine):
     def remove(self, ids):
         if self._local:
             # It would paste them into SQL as they are.
-            quoted = [one for one in ids_lib.check(ids) if "'" in str(one)]
+            quoted = [one for one in check_ids(ids) if "'" in str(one)]
             if quoted:
                 raise ValueError(
                     "`ids` should be without apostrophes: the embedded Milvus "
@@ -213,15 +213,13 @@ class MilvusIndex(base.Engine):
         return f"id in {json.dumps(ids, ensure_ascii=False)}"
 
     def _write(self, codes, ids):
-        names = ids.tolist()
-        for start in range(0, len(codes), base.BATCH):
-            part = slice(start, start + base.BATCH)
-            rows = [
-                {"id": name, "code": code.tobytes()}
-                for name, code in zip(names[part], codes[part])
-            ]
+        rows = [
+            {"id": name, "code": code.tobytes()}
+            for name, code in zip(ids.tolist(), codes)
+        ]
+        for start, part in self._batches(rows):
             with self._asked(f"written beyond the first {start} items"):
-                self._call("insert", data=rows)
+                self._call("insert", data=part)
 
     def _delete(self, ids):
         self._call("delete", filter=self._among(ids))
