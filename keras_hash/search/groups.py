@@ -7,9 +7,12 @@ one distance the first `k` hold the first `k` items. Many distinct codes are
 searched through tables of substrings where that is faster.
 """
 
+import functools
+
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash.codes import group
+from keras_hash.codes import num_bytes
 from keras_hash.search import scan
 from keras_hash.search import substrings
 
@@ -19,7 +22,7 @@ _FEW = 8
 
 def width_of(bits):
     """Bytes that a stored code takes: FAISS is fast at powers of two."""
-    width = codes_lib.num_bytes(bits)
+    width = num_bytes(bits)
     if width > 64:
         return -(-width // 8) * 8
     return max(4, 1 << (width - 1).bit_length())
@@ -52,7 +55,7 @@ class Groups:
     def __init__(self, bits, similarity, codes, group=None, method="scan"):
         self.bits, self.similarity, self.method = bits, similarity, method
         self.codes, self.group = codes, group
-        self._postings = self._searched = self._substrings = None
+        self._postings = self._substrings = None
         # The smallest k for which tables were slower than a scan.
         self._slow_from = np.inf
 
@@ -63,34 +66,32 @@ class Groups:
     def nbytes(self):
         """Bytes of the arrays."""
         parts = [self.codes, self.group, *(self._postings or ())]
-        if self._searched is not self.codes:
-            parts.append(self._searched)
         parts.append(self._substrings)
+        if self.similarity == "and":
+            parts.append(self._searched)
         return sum(part.nbytes for part in parts if part is not None)
 
     def added(self, codes):
         """These items and more."""
         old = len(self.codes)
         rows = np.concatenate([self.codes, codes])
-        _, inverse, sizes = codes_lib.group(rows)
+        _, inverse, sizes = group(rows)
         kept, numbers = _by_first(inverse, len(sizes))
         new = numbers[old:]
         if len(kept) == len(rows) and self.group is None:
             return self._like(rows)
         before = np.arange(old, dtype="int32")
         before = before if self.group is None else self.group
-        group = np.concatenate([before, new])
-        return self._like(rows[kept], group)
+        return self._like(rows[kept], np.concatenate([before, new]))
 
     def chosen(self, items):
         """Some of the items, of rising numbers, numbered from 0."""
         if self.group is None:
             return self._like(self.codes[items])
-        numbers = np.asarray(self.group)[items]
-        first, group = _by_first(numbers, len(self.codes))
-        codes = self.codes[numbers[first]]
-        group = None if len(codes) == len(group) else group
-        return self._like(codes, group)
+        old = np.asarray(self.group)[items]
+        first, new = _by_first(old, len(self.codes))
+        alone = len(first) == len(new)
+        return self._like(self.codes[old[first]], None if alone else new)
 
     def searched_by(self, method):
         """The same items, searched in another way."""
@@ -128,9 +129,9 @@ class Groups:
         parts = [None] * len(queries)
         for limit in np.unique(limits[limits >= 0]):
             same = np.flatnonzero(limits == limit)
-            for chosen, row, level, group in self._found(queries, same, limit):
-                take = self._sizes(group)
-                row, level, item = self._expanded(row, level, group, take)
+            for chosen, row, level, code in self._found(queries, same, limit):
+                take = self._sizes(code)
+                row, level, item = self._expanded(row, level, code, take)
                 ends = np.searchsorted(row, np.arange(1, len(chosen)))
                 shift = shifts[chosen][row]
                 level = self._levels(level.astype("int64"), shift)
@@ -144,20 +145,24 @@ class Groups:
             return lims, np.zeros(0, "int32"), np.zeros(0, "int64")
         return lims, *(np.concatenate(part) for part in zip(*parts))
 
-    def _probes(self, queries):
-        """What is searched for by Hamming distance, and a shift for each.
+    @functools.cached_property
+    def _searched(self):
+        """The codes that queries are compared with by Hamming distance.
 
-        With h stored as [h, not h] and q as [q, 0], the distance is
+        With h stored as [h, not h] and q as [q, 0], it is
         |q| + 8 bytes - 2 |q & h|: another order of the same items.
         """
         if self.similarity == "hamming":
-            self._searched = self.codes
+            return self.codes
+        own = self.codes[:, : num_bytes(self.bits)]
+        both = np.concatenate([own, ~own], axis=1)
+        return padded(both, width_of(8 * both.shape[1]))
+
+    def _probes(self, queries):
+        """What is searched for, and by how much its distances are higher."""
+        if self.similarity == "hamming":
             return queries, np.zeros(len(queries), "int64")
-        width = codes_lib.num_bytes(self.bits)
-        if self._searched is None:
-            own = self.codes[:, :width]
-            both = np.concatenate([own, ~own], axis=1)
-            self._searched = padded(both, width_of(16 * width))
+        width = num_bytes(self.bits)
         ones = np.bitwise_count(queries).sum(axis=1, dtype="int64")
         queries = padded(queries[:, :width], self._searched.shape[1])
         return queries, ones + 8 * width - 2 * self.bits
@@ -169,10 +174,8 @@ class Groups:
 
     def _tables(self):
         """Tables of substrings where they are wanted, or `None`."""
-        least = {"scan": np.inf, "multi-index": 1, "auto": self.many}[
-            self.method
-        ]
-        if self._substrings is None and len(self.codes) >= least:
+        least = {"scan": np.inf, "multi-index": 1, "auto": self.many}
+        if self._substrings is None and len(self.codes) >= least[self.method]:
             self._substrings = substrings.Substrings(self.bits, self.codes)
             self._slow_from = np.inf
         return self._substrings

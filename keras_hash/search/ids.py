@@ -117,11 +117,6 @@ class Ids:
         """Whether they are strings."""
         return self.values.dtype == object
 
-    def following_ones(self, count):
-        """The next running numbers."""
-        strings = self.is_str and len(self) > 0
-        return running(count, self.following, strings, "this index")
-
     def refuse(self, ids):
         """Refuses ids of another kind, or that are there twice."""
         if not len(ids):

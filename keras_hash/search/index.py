@@ -16,6 +16,7 @@ from keras_hash.search.groups import width_of
 from keras_hash.search.ids import Ids
 from keras_hash.search.ids import check_ids
 from keras_hash.search.ids import check_int
+from keras_hash.search.ids import running
 
 
 class Index:
@@ -125,7 +126,9 @@ class Index:
         """
         codes = check(codes, self.bits)
         if ids is None:
-            ids = self._ids.following_ones(len(codes))
+            held = self._ids
+            strings = held.is_str and len(held) > 0
+            ids = running(len(codes), held.following, strings, "this index")
         else:
             ids = check_ids(ids, count=len(codes))
             self._ids.refuse(ids)

@@ -11,19 +11,7 @@ from keras_hash.search.index import Index
 class PhotoIndex:
     """The index of image files in a file, for the codes of one encoder.
 
-    The file is that of `keras_hash.Index`, and says who made the codes.
-
-    Args:
-        path: str or path of the file; a new index if it is not there.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-        maker: dict that tells the encoder from all others, with its `name`.
-
-    Attributes:
-        index: the `keras_hash.Index`; its ids are paths.
-
-    Raises:
-        ValueError: no index, or one of the codes of another encoder.
+    The ids of its `index` are paths. `maker` tells the encoder from all others.
     """
 
     def __init__(self, path, bits, similarity, maker):
@@ -50,23 +38,11 @@ class PhotoIndex:
             )
 
     def extend(self, paths, encode, batch_size=64):
-        """Adds the files that are not there yet, and saves.
+        """Adds the files that are not there yet, and saves, after Ctrl-C too.
 
-        After Ctrl-C, what was encoded is saved.
-
-        Args:
-            paths: list of str.
-            encode: function of a list of paths that returns packed codes of
-                those that are images, their paths, and a dict from the others
-                to reasons.
-            batch_size: int, files that are encoded at a time.
-
-        Returns:
-            A pair: how many were added, and a dict from the files that are no
-            images to reasons.
-
-        Raises:
-            ValueError: the ids of the index are numbers, not paths.
+        `encode` takes paths, and returns packed codes of those that are images,
+        their paths, and a dict from the others to reasons. Returns how many
+        were added, and that dict for all.
         """
         there = set(self.index.ids.tolist())
         if there and not isinstance(next(iter(there)), str):
@@ -92,19 +68,7 @@ class PhotoIndex:
         return len(self.index) - before, refused
 
     def search(self, codes, k, radius=None):
-        """The nearest items of each query.
-
-        Args:
-            codes: packed codes of the queries.
-            k: int, items a query; `None`, with `radius`: all within it.
-            radius: int, largest distance; `None` for any.
-
-        Returns:
-            list of lists of `(id, distance)`, nearest first.
-
-        Raises:
-            ValueError: as `keras_hash.Index`.
-        """
+        """For each query a list of `(id, distance)`, nearest first."""
         if radius is None:
             distances, ids = self.index.search(codes, k=k)
             pairs = zip(ids.tolist(), distances.tolist())

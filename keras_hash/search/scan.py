@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash.codes import words
 from keras_hash.evaluation import kernels
 
 
@@ -32,17 +32,15 @@ def nearest(queries, codes, k, block=1 << 22, counters=1 << 27):
 
 
 def _sorted(queries, codes, k, block):
-    words = codes_lib.words(codes).T[:, None, :]
+    items = words(codes).T[:, None, :]
     found = np.empty((2, len(queries), k), "int64")
     bits = 8 * codes.shape[1]
     rows = max(1, block // len(codes))
     for start in range(0, len(queries), rows):
-        part = codes_lib.words(queries[start : start + rows])
-        part = kernels.levels_of_pairs(
-            part.T[:, :, None], words, bits, "hamming"
-        )
-        order = np.argsort(part, axis=1, kind="stable")[:, :k]
-        found[0, start : start + rows] = np.take_along_axis(part, order, 1)
+        part = words(queries[start : start + rows]).T[:, :, None]
+        far = kernels.levels_of_pairs(part, items, bits, "hamming")
+        order = np.argsort(far, axis=1, kind="stable")[:, :k]
+        found[0, start : start + rows] = np.take_along_axis(far, order, 1)
         found[1, start : start + rows] = order
     return found
 

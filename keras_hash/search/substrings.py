@@ -204,9 +204,8 @@ class _Search:
         """Goes through lists of codes, some at a time."""
         ends = np.cumsum(size, dtype="int64")
         total = int(ends[-1]) if len(ends) else 0
-        cuts = (
-            np.searchsorted(ends, np.arange(self.block, total, self.block)) + 1
-        )
+        cuts = np.arange(self.block, total, self.block)
+        cuts = np.searchsorted(ends, cuts) + 1
         cuts = np.unique([0, *cuts, len(ends)])
         for a, b in itertools.pairwise(cuts):
             before = ends[a] - size[a]

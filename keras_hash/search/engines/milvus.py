@@ -213,13 +213,13 @@ class MilvusIndex(base.Engine):
         return f"id in {json.dumps(ids, ensure_ascii=False)}"
 
     def _write(self, codes, ids):
-        rows = [
-            {"id": name, "code": code.tobytes()}
-            for name, code in zip(ids.tolist(), codes)
-        ]
-        for start, part in self._batches(rows):
+        for start, some in self._batches(ids):
+            rows = [
+                {"id": name, "code": code.tobytes()}
+                for name, code in zip(some.tolist(), codes[start:])
+            ]
             with self._asked(f"written beyond the first {start} items"):
-                self._call("insert", data=part)
+                self._call("insert", data=rows)
 
     def _delete(self, ids):
         self._call("delete", filter=self._among(ids))
