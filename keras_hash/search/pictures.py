@@ -34,7 +34,7 @@ class PhotoIndex:
                 f"{self.path} holds codes of {whose} ({holds[0]} bits, "
                 f"{holds[1]}); {maker['name']} makes {bits} bits, "
                 f"{similarity}. Search with the encoder that made it, or give "
-                "another `--index`."
+                "another index."
             )
 
     def extend(self, paths, encode, batch_size=64):
@@ -48,7 +48,7 @@ class PhotoIndex:
         if there and not isinstance(next(iter(there)), str):
             raise ValueError(
                 f"The ids in {self.path} are numbers, not paths: files cannot "
-                "be added to it. Give another `--index`."
+                "be added to it. Give another index."
             )
         new = [path for path in paths if path not in there]
         if not new:
