@@ -35,26 +35,14 @@ def beside(path):
 
 
 def write(path, content):
-    """Writes a file so that a kill leaves the old one or the new one.
-
-    Args:
-        path: str or path; its folder is made where it is missing.
-        content: str or bytes.
-    """
+    """Writes a str or bytes so that a kill leaves the old file or the new."""
     data = content.encode() if isinstance(content, str) else content
     with beside(path) as new, open(new, "wb") as file:
         file.write(data)
 
 
 def sha256(path):
-    """The sha256 of a file.
-
-    Args:
-        path: str or path.
-
-    Returns:
-        str, 64 hex digits.
-    """
+    """The sha256 of a file, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -38,13 +38,8 @@ def padded(codes, width):
 class Groups:
     """Items by code. Nothing in it changes, so that threads can share it.
 
-    Args:
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-        codes: distinct codes `uint8 [g, width_of(bits)]`, in the order of their
-            first items.
-        group: the code of each item, `int32 [n]`; `None`: item i has code i.
-        method: `"scan"`, `"multi-index"` or `"auto"`, see `Index`.
+    `codes` are distinct, `[g, width_of(bits)]` in the order of their first
+    items; `group` is the code of each item, `None` where item i has code i.
     """
 
     # Keys that are sorted at a time.

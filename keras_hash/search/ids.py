@@ -94,12 +94,9 @@ def running(count, following, strings, holder):
 
 
 class Ids:
-    """The ids of an index, in the order of its items.
+    """The ids of an index in the order of its items, all of one kind.
 
-    Args:
-        values: `int64 [n]` or object array of `str`, all different; `None` for
-            none, of a kind that the first ones decide.
-        following: int, the first running number.
+    The first ones decide the kind; `following` is the first running number.
     """
 
     def __init__(self, values=None, following=0):

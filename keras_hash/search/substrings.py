@@ -22,12 +22,7 @@ _WIDEST = 24
 
 
 class Substrings:
-    """Tables of substrings. Nothing in it changes: threads can share it.
-
-    Args:
-        bits: int, code length.
-        codes: different codes `uint8 [n, width_of(bits)]`, at least one.
-    """
+    """Tables of substrings of different codes, which threads can share."""
 
     # Lookups and candidates that are in hand at a time, so that they stay in
     # the cache, and queries that are searched at a time.
