@@ -177,13 +177,10 @@ class Groups:
 
     def _nearest_codes(self, queries, k):
         """Distances and numbers of the nearest codes, ties by number."""
-        import faiss
-
         tables = self._tables()
         if tables is None or k > tables.budget or k >= self._slow_from:
             return scan.nearest(queries, self._searched, k)
-        threads = faiss.omp_get_max_threads()
-        slow, *pairs = tables.search(queries, self.bits, k, threads)
+        slow, *pairs = tables.search(queries, self.bits, k)
         if self.method == "auto" and _FEW * len(slow) > len(queries):
             # The next queries for so many would be as slow.
             self._slow_from = k
@@ -202,16 +199,12 @@ class Groups:
         These come as three arrays: the query's place among the some, distances
         and numbers of codes.
         """
-        import faiss
-
         tables = self._tables()
         if tables is not None:
-            threads, left = faiss.omp_get_max_threads(), []
+            left = []
             for start in range(0, len(chosen), 4096):
                 part = chosen[start : start + 4096]
-                slow, *found = tables.search(
-                    queries[part], limit, threads=threads
-                )
+                slow, *found = tables.search(queries[part], limit)
                 left.append(part[slow])
                 # The slow ones come again below, and with more.
                 yield part, *found

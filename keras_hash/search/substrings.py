@@ -48,12 +48,16 @@ class Substrings:
         """Bytes of the tables."""
         return sum(t.starts.nbytes + t.codes.nbytes for t in self.tables)
 
-    def search(self, queries, limit, k=None, threads=1):
+    def search(self, queries, limit, k=None, threads=None):
         """Codes up to a distance, or the k nearest and others as near as these.
 
         Returns the queries for which a scan is faster, rising, and, in no
         order, rows, distances and codes that were found for the others.
         """
+        if threads is None:
+            import faiss
+
+            threads = faiss.omp_get_max_threads()
         none = np.zeros(0, "int64")
         slow, found = [none], [(none, none, none)]
 
