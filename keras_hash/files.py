@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent: written beside, then renamed."""
+"""Files that are whole or absent: written beside, then renamed."""
 
 import contextlib
 import hashlib
@@ -9,22 +9,24 @@ import shutil
 
 @contextlib.contextmanager
 def beside(path):
-    """A path in the folder of another one, whose place it takes at the end.
+    """A path to write to, renamed to `path` where all went well.
+
+    A kill leaves the old file or folder, or the new one; an error leaves the
+    old one. Folders are replaced only where they are not there yet.
 
     Args:
-        path: str or path of a file, or of a folder that is empty or not there;
-            the folder around it is made where it is missing.
+        path: str or path of a file or folder; its parent is made.
 
     Yields:
-        The path to write to, hidden and with the same suffix, of this process
-        alone. After an error it is removed, and what stood at `path` stays.
+        A path beside it, of nothing yet, that starts with a dot and carries
+        the process' number.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
-    # A process that was killed may have had the same number.
-    _remove(new)
+    # The ending of `path` stays: some writers choose a format by it.
+    new = path.with_name(f".{os.getpid()}.new.{path.name}")
     try:
+        _remove(new)
         yield new
         if new.is_file():
             with open(new, "rb+") as file:
@@ -35,7 +37,12 @@ def beside(path):
 
 
 def write(path, content):
-    """Writes a str or bytes so that a kill leaves the old file or the new."""
+    """Writes a file so that a kill leaves the old one or the new one.
+
+    Args:
+        path: str or path; its folder is made where it is missing.
+        content: str or bytes.
+    """
     data = content.encode() if isinstance(content, str) else content
     with beside(path) as new, open(new, "wb") as file:
         file.write(data)
@@ -49,6 +56,6 @@ def sha256(path):
 
 def _remove(path):
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
