@@ -44,8 +44,8 @@ def write(path, content):
         content: str or bytes.
     """
     data = content.encode() if isinstance(content, str) else content
-    with beside(path) as new:
-        new.write_bytes(data)
+    with beside(path) as new, open(new, "wb") as file:
+        file.write(data)
 
 
 def sha256(path):

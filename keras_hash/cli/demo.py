@@ -35,10 +35,10 @@ def run(folder="runs/demo", epochs=30):
 
     import keras_hash
     from keras_hash import evaluation
-    from keras_hash import figures
     from keras_hash import files
     from keras_hash import zoo
     from keras_hash.data import cifar10
+    from keras_hash.search import pictures
 
     start = time.perf_counter()
     folder = pathlib.Path(folder)
@@ -75,7 +75,7 @@ def run(folder="runs/demo", epochs=30):
     measure("digits: random hyperplanes on pixels", digits, planes)
     chance = next(iter(rows.values()))["chance_map"]
     rows["digits: chance"] = {"map": chance}
-    figures.nearest(digits, found, encoder.bits, folder / "digits.png", DIGITS)
+    pictures.nearest(digits, found, encoder.bits, folder / "digits.png", DIGITS)
 
     console.rule("2. CIFAR-10: the encoder of the zoo, measured again")
     card = zoo.card(CIFAR)
@@ -84,7 +84,7 @@ def run(folder="runs/demo", epochs=30):
         cifar = keras_hash.data.load("cifar10")
         console.print("Encoding 60,000 images ...")
         found = measure(f"cifar10: {CIFAR}", cifar, encoder)
-        figures.nearest(
+        pictures.nearest(
             cifar, found, encoder.bits, folder / "cifar10.png", CIFAR
         )
         rows["cifar10: the same, on its card"] = card["metrics"]

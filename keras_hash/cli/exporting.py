@@ -149,7 +149,7 @@ def _export_saved_model(chosen, card):
     _refuse(chosen, _RUNTIME)
     import keras_hash
     from keras_hash import export
-    from keras_hash.cli import photo_index
+    from keras_hash.cli import indexing
 
     k = 10 if chosen.k is None else chosen.k
     if k < 1:
@@ -157,15 +157,14 @@ def _export_saved_model(chosen, card):
     target = _version_folder(chosen)
     index = None
     if chosen.search:
-        index = photo_index.existing(chosen.search, card).index
+        index = indexing.existing(chosen.search, card).index
     model = keras_hash.load(chosen.model)
     # Servers pass over what is not a number.
     with files.beside(target) as new:
         if index is None:
             export.save_encoder(model, new)
         else:
-            codes = index_codes(index)
-            system = export.retrieval_model(model, codes, index.ids, k)
+            system = export.retrieval_model(model, index.codes, index.ids, k)
             export.save(*system, new)
         signatures = _signatures(new / "saved_model.pb")
     size = _size(target)
@@ -177,17 +176,6 @@ def _export_saved_model(chosen, card):
     print(f"Wrote {target}, {size / 2**20:.2f} MiB. Signatures:")
     for name, (taken, given) in signatures.items():
         print(f"  {name}: {_listed(taken)} -> {_listed(given)}")
-
-
-def index_codes(index):
-    """The code of every item of an index, in the order of `Index.ids`."""
-    from keras_hash import codes as codes_lib
-
-    groups = index._groups()
-    codes = groups.codes
-    if groups.group is not None:
-        codes = codes[groups.group]
-    return codes[:, : codes_lib.num_bytes(index.bits)]
 
 
 def _signatures(path):

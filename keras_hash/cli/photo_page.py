@@ -84,11 +84,12 @@ def add_commands(add):
 
 
 def _app(chosen):
-    from keras_hash.cli import photo_index
+    from keras_hash.cli import indexing
     from keras_hash.cli import photo_search
+    from keras_hash.zoo.encoder import FileEncoder
 
     card = inputs.card(chosen.model)
-    index = photo_index.existing(chosen.index, card)
+    index = indexing.existing(chosen.index, card)
     radius = card["bits"] if chosen.radius is None else chosen.radius
     for name, value, low, high in (
         ("-k", chosen.k, 1, photo_search.MAX_SHOWN),
@@ -105,7 +106,7 @@ def _app(chosen):
         tempfile.TemporaryDirectory(prefix="keras-hash-app-") as folder,
     ):
         gradio = _gradio(folder)
-        encoder = photo_index.FileEncoder(chosen.model)
+        encoder = FileEncoder(chosen.model)
         search = photo_search.PhotoSearch(encoder, index)
         title = f"{card['name']}, {card['bits']} bits: {len(search):,} images"
         page = _page(gradio, search, title, chosen.k, radius)

@@ -70,8 +70,8 @@ class PhotoSearch:
     """Search of a photo index by image files.
 
     Args:
-        encoder: function of a list of paths, such as `photo_index.FileEncoder`.
-        index: `photo_index.PhotoIndex` of the same encoder.
+        encoder: function of a list of paths, such as `encoding.FileEncoder`.
+        index: `pictures.PhotoIndex` of the same encoder.
 
     Raises:
         ValueError: the index is empty.

@@ -109,8 +109,9 @@ def _encode(chosen):
 def _search(chosen):
     import functools
 
-    from keras_hash.cli import photo_index
+    from keras_hash.cli import indexing
     from keras_hash.data import images
+    from keras_hash.zoo.encoder import FileEncoder
 
     card = inputs.card(chosen.model)
     if not (chosen.queries or chosen.images):
@@ -128,20 +129,15 @@ def _search(chosen):
                 f"`{name}` should be at least {least}. Received: {value}"
             )
     if chosen.images:
-        index = photo_index.PhotoIndex(chosen.index, card)
+        index = indexing.opened(chosen.index, card)
     else:
-        index = photo_index.existing(chosen.index, card)
-    encoder = functools.cache(lambda: photo_index.FileEncoder(chosen.model))
+        index = indexing.existing(chosen.index, card)
+    # Loaded if there is anything to encode.
+    encoder = functools.cache(lambda: FileEncoder(chosen.model))
     if queries:
         codes = encoder().queries(queries)
     if places:
-        added, refused = _extend(index, places, encoder)
-        print(
-            f"{chosen.index}: {added} new images, {len(index.index)} in all",
-            file=sys.stderr,
-        )
-        for path, reason in refused.items():
-            print(f"left out: {path}: {reason}", file=sys.stderr)
+        indexing.extend(index, places, lambda paths: encoder()(paths))
     if not queries:
         if chosen.json:
             inputs.print_json(_described(chosen, card, index))
@@ -167,16 +163,6 @@ def _search(chosen):
             print(f"{distance:6d}  {item}")
         if not pairs:
             print(f"        nothing within {chosen.radius}")
-
-
-def _extend(index, places, encoder):
-    try:
-        return index.extend(places, encoder)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{len(index.index)} images are in {index.path}, the same command "
-            "goes on"
-        ) from None
 
 
 def _described(chosen, card, index):

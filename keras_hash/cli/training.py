@@ -88,7 +88,7 @@ def _trained(chosen):
 
     import keras
 
-    from keras_hash import figures
+    from keras_hash.search import pictures
     from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
 
@@ -114,7 +114,7 @@ def _trained(chosen):
     shutil.rmtree(folder / _CHECKPOINT, ignore_errors=True)
     inputs.show(report)
     if len(benchmark.parts["query"]):
-        figures.nearest(
+        pictures.nearest(
             benchmark,
             codes,
             model.bits,

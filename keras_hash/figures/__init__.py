@@ -8,7 +8,6 @@ from keras_hash.figures.charts import code_places
 from keras_hash.figures.charts import compared_curves
 from keras_hash.figures.charts import correlation_panel
 from keras_hash.figures.charts import line_panel
-from keras_hash.figures.charts import nearest
 from keras_hash.figures.charts import points
 from keras_hash.figures.charts import radius_curves
 from keras_hash.figures.charts import share_panel
@@ -30,7 +29,6 @@ __all__ = [
     "found_files",
     "gallery",
     "line_panel",
-    "nearest",
     "points",
     "radius_curves",
     "share_panel",

@@ -211,45 +211,6 @@ def code_places(codes, bits, seed=0):
     return places[inverse] + radius[:, None] * strewn
 
 
-def nearest(
-    benchmark,
-    parts,
-    bits,
-    path,
-    name,
-    queries=10,
-    k=10,
-    similarity="hamming",
-):
-    """Searches queries, of different classes first, and draws the result."""
-    from keras_hash.figures import galleries
-    from keras_hash.search import Index
-
-    query, database = benchmark.parts["query"], benchmark.parts["database"]
-    order = np.random.RandomState(0).permutation(len(query))
-    labels = benchmark.targets[query[order]]
-    _, first = np.unique(labels, axis=0, return_index=True)
-    chosen = order[first][:queries]
-    index = Index(bits, parts["database"], similarity=similarity)
-    distances, ids = index.search(parts["query"][chosen], k=k)
-    found = database[ids]
-    labels, other = benchmark.targets[query[chosen]], benchmark.targets[found]
-    if benchmark.multi_label:
-        relevant = (labels[:, None] & other).any(axis=-1)
-    else:
-        relevant = labels[:, None] == other
-    neighbours = benchmark.images[found.ravel()]
-    galleries.gallery(
-        benchmark.images[query[chosen]],
-        neighbours.reshape(*found.shape, *neighbours.shape[1:]),
-        distances,
-        relevant,
-        path,
-        title=f"{name}: nearest of {len(database)} images, Hamming distance "
-        f"of {bits} bits",
-    )
-
-
 def _svg(figure):
     """A figure as SVG text, the same at every run."""
     import matplotlib

@@ -7,45 +7,29 @@ one distance the first `k` hold the first `k` items. Many distinct codes are
 searched through tables of substrings where that is faster.
 """
 
+import functools
+
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash.codes import group
+from keras_hash.codes import num_bytes
 from keras_hash.search import scan
 from keras_hash.search import substrings
 
-# Keys that are sorted at a time.
-_BLOCK = 1 << 22
-# Distinct codes from which "auto" makes tables of substrings.
-_MANY = 1 << 21
 # One query in so many may be slower by tables than by a scan.
 _FEW = 8
 
 
 def width_of(bits):
-    """Bytes that a stored code takes: FAISS is fast at powers of two.
-
-    Args:
-        bits: int, code length.
-
-    Returns:
-        int, 4, 8, 16, 32, 64, or a multiple of 8 beyond.
-    """
-    width = codes_lib.num_bytes(bits)
+    """Bytes that a stored code takes: FAISS is fast at powers of two."""
+    width = num_bytes(bits)
     if width > 64:
         return -(-width // 8) * 8
     return max(4, 1 << (width - 1).bit_length())
 
 
 def padded(codes, width):
-    """Codes filled up with zero bytes.
-
-    Args:
-        codes: `uint8 [n, bytes]`.
-        width: int, at least `bytes`.
-
-    Returns:
-        `uint8 [n, width]`, C-contiguous.
-    """
+    """Codes filled up with zero bytes to `[n, width]`."""
     out = np.zeros((len(codes), width), "uint8")
     out[:, : codes.shape[1]] = codes
     return out
@@ -54,19 +38,19 @@ def padded(codes, width):
 class Groups:
     """Items by code. Nothing in it changes, so that threads can share it.
 
-    Args:
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-        codes: distinct codes `uint8 [g, width_of(bits)]`, in the order of their
-            first items.
-        group: the code of each item, `int32 [n]`; `None`: item i has code i.
-        method: `"scan"`, `"multi-index"` or `"auto"`, see `Index`.
+    `codes` are distinct, `[g, width_of(bits)]` in the order of their first
+    items; `group` is the code of each item, `None` where item i has code i.
     """
+
+    # Keys that are sorted at a time.
+    block = 1 << 22
+    # Distinct codes from which "auto" makes tables of substrings.
+    many = 1 << 21
 
     def __init__(self, bits, similarity, codes, group=None, method="scan"):
         self.bits, self.similarity, self.method = bits, similarity, method
         self.codes, self.group = codes, group
-        self._postings = self._searched = self._substrings = None
+        self._postings = self._substrings = None
         # The smallest k for which tables were slower than a scan.
         self._slow_from = np.inf
 
@@ -77,58 +61,35 @@ class Groups:
     def nbytes(self):
         """Bytes of the arrays."""
         parts = [self.codes, self.group, *(self._postings or ())]
-        if self._searched is not self.codes:
-            parts.append(self._searched)
         parts.append(self._substrings)
+        if self.similarity == "and":
+            parts.append(self._searched)
         return sum(part.nbytes for part in parts if part is not None)
 
     def added(self, codes):
-        """More items.
-
-        Args:
-            codes: `uint8 [m, width_of(bits)]`.
-
-        Returns:
-            `Groups` of the old and the new items.
-        """
+        """These items and more."""
         old = len(self.codes)
         rows = np.concatenate([self.codes, codes])
-        _, inverse, sizes = codes_lib.group(rows)
+        _, inverse, sizes = group(rows)
         kept, numbers = _by_first(inverse, len(sizes))
         new = numbers[old:]
         if len(kept) == len(rows) and self.group is None:
             return self._like(rows)
         before = np.arange(old, dtype="int32")
         before = before if self.group is None else self.group
-        group = np.concatenate([before, new])
-        return self._like(rows[kept], group)
+        return self._like(rows[kept], np.concatenate([before, new]))
 
     def chosen(self, items):
-        """Some of the items.
-
-        Args:
-            items: rising `int64 [m]`.
-
-        Returns:
-            `Groups` of these, numbered from 0.
-        """
+        """Some of the items, of rising numbers, numbered from 0."""
         if self.group is None:
             return self._like(self.codes[items])
-        numbers = np.asarray(self.group)[items]
-        first, group = _by_first(numbers, len(self.codes))
-        codes = self.codes[numbers[first]]
-        group = None if len(codes) == len(group) else group
-        return self._like(codes, group)
+        old = np.asarray(self.group)[items]
+        first, new = _by_first(old, len(self.codes))
+        alone = len(first) == len(new)
+        return self._like(self.codes[old[first]], None if alone else new)
 
     def searched_by(self, method):
-        """The same items, searched in another way.
-
-        Args:
-            method: str, as above.
-
-        Returns:
-            `Groups`.
-        """
+        """The same items, searched in another way."""
         return self._like(self.codes, self.group, method)
 
     def _like(self, codes, group=None, method=None):
@@ -136,22 +97,14 @@ class Groups:
         return Groups(self.bits, self.similarity, codes, group, method)
 
     def nearest(self, queries, k):
-        """The nearest items, ties in the order of items.
-
-        Args:
-            queries: `uint8 [q, width_of(bits)]`.
-            k: int from 1 to the number of items.
-
-        Returns:
-            A pair: levels `int32 [q, k]` and items `int64 [q, k]`.
-        """
+        """Levels and items `[q, k]` of the nearest, ties in their order."""
         queries, shifts = self._probes(queries)
         count = min(k, len(self.codes))
         found = np.empty((2, len(queries), k), "int64")
-        # So many queries have at most `_BLOCK` candidates: no more than all
+        # So many queries have at most `block` candidates: no more than all
         # items, and no more than k of each code.
         many = k if self.group is None else min(len(self), k * count)
-        rows = max(1, min(4096, _BLOCK // many))
+        rows = max(1, min(4096, self.block // many))
         for start in range(0, len(queries), rows):
             part = slice(start, start + rows)
             levels, groups = self._nearest_codes(queries[part], count)
@@ -161,16 +114,7 @@ class Groups:
         return self._levels(found[0], shifts[:, None]), found[1]
 
     def within(self, queries, radius):
-        """All items up to a level, by level, ties in the order of items.
-
-        Args:
-            queries: `uint8 [q, width_of(bits)]`.
-            radius: int, the highest level.
-
-        Returns:
-            A triple: bounds `int64 [q + 1]`, levels `int32 [m]` and items
-            `int64 [m]`; those of query i are from bound i to i + 1.
-        """
+        """Bounds `[q + 1]`, levels and items of all up to a level, in order."""
         queries, shifts = self._probes(queries)
         radius = min(radius, self.bits)
         limits = radius + np.zeros(len(queries), "int64")
@@ -180,9 +124,9 @@ class Groups:
         parts = [None] * len(queries)
         for limit in np.unique(limits[limits >= 0]):
             same = np.flatnonzero(limits == limit)
-            for chosen, row, level, group in self._found(queries, same, limit):
-                take = self._sizes(group)
-                row, level, item = self._expanded(row, level, group, take)
+            for chosen, row, level, code in self._found(queries, same, limit):
+                take = self._sizes(code)
+                row, level, item = self._expanded(row, level, code, take)
                 ends = np.searchsorted(row, np.arange(1, len(chosen)))
                 shift = shifts[chosen][row]
                 level = self._levels(level.astype("int64"), shift)
@@ -196,20 +140,24 @@ class Groups:
             return lims, np.zeros(0, "int32"), np.zeros(0, "int64")
         return lims, *(np.concatenate(part) for part in zip(*parts))
 
-    def _probes(self, queries):
-        """What is searched for by Hamming distance, and a shift for each.
+    @functools.cached_property
+    def _searched(self):
+        """The codes that queries are compared with by Hamming distance.
 
-        With h stored as [h, not h] and q as [q, 0], the distance is
+        With h stored as [h, not h] and q as [q, 0], it is
         |q| + 8 bytes - 2 |q & h|: another order of the same items.
         """
         if self.similarity == "hamming":
-            self._searched = self.codes
+            return self.codes
+        own = self.codes[:, : num_bytes(self.bits)]
+        both = np.concatenate([own, ~own], axis=1)
+        return padded(both, width_of(8 * both.shape[1]))
+
+    def _probes(self, queries):
+        """What is searched for, and by how much its distances are higher."""
+        if self.similarity == "hamming":
             return queries, np.zeros(len(queries), "int64")
-        width = codes_lib.num_bytes(self.bits)
-        if self._searched is None:
-            own = self.codes[:, :width]
-            both = np.concatenate([own, ~own], axis=1)
-            self._searched = padded(both, width_of(16 * width))
+        width = num_bytes(self.bits)
         ones = np.bitwise_count(queries).sum(axis=1, dtype="int64")
         queries = padded(queries[:, :width], self._searched.shape[1])
         return queries, ones + 8 * width - 2 * self.bits
@@ -221,21 +169,18 @@ class Groups:
 
     def _tables(self):
         """Tables of substrings where they are wanted, or `None`."""
-        least = {"scan": np.inf, "multi-index": 1, "auto": _MANY}[self.method]
-        if self._substrings is None and len(self.codes) >= least:
+        least = {"scan": np.inf, "multi-index": 1, "auto": self.many}
+        if self._substrings is None and len(self.codes) >= least[self.method]:
             self._substrings = substrings.Substrings(self.bits, self.codes)
             self._slow_from = np.inf
         return self._substrings
 
     def _nearest_codes(self, queries, k):
         """Distances and numbers of the nearest codes, ties by number."""
-        import faiss
-
         tables = self._tables()
         if tables is None or k > tables.budget or k >= self._slow_from:
             return scan.nearest(queries, self._searched, k)
-        threads = faiss.omp_get_max_threads()
-        slow, *pairs = tables.search(queries, self.bits, k, threads)
+        slow, *pairs = tables.search(queries, self.bits, k)
         if self.method == "auto" and _FEW * len(slow) > len(queries):
             # The next queries for so many would be as slow.
             self._slow_from = k
@@ -254,21 +199,17 @@ class Groups:
         These come as three arrays: the query's place among the some, distances
         and numbers of codes.
         """
-        import faiss
-
         tables = self._tables()
         if tables is not None:
-            threads, left = faiss.omp_get_max_threads(), []
+            left = []
             for start in range(0, len(chosen), 4096):
                 part = chosen[start : start + 4096]
-                slow, *found = tables.search(
-                    queries[part], limit, threads=threads
-                )
+                slow, *found = tables.search(queries[part], limit)
                 left.append(part[slow])
                 # The slow ones come again below, and with more.
                 yield part, *found
             chosen = np.concatenate(left)
-        rows = max(16, min(4096, _BLOCK // max(1, len(self))))
+        rows = max(16, min(4096, self.block // max(1, len(self))))
         for start in range(0, len(chosen), rows):
             part = chosen[start : start + rows]
             yield part, *scan.within(queries[part], self._searched, limit)

@@ -1,64 +1,109 @@
-"""The names of items: unique ints or strings, and where each one stands."""
+"""What items are called: unique ints or strings, and where each one stands."""
+
+import collections
 
 import numpy as np
 
-_LARGEST = np.iinfo("int64").max
+LARGEST = np.iinfo("int64").max
 
 
-def check(ids, name="ids"):
-    """Ids as an array.
+def check_int(value, name, least=1):
+    """Refuses what is no whole number, or too small a one."""
+    whole = isinstance(value, (int, np.integer))
+    if isinstance(value, bool) or not whole or value < least:
+        raise ValueError(
+            f"`{name}` should be at least {least}, an int. "
+            f"Received: {name}={value!r}"
+        )
 
-    Args:
-        ids: array, list, tuple or set of ints, or of strings.
-        name: str, what the error calls them.
 
-    Returns:
-        `int64 [n]`, or an object array of `str`.
-
-    Raises:
-        ValueError: neither ints that fit int64 nor strings, or both.
-    """
-    given = ids
-    if isinstance(ids, (set, frozenset, range)):
-        ids = list(ids)
-    if isinstance(ids, (list, tuple)) and any(isinstance(i, str) for i in ids):
+def check_ids(ids, name="ids", count=None):
+    """Ids as `int64 [count]` or as an object array of `str`."""
+    array = ids
+    if isinstance(ids, (list, tuple, set, frozenset, range)):
         # NumPy would make strings of ints among them.
-        array = np.empty(len(ids), object)
-        array[:] = ids
-    else:
+        strings = any(isinstance(one, str) for one in ids)
+        array = np.array(list(ids), object if strings else None)
+    array = _int_or_str(np.asarray(array))
+    if array is None:
         array = np.asarray(ids)
-    if array.ndim == 1 and array.size == 0:
-        return array.astype("int64" if array.dtype.kind != "U" else object)
-    if array.ndim == 1 and array.dtype.kind in "UTO":
+        raise ValueError(
+            f"`{name}` should be ints (int64) or strings, of one kind, in one "
+            f"dimension. Received: type={type(ids).__name__}, "
+            f"shape={array.shape}, dtype={array.dtype}"
+        )
+    if count is not None and len(array) != count:
+        raise ValueError(
+            f"`{name}` should have shape [{count}], one a code. "
+            f"Received: {name}.shape={array.shape}"
+        )
+    return array
+
+
+def _int_or_str(array):
+    """The array in the dtype that ids have, or `None` for other values."""
+    kind = array.dtype.kind
+    if array.ndim != 1:
+        return None
+    if not array.size:
+        return array.astype(object if kind == "U" else "int64")
+    if kind in "UTO":
         array = array.astype(object)
-        if all(isinstance(i, str) for i in array):
-            return array
-    elif (
-        array.ndim == 1
-        and array.dtype.kind in "iu"
-        and (array.dtype != np.uint64 or array.max() <= _LARGEST)
-    ):
+        return array if all(isinstance(one, str) for one in array) else None
+    if kind in "iu" and array.max() <= LARGEST:
         return np.ascontiguousarray(array, "int64")
-    raise ValueError(
-        f"`{name}` should be ints (int64) or strings, of one kind, in one "
-        f"dimension. Received: type={type(given).__name__}, "
-        f"shape={array.shape}, dtype={array.dtype}"
-    )
+    return None
+
+
+def check_kind(ids, strings, holder):
+    """Refuses strings where ids are ints, and ints where they are strings."""
+    if (ids.dtype == object) != strings:
+        kinds = ("ints", "strings")[:: -1 if strings else 1]
+        raise ValueError(
+            f"`ids` should be {kinds[0]}, as before: {holder} has ids of one "
+            f"kind. Received: {kinds[1]}, first {ids[0]!r}"
+        )
+
+
+def check_different(ids):
+    """Refuses an id that is given twice."""
+    if ids.dtype == object:
+        twice, count = collections.Counter(ids).most_common(1)[0]
+    elif _rising(ids):
+        return
+    else:
+        values, counts = np.unique(ids, return_counts=True)
+        twice, count = values[counts.argmax()], counts.max()
+    if count > 1:
+        _refuse_twice(twice)
+
+
+def running(count, following, strings, holder):
+    """The next `count` numbers, if ids are numbers and so many are left."""
+    if strings:
+        raise ValueError(
+            f"`ids` should be given: {holder} has strings for ids. "
+            "Received: ids=None"
+        )
+    if following > LARGEST - count:
+        raise ValueError(
+            "`ids` should be given: no ints are left behind the largest id. "
+            f"Received: ids=None, largest={following - 1}"
+        )
+    return np.arange(following, following + count)
 
 
 class Ids:
-    """The ids of an index, in the order of its items.
+    """The ids of an index in the order of its items, all of one kind.
 
-    Args:
-        values: `int64 [n]` or object array of `str`, all different; `None` for
-            none, of a kind that the first ones decide.
-        following: int, the first running number.
+    The first ones decide the kind; `following` is the first running number.
     """
 
     def __init__(self, values=None, following=0):
         self.values = np.zeros(0, "int64") if values is None else values
         self.following = following
-        self._sorted = self._places = None
+        # Where strings stand; ints in order, and where those stand.
+        self._places = self._sorted = None
         self._rising = not self.is_str and _rising(self.values)
 
     def __len__(self):
@@ -69,75 +114,19 @@ class Ids:
         """Whether they are strings."""
         return self.values.dtype == object
 
-    def running(self, count):
-        """The next running numbers.
-
-        Args:
-            count: int, how many.
-
-        Returns:
-            `int64 [count]`.
-
-        Raises:
-            ValueError: ids are strings, or there are no larger ints.
-        """
-        if self.is_str and len(self):
-            raise ValueError(
-                "`ids` should be given: this index has strings for ids. "
-                "Received: ids=None"
-            )
-        if self.following > _LARGEST - count:
-            raise ValueError(
-                "`ids` should be given: no ints are left behind the largest "
-                f"id. Received: ids=None, largest={self.following - 1}"
-            )
-        return np.arange(self.following, self.following + count)
-
     def refuse(self, ids):
-        """Refuses ids that cannot be added.
-
-        Args:
-            ids: as `check` returns them.
-
-        Raises:
-            ValueError: another kind than before, or an id that is there twice.
-        """
+        """Refuses ids of another kind, or that are there twice."""
         if not len(ids):
             return
-        if len(self) and (ids.dtype == object) != self.is_str:
-            kinds = ("ints", "strings")[:: -1 if self.is_str else 1]
-            raise ValueError(
-                f"`ids` should be {kinds[0]}, as before: an index has ids of "
-                f"one kind. Received: {kinds[1]}, first {ids[0]!r}"
-            )
-        twice = None
-        if ids.dtype == object:
-            seen = set()
-            for one in ids:
-                if one in seen:
-                    twice = one
-                    break
-                seen.add(one)
-        elif not _rising(ids):
-            ordered = np.sort(ids)
-            same = ordered[1:] == ordered[:-1]
-            twice = ordered[1:][same][0] if same.any() else None
-        if twice is None and len(self):
-            there = self.places(ids) >= 0
-            twice = ids[there][0] if there.any() else None
-        if twice is not None:
-            raise ValueError(
-                "`ids` should all be different, also from those in the index; "
-                "`remove` an item before adding it anew. "
-                f"Received: {_shown(twice)} twice"
-            )
+        if len(self):
+            check_kind(ids, self.is_str, "this index")
+        check_different(ids)
+        there = self.places(ids) >= 0
+        if there.any():
+            _refuse_twice(ids[there][0])
 
     def add(self, ids):
-        """Appends ids that `refuse` let pass.
-
-        Args:
-            ids: as `check` returns them.
-        """
+        """Appends ids that `refuse` let pass."""
         if not len(ids):
             return
         old = len(self)
@@ -157,17 +146,9 @@ class Ids:
         self.values = values
 
     def places(self, ids):
-        """Where ids stand.
-
-        Args:
-            ids: as `check` returns them.
-
-        Returns:
-            `int64 [m]`, -1 for those that are not there.
-        """
-        if not len(ids) or not len(self):
-            return np.full(len(ids), -1)
-        if (ids.dtype == object) != self.is_str:
+        """Where ids stand, `int64 [m]`; -1 for those that are not there."""
+        same = (ids.dtype == object) == self.is_str
+        if not (same and len(ids) and len(self)):
             return np.full(len(ids), -1)
         if self.is_str:
             if self._places is None:
@@ -185,17 +166,7 @@ class Ids:
         return np.where(keys[at] == ids, places, -1)
 
     def places_of_all(self, ids):
-        """Where ids stand that should all be there.
-
-        Args:
-            ids: as `check` returns them.
-
-        Returns:
-            `int64 [m]`.
-
-        Raises:
-            ValueError: one is not there.
-        """
+        """Where ids stand, of which none may be missing."""
         places = self.places(ids)
         if (places < 0).any():
             raise ValueError(
@@ -206,22 +177,11 @@ class Ids:
         return places
 
     def chosen(self, places):
-        """Some of the ids.
-
-        Args:
-            places: rising `int64 [m]`.
-
-        Returns:
-            `Ids`.
-        """
+        """Some of the ids, in their order."""
         return Ids(self.values[places], self.following)
 
     def arrays(self):
-        """The ids as plain arrays, for a file.
-
-        Returns:
-            dict of arrays.
-        """
+        """The ids as a dict of plain arrays, for a file."""
         if not self.is_str:
             return {"ids": self.values}
         # File names may hold what is not Unicode.
@@ -234,15 +194,7 @@ class Ids:
 
     @classmethod
     def from_arrays(cls, arrays, following):
-        """The ids that `arrays` gave.
-
-        Args:
-            arrays: dict of arrays.
-            following: int, the first running number.
-
-        Returns:
-            `Ids`.
-        """
+        """The ids that `arrays` gave."""
         if "ids" in arrays:
             return cls(arrays["ids"], following)
         text, ends = arrays["ids_text"].tobytes(), arrays["ids_ends"].tolist()
@@ -260,3 +212,11 @@ def _rising(values):
 
 def _shown(one):
     return repr(one if isinstance(one, str) else int(one))
+
+
+def _refuse_twice(one):
+    raise ValueError(
+        "`ids` should all be different, also from those in the index; "
+        "`remove` an item before adding it anew. "
+        f"Received: {_shown(one)} twice"
+    )

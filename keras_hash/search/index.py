@@ -1,19 +1,22 @@
 """`Index`: exact nearest codes by Hamming distance on one machine."""
 
 import contextlib
-import pathlib
-import zipfile
+import json
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
-from keras_hash.search import checks
-from keras_hash.search import groups as groups_lib
-from keras_hash.search import ids as ids_lib
+from keras_hash.codes import check
+from keras_hash.codes import group
+from keras_hash.codes import num_bytes
+from keras_hash.search import by_features
 from keras_hash.search import storage
-
-# Floats of items' features that are held at a time.
-_FLOATS = 1 << 24
+from keras_hash.search.groups import Groups
+from keras_hash.search.groups import padded
+from keras_hash.search.groups import width_of
+from keras_hash.search.ids import Ids
+from keras_hash.search.ids import check_ids
+from keras_hash.search.ids import check_int
+from keras_hash.search.ids import running
 
 
 class Index:
@@ -35,6 +38,10 @@ class Index:
             for which they are not faster are scanned. `"auto"`: tables from
             two million distinct codes on, for `"hamming"`. `among` scans.
 
+    Attributes:
+        about: dict of facts about where the codes come from, such as their
+            encoder, as `save` was given and a file keeps them; empty if none.
+
     Raises:
         ValueError: `bits` is not a positive int, an unknown `similarity` or
             `method`, tables for `similarity="and"`, or as `add`.
@@ -54,7 +61,7 @@ class Index:
         similarity="hamming",
         method="auto",
     ):
-        codes_lib.num_bytes(bits)
+        num_bytes(bits)
         if similarity not in ("hamming", "and"):
             raise ValueError(
                 '`similarity` should be "hamming" or "and". '
@@ -62,12 +69,13 @@ class Index:
             )
         method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
-        self._width = groups_lib.width_of(bits)
-        self._ids = ids_lib.Ids()
+        self.about = {}
+        self._width = width_of(bits)
+        self._ids = Ids()
         empty = np.zeros((0, self._width), "uint8")
         # Groups, and codes that wait to be grouped: one attribute, so that
         # threads that search see both as they belong together.
-        groups = groups_lib.Groups(self.bits, similarity, empty, method=method)
+        groups = Groups(self.bits, similarity, empty, method=method)
         self._state = groups, ()
         if codes is not None:
             self.add(codes, ids)
@@ -88,6 +96,21 @@ class Index:
         view.flags.writeable = False
         return view
 
+    @property
+    def codes(self):
+        """The packed codes in the order of `ids`, `uint8`, read-only."""
+        groups = self._groups()
+        codes = groups.codes[:, : num_bytes(self.bits)]
+        codes = codes if groups.group is None else codes[groups.group]
+        view = codes.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def nbytes(self):
+        """Bytes of codes and of what is made to search them, without ids."""
+        return self._groups().nbytes
+
     def add(self, codes, ids=None):
         """Adds codes, all or, after an error, none.
 
@@ -101,21 +124,18 @@ class Index:
             ValueError: codes that do not fit `bits`; another number of ids, or
                 of another kind; an id that is there already.
         """
-        codes = codes_lib.check(codes, self.bits)
+        codes = check(codes, self.bits)
         if ids is None:
-            ids = self._ids.running(len(codes))
+            held = self._ids
+            strings = held.is_str and len(held) > 0
+            ids = running(len(codes), held.following, strings, "this index")
         else:
-            ids = ids_lib.check(ids)
-            if len(ids) != len(codes):
-                raise ValueError(
-                    f"`ids` should have shape [{len(codes)}], one a code. "
-                    f"Received: ids.shape={ids.shape}"
-                )
+            ids = check_ids(ids, count=len(codes))
             self._ids.refuse(ids)
         if not len(codes):
             return
         groups, waiting = self._state
-        waiting = *waiting, groups_lib.padded(codes, self._width)
+        waiting = *waiting, padded(codes, self._width)
         self._ids.add(ids)
         self._state = groups, waiting
 
@@ -128,7 +148,7 @@ class Index:
         Raises:
             ValueError: an id that is not in the index.
         """
-        places = self._ids.places_of_all(ids_lib.check(ids))
+        places = self._ids.places_of_all(check_ids(ids))
         if not len(places):
             return
         keep = np.ones(len(self), bool)
@@ -170,12 +190,12 @@ class Index:
                 `k` below 1.
         """
         codes = self._checked(codes)
-        checks.check_int(k, "k", 1)
+        check_int(k, "k", 1)
         count = k
         if rerank is not None:
             count = 10 * k if candidates is None else candidates
-            checks.check_int(count, "candidates", k)
-            rerank = self._check_rerank(rerank, len(codes))
+            check_int(count, "candidates", k)
+            rerank = by_features.check(rerank, len(codes), len(self))
         elif candidates is not None:
             raise ValueError(
                 "`candidates` should come with `rerank`. "
@@ -188,18 +208,20 @@ class Index:
             shape = len(codes), k
             return np.zeros(shape, dtype), np.zeros(shape, self.ids.dtype)
         # Queries repeat as items do.
-        first, inverse, _ = codes_lib.group(codes)
+        first, inverse, _ = group(codes)
         if len(first) == len(codes):
             first = inverse = slice(None)
         with _threads(threads):
             levels, places = groups.nearest(
-                groups_lib.padded(codes[first], self._width), count
+                padded(codes[first], self._width), count
             )
         levels, places = levels[inverse], places[inverse]
         if chosen is not None:
             places = chosen[places]
         if rerank is not None:
-            levels, places = self._reranked(places, *rerank, k)
+            levels, places = by_features.nearest(
+                *rerank, places, self._ids.values, k
+            )
         return levels, self._ids.values[places]
 
     def range_search(self, codes, radius, among=None, threads=None):
@@ -221,25 +243,33 @@ class Index:
                 0.
         """
         codes = self._checked(codes)
-        checks.check_int(radius, "radius", 0)
+        check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
         if len(groups) == 0:
             lims = np.zeros(len(codes) + 1, "int64")
             return lims, np.zeros(0, "int32"), np.zeros(0, self.ids.dtype)
         with _threads(threads):
             lims, levels, places = groups.within(
-                groups_lib.padded(codes, self._width), int(radius)
+                padded(codes, self._width), int(radius)
             )
         if chosen is not None:
             places = chosen[places]
         return lims, levels, self._ids.values[places]
 
-    def save(self, path):
+    def save(self, path, about=None):
         """Writes the index; a kill leaves the old file or the new one.
 
         Args:
-            path: str or path.
+            path: str or path; its folder is made where it is missing.
+            about: optional dict that JSON can hold, facts about where the codes
+                come from; in the file and `Index.about` from then on. `None`:
+                those that are there.
+
+        Raises:
+            ValueError: `about` is not such a dict.
         """
+        if about is not None:
+            self.about = _check_about(about)
         groups = self._groups()
         arrays = {"codes": groups.codes, **self._ids.arrays()}
         if groups.group is not None:
@@ -249,6 +279,8 @@ class Index:
             "similarity": self.similarity,
             "following": self._ids.following,
         }
+        if self.about:
+            fields["about"] = self.about
         storage.write(path, fields, arrays)
 
     @classmethod
@@ -272,18 +304,8 @@ class Index:
                 `method`.
         """
         try:
-            stored = storage.read(path, mmap)
-            if stored is None:
-                index = cls._load_archive(path)
-            else:
-                index = cls._from_arrays(*stored)
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            zipfile.BadZipFile,
-        ) as error:
+            index = cls._from_arrays(*storage.read(path, mmap))
+        except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 "`path` should be a file written by `Index.save`. "
                 f"Received: path={str(path)!r} ({error})"
@@ -297,17 +319,12 @@ class Index:
     @classmethod
     def _from_arrays(cls, fields, arrays):
         index = cls(fields["bits"], similarity=fields["similarity"])
-        codes, group = arrays["codes"], arrays.get("group")
-        groups = groups_lib.Groups(index.bits, index.similarity, codes, group)
-        index._ids = ids_lib.Ids.from_arrays(arrays, fields["following"])
-        index._state = groups, ()
+        index._ids = Ids.from_arrays(arrays, fields["following"])
+        # Indexes of photos had it by another name.
+        index.about = fields.get("about", fields.get("encoder", {}))
+        held = arrays["codes"], arrays.get("group")
+        index._state = Groups(index.bits, index.similarity, *held), ()
         return index
-
-    @classmethod
-    def _load_archive(cls, path):
-        """Reads the first format: a NumPy archive."""
-        with np.load(pathlib.Path(path), allow_pickle=False) as stored:
-            return cls(int(stored["bits"]), stored["codes"], stored["ids"])
 
     def _groups(self):
         groups, waiting = self._state
@@ -317,7 +334,7 @@ class Index:
         return groups
 
     def _checked(self, codes):
-        codes = codes_lib.check(codes, self.bits)
+        codes = check(codes, self.bits)
         if len(self) == 0:
             raise ValueError("The index is empty: call `add` before `search`.")
         return codes
@@ -326,51 +343,9 @@ class Index:
         """The items to search, and their places unless these are all."""
         if ids is None:
             return self._groups(), None
-        places = self._ids.places(ids_lib.check(ids, "among"))
+        places = self._ids.places(check_ids(ids, "among"))
         chosen = np.unique(places[places >= 0])
         return self._groups().searched_by("scan").chosen(chosen), chosen
-
-    def _check_rerank(self, rerank, count):
-        if not isinstance(rerank, (tuple, list)) or len(rerank) != 2:
-            raise ValueError(
-                "`rerank` should be a pair: features of the queries, and "
-                "features of the items or a function from ids to them. "
-                f"Received: rerank of type {type(rerank).__name__}"
-            )
-        queries, items = np.asarray(rerank[0], "float32"), rerank[1]
-        if queries.ndim != 2 or len(queries) != count:
-            raise ValueError(
-                f"`rerank[0]` should be features [{count}, d], one a query. "
-                f"Received: rerank[0].shape={queries.shape}"
-            )
-        if not callable(items):
-            # Not copied: it may be a memory map.
-            items = items if hasattr(items, "shape") else np.asarray(items)
-            _check_features(items, len(self), queries.shape[1])
-        return queries, items
-
-    def _reranked(self, places, queries, items, k):
-        found = np.empty((len(places), k), "float32")
-        order = np.empty((len(places), k), "int64")
-        width = queries.shape[1]
-        rows = max(1, _FLOATS // max(1, places.shape[1] * width))
-        for start in range(0, len(places), rows):
-            part = slice(start, start + rows)
-            wanted, inverse = np.unique(places[part], return_inverse=True)
-            if callable(items):
-                features = np.asarray(items(self._ids.values[wanted]))
-                _check_features(features, len(wanted), width)
-            else:
-                features = np.asarray(items[wanted])
-            features = features.astype("float32")[inverse]
-            features = features.reshape(*places[part].shape, width)
-            features -= queries[part, None]
-            distances = np.sqrt(np.einsum("qcd,qcd->qc", features, features))
-            # Equal distances keep the order of the candidates.
-            best = np.argsort(distances, axis=1, kind="stable")[:, :k]
-            found[part] = np.take_along_axis(distances, best, axis=1)
-            order[part] = np.take_along_axis(places[part], best, axis=1)
-        return found, order
 
 
 def _check_method(method, similarity):
@@ -390,13 +365,18 @@ def _check_method(method, similarity):
     return "scan"
 
 
-def _check_features(features, count, width):
-    if tuple(features.shape) != (count, width):
-        raise ValueError(
-            f"`rerank[1]` should be, or return, features [{count}, {width}], "
-            "one an item, of the width of the queries' features. "
-            f"Received: shape={tuple(features.shape)}"
-        )
+def _check_about(about):
+    """Facts as they come back from a file."""
+    try:
+        if isinstance(about, dict):
+            return json.loads(json.dumps(about))
+        reason = f"a {type(about).__name__}"
+    except (TypeError, ValueError) as error:
+        reason = error
+    raise ValueError(
+        "`about` should be a dict that JSON can hold. "
+        f"Received: about={about!r:.80} ({reason})"
+    )
 
 
 @contextlib.contextmanager
@@ -407,7 +387,7 @@ def _threads(count):
         return
     import faiss
 
-    checks.check_int(count, "threads", 1)
+    check_int(count, "threads", 1)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(int(count))
     try:

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash.codes import check
+from keras_hash.codes import num_bytes
 
 
 class HammingSearch(keras.layers.Layer):
@@ -52,7 +53,7 @@ class HammingSearch(keras.layers.Layer):
         import tensorflow as tf
 
         super().__init__(trainable=False, **kwargs)
-        codes = codes_lib.check(codes, bits)
+        codes = check(codes, bits)
         ids = np.arange(len(codes)) if ids is None else np.asarray(ids)
         if ids.shape != (len(codes),) or ids.dtype.kind not in "iuUSO":
             raise ValueError(
@@ -83,7 +84,7 @@ class HammingSearch(keras.layers.Layer):
         import tensorflow as tf
 
         codes = tf.convert_to_tensor(codes)
-        width = codes_lib.num_bytes(self.bits)
+        width = num_bytes(self.bits)
         if codes.shape.rank != 2 or codes.shape[1] != width:
             raise ValueError(
                 f"`codes` should be packed, uint8 [q, {width}] for {self.bits} "

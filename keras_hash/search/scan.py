@@ -2,36 +2,27 @@
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash.codes import words
 from keras_hash.evaluation import kernels
 
-# Distances that are sorted at a time, and bytes of FAISS' counters.
-_BLOCK = 1 << 22
-_COUNTERS = 1 << 27
 
+def nearest(queries, codes, k, block=1 << 22, counters=1 << 27):
+    """Distances and numbers `[2, q, k]` of the nearest codes, ties by number.
 
-def nearest(queries, codes, k):
-    """The nearest codes, ties by number.
-
-    Args:
-        queries: `uint8 [q, bytes]`, C-contiguous.
-        codes: `uint8 [n, bytes]`, C-contiguous.
-        k: int from 1 to `n`.
-
-    Returns:
-        `int64 [2, q, k]`: distances, and numbers of codes.
+    Distances that are sorted at a time, and bytes of FAISS' counters, are
+    limited to `block` and `counters`.
     """
     import faiss
 
     cost = 8 * k * (8 * codes.shape[1] + 1)
-    if k == len(codes) or cost > min(_COUNTERS, 32 * len(codes)):
+    if k == len(codes) or cost > min(counters, 32 * len(codes)):
         # FAISS would count more than there is: sort all.
-        return _sorted(queries, codes, k)
+        return _sorted(queries, codes, k, block)
     # Both keep ties in order: FAISS' heap is by distance, then number. It suits
     # long codes, counting by distance short ones and a large k.
     variant = "hc" if codes.shape[1] >= 16 and k <= 200 else "mc"
     found = np.empty((2, len(queries), k), "int64")
-    rows = min(max(8, _COUNTERS // cost), 256)
+    rows = min(max(8, counters // cost), 256)
     for start in range(0, len(queries), rows):
         part = np.ascontiguousarray(queries[start : start + rows])
         found[:, start : start + rows] = faiss.knn_hamming(
@@ -40,34 +31,22 @@ def nearest(queries, codes, k):
     return found
 
 
-def _sorted(queries, codes, k):
-    words = codes_lib.words(codes).T[:, None, :]
+def _sorted(queries, codes, k, block):
+    items = words(codes).T[:, None, :]
     found = np.empty((2, len(queries), k), "int64")
     bits = 8 * codes.shape[1]
-    rows = max(1, _BLOCK // len(codes))
+    rows = max(1, block // len(codes))
     for start in range(0, len(queries), rows):
-        part = codes_lib.words(queries[start : start + rows])
-        part = kernels.levels_of_pairs(
-            part.T[:, :, None], words, bits, "hamming"
-        )
-        order = np.argsort(part, axis=1, kind="stable")[:, :k]
-        found[0, start : start + rows] = np.take_along_axis(part, order, 1)
+        part = words(queries[start : start + rows]).T[:, :, None]
+        far = kernels.levels_of_pairs(part, items, bits, "hamming")
+        order = np.argsort(far, axis=1, kind="stable")[:, :k]
+        found[0, start : start + rows] = np.take_along_axis(far, order, 1)
         found[1, start : start + rows] = order
     return found
 
 
 def within(queries, codes, limit):
-    """All pairs up to a distance.
-
-    Args:
-        queries: `uint8 [q, bytes]`.
-        codes: `uint8 [n, bytes]`, C-contiguous.
-        limit: int, the largest distance.
-
-    Returns:
-        A triple `int64 [m]`: rows of queries, distances and numbers of codes,
-        by row.
-    """
+    """Rows, distances and numbers of all pairs up to a distance, by row."""
     import faiss
 
     queries = np.ascontiguousarray(queries)

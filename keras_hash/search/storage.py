@@ -20,13 +20,7 @@ _ALIGN = 64
 
 
 def write(path, fields, arrays):
-    """Writes a file; a kill leaves the old one or the new one.
-
-    Args:
-        path: str or path.
-        fields: dict that JSON can hold.
-        arrays: dict of arrays.
-    """
+    """Writes a dict that JSON can hold, and a dict of arrays."""
     arrays = {
         name: np.ascontiguousarray(
             array, np.asarray(array).dtype.newbyteorder("<")
@@ -51,23 +45,10 @@ def write(path, fields, arrays):
 
 
 def read(path, mmap=False):
-    """Reads what `write` wrote, and checks it.
-
-    Args:
-        path: str or path.
-        mmap: bool, whether the arrays are mapped instead of read.
-
-    Returns:
-        A pair: the fields, and read-only arrays; `None` for a file of another
-        kind.
-
-    Raises:
-        ValueError: damaged, or of another version.
-        OSError: it cannot be read.
-    """
+    """The fields and the read-only arrays that `write` wrote, checked."""
     with open(path, "rb") as file:
         if file.read(len(_NAME)) != _NAME:
-            return None
+            raise ValueError("it is not one")
         file.seek(0)
         if mmap:
             access = mmap_lib.ACCESS_READ

@@ -17,22 +17,18 @@ import math
 
 import numpy as np
 
-# Lookups and candidates that are in hand at a time, so that they stay in the
-# cache, and queries that are searched at a time.
-_BLOCK, _ROWS = 1 << 16, 64
-# A scan looks at so many codes in twice the time of a lookup or a candidate.
-_COST = 48
 # Bits of a substring: the masks of a step are drawn from all its values.
 _WIDEST = 24
 
 
 class Substrings:
-    """Tables of substrings. Nothing in it changes: threads can share it.
+    """Tables of substrings of different codes, which threads can share."""
 
-    Args:
-        bits: int, code length.
-        codes: different codes `uint8 [n, width_of(bits)]`, at least one.
-    """
+    # Lookups and candidates that are in hand at a time, so that they stay in
+    # the cache, and queries that are searched at a time.
+    block, rows = 1 << 16, 64
+    # A scan looks at so many codes in twice the time of a lookup or candidate.
+    cost = 48
 
     def __init__(self, bits, codes):
         self.bits = bits
@@ -45,33 +41,28 @@ class Substrings:
             _Table(codes, *ends) for ends in itertools.pairwise(edges)
         ]
         # What a query may cost before a scan takes over.
-        self.budget = len(codes) // _COST
+        self.budget = len(codes) // self.cost
 
     @property
     def nbytes(self):
         """Bytes of the tables."""
         return sum(t.starts.nbytes + t.codes.nbytes for t in self.tables)
 
-    def search(self, queries, limit, k=None, threads=1):
-        """Codes up to a distance, or the nearest ones.
+    def search(self, queries, limit, k=None, threads=None):
+        """Codes up to a distance, or the k nearest and others as near as these.
 
-        Args:
-            queries: `uint8 [q, width_of(bits)]`.
-            limit: int, the largest distance.
-            k: int, codes a query, and all others at the distance of the last
-                one; `None`: all up to `limit`.
-            threads: int, blocks of queries that are searched at a time.
-
-        Returns:
-            Four arrays `int64`: the queries for which a scan is faster, rising,
-            and, in no order, rows, distances and codes that were found for the
-            others.
+        Returns the queries for which a scan is faster, rising, and, in no
+        order, rows, distances and codes that were found for the others.
         """
+        if threads is None:
+            import faiss
+
+            threads = faiss.omp_get_max_threads()
         none = np.zeros(0, "int64")
         slow, found = [none], [(none, none, none)]
 
         def run(start):
-            part = queries[start : start + _ROWS]
+            part = queries[start : start + self.rows]
             return start, *_Search(self, part, limit, k).run()
 
         def take(start, left, parts):
@@ -79,11 +70,11 @@ class Substrings:
             found.extend((rows + start, *rest) for rows, *rest in parts)
             return len(left)
 
-        starts = range(0, len(queries), _ROWS)
+        starts = range(0, len(queries), self.rows)
         for start in starts[:1]:
-            if 2 * take(*run(start)) > min(_ROWS, len(queries)):
+            if 2 * take(*run(start)) > min(self.rows, len(queries)):
                 # The rest will be like them.
-                slow.append(np.arange(_ROWS, len(queries)))
+                slow.append(np.arange(self.rows, len(queries)))
                 starts = starts[:1]
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             for done in pool.map(run, starts[1:]):
@@ -133,6 +124,7 @@ class _Search:
     def __init__(self, tables, queries, limit, k):
         self.tables, self.k = tables.tables, k
         self.bits, self.budget = tables.bits, tables.budget
+        self.block = tables.block
         self.far = "uint8" if self.bits < 256 else "uint16"
         self.words, self.own = tables.words, _words(queries)
         self.values = [table.values(queries) for table in self.tables]
@@ -185,11 +177,11 @@ class _Search:
         """
         table = self.tables[number]
         masks = _masks(table.width, flips)
-        rows, kept = max(1, _BLOCK // max(1, len(masks))), []
+        rows, kept = max(1, self.block // max(1, len(masks))), []
         for start in range(0, len(left), rows):
             some = left[start : start + rows]
-            for first in range(0, len(masks), _BLOCK):
-                part = masks[first : first + _BLOCK]
+            for first in range(0, len(masks), self.block):
+                part = masks[first : first + self.block]
                 wanted = (self.values[number][some, None] ^ part).ravel()
                 begin = table.starts.take(wanted)
                 wanted += 1
@@ -211,7 +203,8 @@ class _Search:
         """Goes through lists of codes, some at a time."""
         ends = np.cumsum(size, dtype="int64")
         total = int(ends[-1]) if len(ends) else 0
-        cuts = np.searchsorted(ends, np.arange(_BLOCK, total, _BLOCK)) + 1
+        cuts = np.arange(self.block, total, self.block)
+        cuts = np.searchsorted(ends, cuts) + 1
         cuts = np.unique([0, *cuts, len(ends)])
         for a, b in itertools.pairwise(cuts):
             before = ends[a] - size[a]

@@ -1,4 +1,4 @@
-"""Codes of encoded images by the graph that is served."""
+"""Codes of image files by the graph that is served."""
 
 import pathlib
 import re
@@ -71,6 +71,38 @@ class ServedEncoder:
         return codes[kept], kept, refused
 
 
+class FileEncoder:
+    """Codes of image files by the graph that is served, loaded once."""
+
+    def __init__(self, name):
+        self._encode = ServedEncoder(name)
+
+    def __call__(self, paths):
+        """Codes of the images among files, their paths, and why not others."""
+        contents, refused = {}, {}
+        for path in paths:
+            try:
+                contents[path] = pathlib.Path(path).read_bytes()
+            except OSError as error:
+                refused[path] = error.strerror or str(error)
+        there = list(contents)
+        codes, kept, bad = self._encode(list(contents.values()))
+        refused |= {there[place]: reason for place, reason in bad.items()}
+        return codes, [there[place] for place in kept], refused
+
+    def queries(self, paths, batch_size=64):
+        """Codes of files that should all be images; names one that is not."""
+        codes, starts = [], range(0, len(paths), batch_size)
+        for low in progress.track(starts, len(starts), "Encoding"):
+            batch, _, refused = self(paths[low : low + batch_size])
+            for path, reason in refused.items():
+                raise ValueError(
+                    f"{path} is not an image that can be decoded: {reason}"
+                )
+            codes.append(batch)
+        return np.concatenate(codes)
+
+
 def _reason(error):
     """What a graph's error says is wrong."""
     lines = [line.strip() for line in error.message.splitlines()]
@@ -95,19 +127,4 @@ def encode_files(name, paths, batch_size=64):
     Raises:
         ValueError: no such entry, or a file that cannot be decoded, by name.
     """
-    import numpy as np
-
-    encode = ServedEncoder(name)
-    codes = []
-    starts = range(0, len(paths), batch_size)
-    for low in progress.track(starts, len(starts), "Encoding"):
-        chunk = paths[low : low + batch_size]
-        batch, _, refused = encode(
-            [pathlib.Path(path).read_bytes() for path in chunk]
-        )
-        for place, reason in refused.items():
-            raise ValueError(
-                f"{chunk[place]} is not an image that can be decoded: {reason}"
-            )
-        codes.append(batch)
-    return np.concatenate(codes)
+    return FileEncoder(name).queries(list(paths), batch_size)

@@ -1,5 +1,6 @@
 """`keras-hash encode` and `search`."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -8,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 import keras_hash
+from keras_hash.search import pictures
+from keras_hash.zoo import encoder as encoding
 from tests.cli.command import run
 from tests.entry import publish
 
@@ -136,10 +139,10 @@ def test_search_refuses_the_codes_of_another_encoder(digit_files, tmp_path):
 def test_search_keeps_what_it_encoded_before_a_stop(
     digit_files, tmp_path, monkeypatch
 ):
-    from keras_hash.cli import photo_index
-
-    monkeypatch.setattr(photo_index, "_BATCH", 8)
-    encode = photo_index.FileEncoder.__call__
+    extend = pictures.PhotoIndex.extend
+    in_eights = functools.partialmethod(extend, batch_size=8)
+    monkeypatch.setattr(pictures.PhotoIndex, "extend", in_eights)
+    encode = encoding.FileEncoder.__call__
     calls = []
 
     def stop_in_the_second(self, paths):
@@ -148,7 +151,7 @@ def test_search_keeps_what_it_encoded_before_a_stop(
             raise KeyboardInterrupt
         return encode(self, paths)
 
-    monkeypatch.setattr(photo_index.FileEncoder, "__call__", stop_in_the_second)
+    monkeypatch.setattr(encoding.FileEncoder, "__call__", stop_in_the_second)
     index = tmp_path / "my.index"
     search = ("search", NAME, "--images", digit_files / "photos", "--index")
     code, _, err = run(*search, index)
@@ -157,7 +160,7 @@ def test_search_keeps_what_it_encoded_before_a_stop(
     code, _, err = run(*search, index, digit_files)
     assert code == 0 and "12 new images, 20 in all" in err
     # The 23 files that are searched for come before the 12 that are missing.
-    assert calls == [8, 8, 8, 8, 7, 8, 4]
+    assert calls == [8, 8, 23, 8, 4]
     assert [p.name for p in tmp_path.iterdir()] == ["my.index"]
 
 

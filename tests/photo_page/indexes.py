@@ -6,8 +6,9 @@ import types
 import numpy as np
 
 import keras_hash
-from keras_hash.cli import photo_index
+from keras_hash.cli import indexing
 from keras_hash.cli import photo_search
+from keras_hash.zoo import encoder as encoding
 
 NAME = "dshc_digits_30"
 BITS = 12
@@ -42,8 +43,6 @@ def coded(similarity="hamming", count=60, bits=BITS, ids=None):
 
 def indexed(folder, paths, name=NAME):
     """An index file of some files."""
-    index = photo_index.PhotoIndex(
-        folder / "my.index", keras_hash.zoo.card(name)
-    )
-    index.extend(paths, lambda: photo_index.FileEncoder(name))
+    index = indexing.opened(folder / "my.index", keras_hash.zoo.card(name))
+    index.extend(paths, encoding.FileEncoder(name))
     return folder / "my.index"

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import keras_hash
-from keras_hash.cli import photo_index
 from keras_hash.cli import photo_search
+from keras_hash.zoo import encoder as encoding
 from tests.photo_page.indexes import BITS
 from tests.photo_page.indexes import NAME
 from tests.photo_page.indexes import coded
@@ -54,7 +54,7 @@ def test_no_more_than_a_hundred_are_kept(tmp_path):
 
 @pytest.fixture(scope="module")
 def encoder():
-    return photo_index.FileEncoder(NAME)
+    return encoding.FileEncoder(NAME)
 
 
 def test_what_is_no_image_is_one_clear_message(encoder, tmp_path, digits):

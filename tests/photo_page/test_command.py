@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from keras_hash import cli
-from keras_hash.cli import photo_index
+from keras_hash.zoo import encoder as encoding
 from tests.photo_page.indexes import NAME
 from tests.photo_page.indexes import indexed
 from tests.photo_page.server import fetch
@@ -30,7 +30,7 @@ def test_bad_options_are_one_line(capsys, tmp_path, monkeypatch, digits):
     path = tmp_path / "a.png"
     Image.fromarray(digits.arrays("database")[0][0]).save(path)
     index = indexed(tmp_path, [str(path)])
-    monkeypatch.setattr(photo_index, "FileEncoder", too_late)
+    monkeypatch.setattr(encoding, "FileEncoder", too_late)
     app = ("app", "--model", NAME, "--index", index)
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]

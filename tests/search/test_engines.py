@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_hash
-from keras_hash import codes as codes_lib
+from keras_hash import codes
 from keras_hash.search import HammingSearch
 from keras_hash.search import LanceIndex
 from keras_hash.search import MilvusIndex
@@ -69,7 +69,7 @@ def same(index, exact, queries, items, k, names=None):
     """Checks results: distances all, ids where ties leave no choice."""
     distances, ids = index.search(queries, k)
     expected, chosen = exact.search(queries, k)
-    every = codes_lib.hamming(queries, items)
+    every = codes.hamming(queries, items)
     k = min(k, len(items))
     assert distances.dtype == np.int32 and ids.dtype == chosen.dtype
     np.testing.assert_array_equal(distances, np.sort(every, axis=1)[:, :k])
@@ -91,9 +91,9 @@ def same(index, exact, queries, items, k, names=None):
 @pytest.mark.parametrize("bits", [12, 30, 48, 130])
 @pytest.mark.parametrize("strings", [False, True])
 def test_equals_brute_force(make, bits, strings, rng):
-    items = codes_lib.pack(rng.randn(700, bits))
+    items = codes.pack(rng.randn(700, bits))
     items[300:500] = items[:200]
-    queries = codes_lib.pack(rng.randn(20, bits))
+    queries = codes.pack(rng.randn(20, bits))
     queries[:5] = items[:5]
     # Ids not in the order of addition, also negative ones.
     names = rng.permutation(2000)[:700] - 1000
@@ -161,7 +161,7 @@ def test_codes_of_real_images(make, photos):
 
 
 def test_opened_again(make, rng):
-    items = codes_lib.pack(rng.randn(50, 30))
+    items = codes.pack(rng.randn(50, 30))
     index = make(30)
     early = make(30)
     assert len(early) == 0
@@ -185,7 +185,7 @@ def test_opened_again(make, rng):
 
 
 def test_ids(make, rng):
-    items = codes_lib.pack(rng.randn(4, 12))
+    items = codes.pack(rng.randn(4, 12))
     index = make(12)
     index.add(items[:2])
     index.add(items[2:], [40, -7])
@@ -233,7 +233,7 @@ def test_ids_of_text(make, rng):
         "ab 日本",
     ]
     names.append("x" * 1024)
-    items = codes_lib.pack(rng.randn(len(names), 12))
+    items = codes.pack(rng.randn(len(names), 12))
     index = make(12)
     index.add(items, names)
     for name in names:
@@ -260,9 +260,9 @@ def test_ids_of_text(make, rng):
 
 def test_batches(make, rng, monkeypatch):
     """Rows, ids and queries go in parts."""
-    monkeypatch.setattr(base, "BATCH", 7)
-    monkeypatch.setattr(base, "RESULTS", 50)
-    items = codes_lib.pack(rng.randn(60, 21))
+    monkeypatch.setattr(base.Engine, "batch", 7)
+    monkeypatch.setattr(base.Engine, "results", 50)
+    items = codes.pack(rng.randn(60, 21))
     index = make(21)
     index.add(items, np.arange(60) * 2)
     with pytest.raises(ValueError, match="30 that are there, such as 60"):
@@ -271,17 +271,21 @@ def test_batches(make, rng, monkeypatch):
     same(index, exact, items[:23], items, 11, np.arange(60) * 2)
     index.remove(np.arange(0, 80, 2))
     assert len(index) == 20
+    # Opened again, it asks several times which id is the largest.
+    again = make(21)
+    again.add(items[:2])
+    assert max(again.search(items[:1], 22)[1][0]) == 120
 
 
 def test_clear_errors(make, rng):
     index = make(12)
-    query = codes_lib.pack(rng.randn(2, 12))
+    query = codes.pack(rng.randn(2, 12))
     with pytest.raises(ValueError, match="index is empty"):
         index.search(query)
     with pytest.raises(ValueError, match="1 that are not, first 5"):
         index.remove([5])
     with pytest.raises(ValueError, match=r"packed codes, uint8 \[n, 2\]"):
-        index.add(codes_lib.pack(rng.randn(2, 30)))
+        index.add(codes.pack(rng.randn(2, 30)))
     with pytest.raises(ValueError, match="bits set behind its first 12"):
         index.add(np.full((1, 2), 255, "uint8"))
     with pytest.raises(ValueError, match=r"`ids` should have shape \[2\]"):
@@ -316,13 +320,13 @@ def test_what_others_stored(make, rng):
     with pytest.raises(ValueError, match="holds no codes of keras_hash"):
         make(16, "theirs")
     with pytest.raises(ValueError, match="holds no codes of keras_hash"):
-        index.add(codes_lib.pack(rng.randn(2, 16)))
+        index.add(codes.pack(rng.randn(2, 16)))
 
 
 @pytest.mark.parametrize("make", [LANCE], indirect=True)
 def test_lists(make, rng):
     """An index of lists: exact without `probes`, all rows full with them."""
-    items = codes_lib.pack(rng.randn(3000, 30))
+    items = codes.pack(rng.randn(3000, 30))
     exact = keras_hash.Index(30, items)
     index = make(30, lists=16)
     index.optimize()
@@ -335,7 +339,7 @@ def test_lists(make, rng):
     for probes in (1, 4, 16):
         some = make(30, lists=16, probes=probes)
         found, ids = some.search(items[::100], 40)
-        every = codes_lib.hamming(items[::100], items)
+        every = codes.hamming(items[::100], items)
         np.testing.assert_array_equal(
             np.take_along_axis(every, ids, axis=1), found
         )
@@ -347,7 +351,7 @@ def test_lists(make, rng):
 
 @pytest.mark.parametrize("make", [MILVUS], indirect=True)
 def test_limits_of_milvus(make, rng, tmp_path):
-    items = np.repeat(codes_lib.pack(rng.randn(2, 16)), 8193, axis=0)
+    items = np.repeat(codes.pack(rng.randn(2, 16)), 8193, axis=0)
     index = make(16)
     index.add(items)
     with pytest.raises(ValueError, match="`k` should be at most 16384"):
@@ -364,7 +368,7 @@ def test_limits_of_milvus(make, rng, tmp_path):
 
 @pytest.mark.parametrize("make", [LANCE], indirect=True)
 def test_folders_that_cannot_be_used(make, tmp_path, rng):
-    items = codes_lib.pack(rng.randn(40, 30))
+    items = codes.pack(rng.randn(40, 30))
     make(30).add(items[:20])
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConnectionError, match="`uri` should be a LanceDB"):
@@ -382,7 +386,7 @@ def test_folders_that_cannot_be_used(make, tmp_path, rng):
 
 def test_a_kill_leaves_what_was_added(make, tmp_path, milvus_file, rng):
     """Another process is killed amid adding."""
-    items = codes_lib.pack(rng.randn(500, 48))
+    items = codes.pack(rng.randn(500, 48))
     lance = isinstance(make(48), LanceIndex)
     path = tmp_path / ("lance" if lance else "killed.db")
     np.save(tmp_path / "items.npy", items)
@@ -455,7 +459,7 @@ def test_a_server_that_stops_answering(make, tmp_path, rng):
         warnings.simplefilter("ignore")
         from milvus_lite.server import Server
     port = free_port()
-    items = codes_lib.pack(rng.randn(300, 30))
+    items = codes.pack(rng.randn(300, 30))
     exact = keras_hash.Index(30, items[:200])
 
     def start():

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 import keras_hash
 from keras_hash import codes
 from keras_hash import files
+from keras_hash.search import by_features
 from keras_hash.search import groups
 from keras_hash.search import scan
+from keras_hash.search import storage
 from keras_hash.search import substrings
 
 
@@ -82,7 +84,7 @@ def test_equals_a_loop(
         pool[0] = codes.pack(np.ones((1, bits)))[0]
     # On so few items no query would be left to the tables.
     budget = data.draw(st.sampled_from([0.001, 0.1]))
-    with mock.patch.object(substrings, "_COST", budget):
+    with mock.patch.object(substrings.Substrings, "cost", budget):
         check_steps(
             keras_hash.Index(
                 bits,
@@ -206,15 +208,18 @@ def test_ties_of_long_codes(bits, near_last, rng):
 
 def test_small_blocks(monkeypatch, rng):
     """Queries are cut up by the memory that they take."""
-    monkeypatch.setattr(groups, "_BLOCK", 50)
-    monkeypatch.setattr(scan, "_BLOCK", 50)
-    monkeypatch.setattr(scan, "_COUNTERS", 1 << 13)
+    monkeypatch.setattr(groups.Groups, "block", 50)
     items = codes.pack(rng.randn(90, 40))[rng.randint(90, size=300)]
     index, loop = keras_hash.Index(40, items), Loop(40, "hamming")
     loop.items = list(enumerate(items))
     for k in (1, 5, 40):
         same(index.search(items[:40], k), loop.search(items[:40], k))
     same(index.range_search(items[:40], 9), loop.range_search(items[:40], 9))
+    different = groups.padded(items[codes.group(items)[0]], 8)
+    whole = scan.nearest(different, different, 5)
+    for limits in ({"counters": 1 << 13}, {"counters": 0, "block": 50}):
+        found = scan.nearest(different, different, 5, **limits)
+        np.testing.assert_array_equal(found, whole)
 
 
 def test_equal_codes_are_held_once(rng):
@@ -227,7 +232,7 @@ def test_equal_codes_are_held_once(rng):
         "<Index bits=48, similarity='hamming', items=10000, distinct codes=50>"
     )
     assert index._groups().codes.shape == (50, 8)
-    assert index._groups().nbytes < 100_000
+    assert index.nbytes < 100_000
 
 
 def test_ids(rng):
@@ -435,6 +440,54 @@ def test_empty_index_is_saved(tmp_path):
     assert again.ids.tolist() == [0]
 
 
+def test_what_an_index_says_of_its_codes(tmp_path, rng):
+    """Kept in the file, and by whoever loads and saves it again."""
+    path = tmp_path / "new" / "photos.index"
+    index = keras_hash.Index(5, codes.pack(rng.randn(3, 5)))
+    assert index.about == {}
+    about = {"name": "dshc", "layers": (1, 2)}
+    index.save(path, about)
+    again = keras_hash.Index.load(path)
+    assert again.about == index.about == {"name": "dshc", "layers": [1, 2]}
+    again.add(again.codes)
+    again.save(path)
+    assert keras_hash.Index.load(path).about == index.about
+    before = path.read_bytes()
+    for wrong in ("dshc", {"codes": again.codes}):
+        with pytest.raises(ValueError, match="`about` should be a dict that"):
+            again.save(path, about=wrong)
+    assert path.read_bytes() == before
+    again.save(path, about={})
+    assert keras_hash.Index.load(path).about == {}
+    # As `keras-hash search` once wrote it.
+    fields, arrays = storage.read(path)
+    storage.write(path, {**fields, "encoder": {"name": "dshc"}}, arrays)
+    assert keras_hash.Index.load(path).about == {"name": "dshc"}
+
+
+@pytest.mark.parametrize("kind", ["different", "repeated", "strings"])
+def test_codes_in_the_order_of_ids(kind, tmp_path, rng):
+    index = filled(kind, rng)
+    more = codes.pack(rng.randn(2, 21))
+    # In the order of ids, the nearest of all items is the item itself.
+    for one, code in zip(index.ids, index.codes):
+        assert index.search(code[None], 1, among=[one])[0] == 0
+    expected = [code.tolist() for code in index.codes]
+    index.add(more, ["x", "y"] if kind == "strings" else None)
+    expected = [*expected, *more.tolist()]
+    index.remove(index.ids[[1, 4]])
+    del expected[4], expected[1]
+    index.save(tmp_path / "codes.index")
+    mapped = keras_hash.Index.load(tmp_path / "codes.index", mmap=True)
+    for one in (index, mapped):
+        assert one.codes.tolist() == expected
+        distances, _ = one.search(one.codes, 1)
+        assert distances.tolist() == [[0]] * len(one)
+        with pytest.raises(ValueError, match="read-only"):
+            one.codes[0, 0] = 1
+    assert index.nbytes > 0
+
+
 def test_files_do_not_change(tmp_path):
     """The format is fixed; a change needs a version of its own."""
     path = tmp_path / "fixed.index"
@@ -444,25 +497,9 @@ def test_files_do_not_change(tmp_path):
     assert digest[:16] == "82838dc35bd33e4e"
 
 
-def test_archives_of_the_first_format(tmp_path, rng):
-    items = codes.pack(rng.randn(9, 21))
-    path = tmp_path / "old.index"
-    with open(path, "wb") as file:
-        np.savez(file, codes=items, ids=np.arange(9) * 7, bits=21)
-    index = keras_hash.Index.load(path)
-    assert index.ids.tolist() == list(range(0, 63, 7))
-    assert index.search(items, 1)[0].tolist() == [[0]] * 9
-    content = bytearray(path.read_bytes())
-    content[150] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="written by `Index.save`"):
-        keras_hash.Index.load(path)
-
-
 @pytest.mark.parametrize("call", [False, True])
 @pytest.mark.parametrize("strings", [False, True])
-def test_rerank(call, strings, rng, monkeypatch):
-    monkeypatch.setattr("keras_hash.search.index._FLOATS", 200)
+def test_rerank(call, strings, rng):
     items = codes.pack(rng.randn(8, 16))[rng.randint(8, size=60)]
     features = rng.randn(60, 5).astype("float32")
     features[7] = features[8]
@@ -491,6 +528,13 @@ def test_rerank(call, strings, rng, monkeypatch):
             )
     found, _ = index.search(items[:6], rerank=(queries, source))
     assert found.shape == (6, 10)
+    # However many features are held at a time.
+    places = rng.randint(60, size=(6, 20))
+    given = by_features.check((queries, source), 6, 60)
+    whole = by_features.nearest(*given, places, index.ids, 4)
+    for floats in (1, 200):
+        some = by_features.nearest(*given, places, index.ids, 4, floats)
+        np.testing.assert_array_equal(some, whole)
     for wrong, message in (
         (features, "should be a pair"),
         ((queries[:5], source), r"`rerank\[0\]` should be features \[6, d\]"),
@@ -538,8 +582,8 @@ def test_clear_errors(rng):
 @pytest.mark.parametrize("distinct", [40, 3000])
 def test_threads_that_search_together(distinct, method, monkeypatch, rng):
     """On codes that wait to be grouped, each with its own number of threads."""
-    monkeypatch.setattr(substrings, "_COST", 0.01)
-    monkeypatch.setattr(substrings, "_ROWS", 8)
+    monkeypatch.setattr(substrings.Substrings, "cost", 0.01)
+    monkeypatch.setattr(substrings.Substrings, "rows", 8)
     pool = codes.pack(rng.randn(distinct, 40))
     items = pool[rng.randint(distinct, size=4000)]
     index = keras_hash.Index(40, items, method=method)

@@ -5,14 +5,13 @@ import pytest
 import tensorflow as tf
 
 import keras_hash
-from keras_hash import codes as codes_lib
 from keras_hash import export
 from keras_hash.search import HammingSearch
 
 
 def by_loops(codes, queries, bits, ids, k, similarity):
     """Ids and distances in order of (distance, id), one pair at a time."""
-    a, b = (codes_lib.unpack(x, bits) > 0 for x in (codes, queries))
+    a, b = (keras_hash.codes.unpack(x, bits) > 0 for x in (codes, queries))
     distances, found = [], []
     for query in b:
         rows = []
@@ -32,7 +31,7 @@ def by_loops(codes, queries, bits, ids, k, similarity):
 @pytest.mark.parametrize("bits", [1, 7, 30, 64, 65, 130])
 def test_against_loops(bits, similarity, rng):
     # Few different codes: ties.
-    pool = codes_lib.pack(rng.randn(9, bits))
+    pool = keras_hash.codes.pack(rng.randn(9, bits))
     codes, queries = pool[rng.randint(9, size=40)], pool[:5]
     ids = rng.permutation(1000)[:40]
     for k in (1, 7, 99):
@@ -44,8 +43,8 @@ def test_against_loops(bits, similarity, rng):
 
 
 def test_same_as_the_index(rng):
-    codes = codes_lib.pack(rng.randn(3000, 48))
-    queries = codes_lib.pack(rng.randn(20, 48))
+    codes = keras_hash.codes.pack(rng.randn(3000, 48))
+    queries = keras_hash.codes.pack(rng.randn(20, 48))
     expected = keras_hash.Index(48, codes).search(queries, k=11)
     found = HammingSearch(codes, 48, k=11)(queries)
     for a, b in zip(found, expected):
@@ -53,7 +52,7 @@ def test_same_as_the_index(rng):
 
 
 def test_names_as_ids(rng):
-    codes = codes_lib.pack(rng.randn(6, 9))
+    codes = keras_hash.codes.pack(rng.randn(6, 9))
     names = np.array(["f", "b", "ä", "c", "a", "e"])
     distances, found = HammingSearch(codes, 9, names, k=2)(codes)
     assert [name.decode() for name in found.numpy()[:, 0]] == names.tolist()
@@ -61,7 +60,7 @@ def test_names_as_ids(rng):
 
 
 def test_bad_input(rng):
-    codes = codes_lib.pack(rng.randn(6, 9))
+    codes = keras_hash.codes.pack(rng.randn(6, 9))
     for settings, message in [
         ({"ids": np.arange(5)}, r"shape \[6\]"),
         ({"ids": np.ones(6)}, "float64"),

@@ -81,8 +81,8 @@ def test_equals_all_distances(bits, count, k, limit, budget, seed):
 @pytest.mark.parametrize("block", [3, 50])
 def test_small_blocks(bits, block, monkeypatch, rng):
     """Work is cut up by the memory that it takes."""
-    monkeypatch.setattr(substrings, "_BLOCK", block)
-    monkeypatch.setattr(substrings, "_ROWS", 4)
+    monkeypatch.setattr(substrings.Substrings, "block", block)
+    monkeypatch.setattr(substrings.Substrings, "rows", 4)
     given, tables = made(bits, 400, rng)
     queries = given[:14]
     distances = codes.hamming(queries, given)
@@ -100,7 +100,7 @@ def test_small_blocks(bits, block, monkeypatch, rng):
 
 def test_what_costs_too_much_is_left_to_a_scan(rng):
     given, tables = made(64, 4000, rng)
-    assert tables.budget == len(given) // substrings._COST
+    assert tables.budget == len(given) // tables.cost
     slow, *_ = tables.search(given[:200], 0)
     assert len(slow) == 0
     # All distances: known before a table is asked.
@@ -134,7 +134,7 @@ def test_wide_substrings(rng):
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_index_with_tables(repeats, monkeypatch, rng):
     """The same answers, ties included, whoever searches."""
-    monkeypatch.setattr(groups, "_BLOCK", 900)
+    monkeypatch.setattr(groups.Groups, "block", 900)
     pool = codes.pack(rng.randn(40, 48))
     items = near(pool, 6000, 6, 48, rng)
     items = items[rng.permutation(np.repeat(np.arange(6000), repeats))]
@@ -144,7 +144,7 @@ def test_index_with_tables(repeats, monkeypatch, rng):
     index = keras_hash.Index(48, items, method="multi-index")
     for _ in range(3):
         for cost in (48, 0.001):
-            monkeypatch.setattr(substrings, "_COST", cost)
+            monkeypatch.setattr(substrings.Substrings, "cost", cost)
             index._state = index._groups().searched_by("multi-index"), ()
             for k in (1, 10, 700):
                 for a, b in zip(
@@ -167,13 +167,13 @@ def test_index_with_tables(repeats, monkeypatch, rng):
 
 
 def test_when_tables_are_made(tmp_path, monkeypatch, rng):
-    monkeypatch.setattr(groups, "_MANY", 100)
+    monkeypatch.setattr(groups.Groups, "many", 100)
     items = codes.pack(rng.randn(200, 32))
     assert len(codes.group(items)[0]) == 200
 
     def has_tables(index):
         index.search(items[:2], 3)
-        assert index._groups().nbytes > 0
+        assert index.nbytes > 0
         return index._groups()._substrings is not None
 
     index = keras_hash.Index(32, items)
@@ -217,7 +217,7 @@ def test_wrong_methods(tmp_path, rng):
 
 
 def test_a_k_that_tables_are_slow_for_is_scanned_from_then_on(monkeypatch, rng):
-    monkeypatch.setattr(groups, "_MANY", 1)
+    monkeypatch.setattr(groups.Groups, "many", 1)
     codes = rng.randint(0, 256, (3000, 8), "uint8")
     queries = rng.randint(0, 256, (20, 8), "uint8")
     index = keras_hash.Index(64, codes)

@@ -127,13 +127,13 @@ def compare(name, codes, queries, bits, radii, args):
         start = clock()
         index = keras_hash.Index(bits, codes, method=method)
         index.search(queries[:1])
-        ready, held = clock() - start, index._groups().nbytes / len(codes)
+        ready, held = clock() - start, index.nbytes / len(codes)
         indexes[f"Index, {method}"] = index
         print(
             f"  {method}: built and first search {ready:.2f} s, "
             f"{held:.1f} bytes an item and 8 of its id"
         )
-    print(f"  {len(index._groups().codes):,} distinct codes")
+    print(f"  {len(codes_lib.group(codes)[0]):,} distinct codes")
     others = {}
     for size, part in given.items():
         for heap in (True, False):

@@ -6,16 +6,15 @@ import re
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
-from keras_hash.search import checks
-from keras_hash.search import ids as ids_lib
+from keras_hash.codes import check
+from keras_hash.codes import num_bytes
+from keras_hash.search.ids import LARGEST
+from keras_hash.search.ids import check_different
+from keras_hash.search.ids import check_ids
+from keras_hash.search.ids import check_int
+from keras_hash.search.ids import check_kind
+from keras_hash.search.ids import running
 
-_INT = np.iinfo("int64")
-# Ids or rows in one request: Milvus returns at most 16,384 rows and takes
-# messages of 64 MB.
-BATCH = 10_000
-# Results that one request asks for.
-RESULTS = 1 << 18
 # Longest id of text, in bytes of UTF-8. Milvus wants a bound, and sizes its
 # segments by it.
 LONGEST = 1024
@@ -26,10 +25,13 @@ _UNUSUAL = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 class Engine:
     """What the adapters have in common: checks, batches, running ids, order."""
 
+    # Ids or rows in one request: Milvus returns at most 16,384 rows and takes
+    # messages of 64 MB. And results that one request asks for.
+    batch, results = 10_000, 1 << 18
     _name = _extra = _most = None
 
     def __init__(self, bits, uri, name, similarity, lists, probes):
-        self._width = codes_lib.num_bytes(bits)
+        self._width = num_bytes(bits)
         if similarity != "hamming":
             raise ValueError(
                 '`similarity` should be "hamming": databases have no distance '
@@ -38,7 +40,7 @@ class Engine:
             )
         for key, value in (("lists", lists), ("probes", probes)):
             if value is not None:
-                checks.check_int(value, key)
+                check_int(value, key)
         if probes is not None and probes > (lists or 0):
             raise ValueError(
                 "`probes` should be at most `lists`. "
@@ -87,7 +89,7 @@ class Engine:
             codes: packed codes `uint8 [n, ceil(bits / 8)]`.
             ids: `[n]` ints or strings, all different and of the kind that came
                 first; strings of up to 1024 bytes, without control characters.
-                `None`: the numbers that follow the largest one, from 0.
+                `None`: numbers that follow the largest one, from 0.
 
         Raises:
             ValueError: codes that do not fit `bits`; another number of ids, or
@@ -95,27 +97,17 @@ class Engine:
             ConnectionError: the database did not do it. LanceDB has then stored
                 nothing of this call, Milvus the rows that the error names.
         """
-        codes = codes_lib.check(codes, self.bits)
+        codes = check(codes, self.bits)
         exists = self._exists()
         if ids is None:
             ids = self._running(len(codes))
         else:
-            ids = _check_ids(ids)
-            if len(ids) != len(codes):
-                raise ValueError(
-                    f"`ids` should have shape [{len(codes)}], one a code. "
-                    f"Received: ids.shape={ids.shape}"
-                )
+            ids = _check_names(ids, len(codes))
         if not len(codes):
             return
-        strings = ids.dtype == object
-        if exists and strings != self._strings:
-            kinds = ("ints", "strings")[:: -1 if self._strings else 1]
-            raise ValueError(
-                f"`ids` should be {kinds[0]}, as before: {self.name!r} has ids "
-                f"of one kind. Received: {kinds[1]}, first {ids[0]!r}"
-            )
-        ids_lib.Ids().refuse(ids)
+        if exists:
+            check_kind(ids, self._strings, repr(self.name))
+        check_different(ids)
         there = self._there(ids) if exists else set()
         if there:
             raise ValueError(
@@ -124,11 +116,12 @@ class Engine:
                 f"{len(there)} that are there, such as {min(there)!r}"
             )
         if not exists:
+            strings = ids.dtype == object
             with self._asked("created"):
                 self._create(strings)
             self._strings = strings
         self._write(codes, ids)
-        if not strings:
+        if not self._strings:
             self._following = max(self._following, int(ids.max()) + 1)
 
     def remove(self, ids):
@@ -141,7 +134,7 @@ class Engine:
             ValueError: an id that is not there; nothing is removed then.
             ConnectionError: the database did not do it, or not for all.
         """
-        ids = np.unique(_check_ids(ids))
+        ids = np.unique(_check_names(ids))
         if not len(ids):
             return
         same = self._exists() and (ids.dtype == object) == self._strings
@@ -152,8 +145,8 @@ class Engine:
                 f"`ids` should be in {self.name!r}. Received: {len(missing)} "
                 f"that are not, first {missing[0]!r}"
             )
-        for done, part in enumerate(_batches(ids)):
-            with self._asked(f"cleared of ids behind {done * BATCH} of these"):
+        for done, part in self._batches(ids):
+            with self._asked(f"cleared of ids behind {done} of these"):
                 self._delete(part.tolist())
 
     def search(self, codes, k=10):
@@ -177,8 +170,8 @@ class Engine:
                 or more items than the database returns (Milvus: 16,384).
             ConnectionError: the database did not answer.
         """
-        codes = codes_lib.check(codes, self.bits)
-        checks.check_int(k, "k")
+        codes = check(codes, self.bits)
+        check_int(k, "k")
         size = len(self)
         if not size:
             raise ValueError("The index is empty: call `add` before `search`.")
@@ -190,7 +183,7 @@ class Engine:
             )
         distances = np.zeros((len(codes), k), "int32")
         ids = np.zeros((len(codes), k), object if self._strings else "int64")
-        rows = max(1, min(BATCH, RESULTS // k))
+        rows = max(1, min(self.batch, self.results // k))
         for start in range(0, len(codes), rows):
             part = slice(start, start + rows)
             distances[part], ids[part] = self._rows(codes[part], k)
@@ -231,45 +224,33 @@ class Engine:
         return True
 
     def _running(self, count):
-        if self._strings:
-            raise ValueError(
-                f"`ids` should be given: {self.name!r} has strings for ids. "
-                "Received: ids=None"
-            )
-        low, high = self._following, int(_INT.max)
-        with self._asked("read"):
-            some = self._strings is not None and low <= high
-            if some and self._any(low, high):
-                # Ids often run from 0: the largest is near the count. A
-                # request to a server may take half a second.
-                probe, step = max(low, self._count() - 1), 1
-                while probe <= high and self._any(probe, high):
-                    low, probe, step = probe, probe + step, 2 * step
-                high = min(probe - 1, high)
-                while low < high:
-                    middle = low + (high - low + 1) // 2
-                    if self._any(middle, high):
-                        low = middle
-                    else:
-                        high = middle - 1
-                self._following = low + 1
-        if self._following > _INT.max - count:
-            raise ValueError(
-                "`ids` should be given: no ints are left behind the largest "
-                f"id. Received: ids=None, largest={self._following - 1}"
-            )
-        return np.arange(self._following, self._following + count)
+        if self._strings is False:
+            with self._asked("read"):
+                # Ids often run from 0: the largest is then near the count.
+                start = self._following or max(0, self._count() - 1)
+                # They come in no order, so this asks until none is larger.
+                while start <= LARGEST and (
+                    found := self._between(start, LARGEST, self.batch)
+                ):
+                    start = max(found) + 1
+                self._following = start
+        return running(count, self._following, self._strings, repr(self.name))
 
     def _there(self, ids):
         """Those of some ids that are stored."""
         there = set()
         with self._asked("read"):
             # One question settles it for ids that follow the others.
-            if not self._strings and not self._any(ids.min(), ids.max()):
+            if not self._strings and not self._between(ids.min(), ids.max(), 1):
                 return there
-            for part in _batches(ids):
+            for _, part in self._batches(ids):
                 there.update(self._stored(part.tolist()))
         return there
+
+    def _batches(self, rows):
+        """Yields as many as fit into one request, and how many come before."""
+        for start in range(0, len(rows), self.batch):
+            yield start, rows[start : start + self.batch]
 
     def _rows(self, codes, k):
         with self._asked("searched"):
@@ -313,13 +294,9 @@ class Engine:
         return contextlib.nullcontext()
 
 
-def _batches(ids):
-    for start in range(0, len(ids), BATCH):
-        yield ids[start : start + BATCH]
-
-
-def _check_ids(ids):
-    ids = ids_lib.check(ids)
+def _check_names(ids, count=None):
+    """Ids that filters of both engines can name."""
+    ids = check_ids(ids, count=count)
     if ids.dtype == object:
         bad = [
             one
@@ -327,7 +304,7 @@ def _check_ids(ids):
             if _UNUSUAL.search(one) or len(one.encode()) > LONGEST
         ]
     else:
-        bad = ids[ids == _INT.min].tolist()
+        bad = ids[ids < -LARGEST].tolist()
     if bad:
         raise ValueError(
             "`ids` should be ints above -2**63, or strings of up to "

@@ -121,13 +121,15 @@ class LanceIndex(base.Engine):
     def _count(self):
         return self._table.count_rows()
 
-    def _any(self, low, high):
-        found = self._table.search().where(f"id >= {low} and id <= {high}")
-        return found.select(["id"]).limit(1).to_arrow().num_rows > 0
+    def _between(self, low, high, limit):
+        return self._ids(f"id >= {low} and id <= {high}", limit)
 
     def _stored(self, ids):
-        found = self._table.search().where(self._among(ids)).select(["id"])
-        return found.limit(len(ids)).to_arrow()["id"].to_pylist()
+        return self._ids(self._among(ids), len(ids))
+
+    def _ids(self, wanted, limit):
+        found = self._table.search().where(wanted).select(["id"])
+        return found.limit(limit).to_arrow()["id"].to_pylist()
 
     def _among(self, ids):
         if self._strings:

@@ -10,8 +10,8 @@ import re
 import time
 import warnings
 
-from keras_hash.search import ids as ids_lib
 from keras_hash.search.engines import base
+from keras_hash.search.ids import check_ids
 
 # Rows that one request returns.
 _MOST = 16_384
@@ -75,7 +75,7 @@ class MilvusIndex(base.Engine):
     def remove(self, ids):
         if self._local:
             # It would paste them into SQL as they are.
-            quoted = [one for one in ids_lib.check(ids) if "'" in str(one)]
+            quoted = [one for one in check_ids(ids) if "'" in str(one)]
             if quoted:
                 raise ValueError(
                     "`ids` should be without apostrophes: the embedded Milvus "
@@ -196,15 +196,15 @@ class MilvusIndex(base.Engine):
         found = self._call("query", filter="", output_fields=["count(*)"])
         return int(found[0]["count(*)"])
 
-    def _any(self, low, high):
-        wanted = f"id >= {low} and id <= {high}"
-        return bool(
-            self._call("query", filter=wanted, limit=1, output_fields=["id"])
-        )
+    def _between(self, low, high, limit):
+        return self._ids(f"id >= {low} and id <= {high}", limit=limit)
 
     def _stored(self, ids):
+        return self._ids(self._among(ids))
+
+    def _ids(self, wanted, **limit):
         found = self._call(
-            "query", filter=self._among(ids), output_fields=["id"]
+            "query", filter=wanted, output_fields=["id"], **limit
         )
         return [row["id"] for row in found]
 
@@ -213,12 +213,10 @@ class MilvusIndex(base.Engine):
         return f"id in {json.dumps(ids, ensure_ascii=False)}"
 
     def _write(self, codes, ids):
-        names = ids.tolist()
-        for start in range(0, len(codes), base.BATCH):
-            part = slice(start, start + base.BATCH)
+        for start, some in self._batches(ids):
             rows = [
                 {"id": name, "code": code.tobytes()}
-                for name, code in zip(names[part], codes[part])
+                for name, code in zip(some.tolist(), codes[start:])
             ]
             with self._asked(f"written beyond the first {start} items"):
                 self._call("insert", data=rows)

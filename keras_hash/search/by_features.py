@@ -1,0 +1,60 @@
+"""The order of found items by the distance of their features."""
+
+import numpy as np
+
+
+def check(rerank, queries, items):
+    """The pair that `Index.search` takes: features of queries and of items."""
+    if not isinstance(rerank, (tuple, list)) or len(rerank) != 2:
+        raise ValueError(
+            "`rerank` should be a pair: features of the queries, and "
+            "features of the items or a function from ids to them. "
+            f"Received: rerank of type {type(rerank).__name__}"
+        )
+    asked, source = np.asarray(rerank[0], "float32"), rerank[1]
+    if asked.ndim != 2 or len(asked) != queries:
+        raise ValueError(
+            f"`rerank[0]` should be features [{queries}, d], one a query. "
+            f"Received: rerank[0].shape={asked.shape}"
+        )
+    if not callable(source):
+        # Not copied: it may be a memory map.
+        source = source if hasattr(source, "shape") else np.asarray(source)
+        _check_features(source, items, asked.shape[1])
+    return asked, source
+
+
+def nearest(asked, source, places, ids, k, floats=1 << 24):
+    """The k nearest of the items at `places`, ties in the order given.
+
+    `floats` of features are held at a time. Returns distances and places.
+    """
+    found = np.empty((len(places), k), "float32")
+    order = np.empty((len(places), k), "int64")
+    width = asked.shape[1]
+    rows = max(1, floats // max(1, places.shape[1] * width))
+    for start in range(0, len(places), rows):
+        part = slice(start, start + rows)
+        wanted, inverse = np.unique(places[part], return_inverse=True)
+        if callable(source):
+            features = np.asarray(source(ids[wanted]))
+            _check_features(features, len(wanted), width)
+        else:
+            features = np.asarray(source[wanted])
+        features = features.astype("float32")[inverse]
+        features = features.reshape(*places[part].shape, width)
+        features -= asked[part, None]
+        distances = np.sqrt(np.einsum("qcd,qcd->qc", features, features))
+        best = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        found[part] = np.take_along_axis(distances, best, axis=1)
+        order[part] = np.take_along_axis(places[part], best, axis=1)
+    return found, order
+
+
+def _check_features(features, count, width):
+    if tuple(features.shape) != (count, width):
+        raise ValueError(
+            f"`rerank[1]` should be, or return, features [{count}, {width}], "
+            "one an item, of the width of the queries' features. "
+            f"Received: shape={tuple(features.shape)}"
+        )
