@@ -4,13 +4,12 @@
 
 Images by glob, TFRecord or CSV become Parquet files of ids and codes; what is
 no image goes to FOLDER/refused.csv. Called again after a kill, it does what is
-missing. Everything is in `keras_hash.corpus`, where `python -m
-keras_hash.corpus` is the same without a checkout; `--help` says the rest.
+missing. Everything is in `keras_hash.extras.corpus`; `--help` says the rest.
 """
 
 import sys
 
-from keras_hash.corpus.__main__ import main
+from keras_hash.extras.corpus.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,8 +8,8 @@ import sys
 import textwrap
 
 from keras_hash.cli import browsing
+from keras_hash.cli import encoding
 from keras_hash.cli import measuring
-from keras_hash.cli import photo_page
 from keras_hash.cli import quiet
 from keras_hash.cli import searching
 from keras_hash.cli import serving
@@ -109,8 +109,8 @@ def make_parser():
     browsing.add_commands(add)
     training.add_commands(add)
     measuring.add_commands(add)
+    encoding.add_commands(add)
     searching.add_commands(add)
-    photo_page.add_commands(add)
     serving.add_commands(add)
     return parser
 

@@ -1,0 +1,248 @@
+"""What lies near a photo in a photo index, as an answer and as HTML.
+
+No web server is needed here: an image file goes in, plain values come out.
+`page` puts them on a page.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import stat
+from concurrent import futures
+
+import numpy as np
+
+from keras_hash import decoding
+from keras_hash import markup
+from keras_hash.data import images
+from keras_hash.markup import tag
+
+# Images that are shown at most.
+MAX_SHOWN = 100
+# Bytes of a photo to search for: more than cameras write for `MAX_PIXELS`.
+MAX_BYTES = 32 << 20
+# Longest side of a thumbnail, and how many are kept: 20 MB.
+_SIDE, _KEPT = 192, 2048
+# Letters of a path.
+_LONG = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What lies around a photo.
+
+    Attributes:
+        name: str, the photo.
+        nearest: list of `(id, distance)`, the nearest `MAX_SHOWN` items, those
+            at equal distance in the order of the index.
+        within: list of int `[bits + 1]`, how many items there are up to each
+            distance.
+    """
+
+    name: str
+    nearest: list
+    within: list
+
+    def chosen(self, k, radius):
+        """The nearest items up to a distance.
+
+        Args:
+            k: int from 1 to `MAX_SHOWN`, items at most.
+            radius: int from 0 to the number of bits, the largest distance.
+
+        Returns:
+            list of `(id, distance)`.
+
+        Raises:
+            ValueError: a value that is out of its range.
+        """
+        for name, value, low, high in (
+            ("k", k, 1, MAX_SHOWN),
+            ("radius", radius, 0, len(self.within) - 1),
+        ):
+            if value != int(value) or not low <= value <= high:
+                raise ValueError(
+                    f"`{name}` should be an int from {low} to {high}. "
+                    f"Received: {name}={value!r}"
+                )
+        return [pair for pair in self.nearest[: int(k)] if pair[1] <= radius]
+
+
+class PhotoSearch:
+    """Search of a photo index by image files.
+
+    Args:
+        encoder: function of a list of paths, such as `photo_index.FileEncoder`.
+        index: `photo_index.PhotoIndex` of the same encoder.
+
+    Raises:
+        ValueError: the index is empty.
+    """
+
+    def __init__(self, encoder, index):
+        self._encode, self._index = encoder, index.index
+        if not len(self._index):
+            raise ValueError(
+                f"{index.path} is empty; fill it with `keras-hash search "
+                "--images` and a folder."
+            )
+
+    @property
+    def bits(self):
+        """Code length: the largest radius."""
+        return self._index.bits
+
+    def __len__(self):
+        return len(self._index)
+
+    def ask(self, path, name=None):
+        """Searches for a photo.
+
+        Args:
+            path: str or path of a JPEG, PNG, GIF or BMP file.
+            name: optional str, what to call it; the file's name if `None`.
+
+        Returns:
+            An `Answer`.
+
+        Raises:
+            ValueError: it is no image, a damaged one or too large a one, which
+                is seen before anything is decoded.
+        """
+        path = str(path)
+        name = pathlib.Path(path).name if name is None else str(name)
+        codes, reason = None, _too_large(path)
+        if reason is None:
+            codes, _, refused = self._encode([path])
+            # Pillow says it for a person, where it sees something wrong.
+            reason = refused and (images.check(path) or "of another format")
+        if reason:
+            raise ValueError(
+                f"{name} cannot be searched for: {reason}. JPEG, PNG, GIF and "
+                f"BMP images up to {MAX_BYTES >> 20} MiB and "
+                f"{decoding.MAX_PIXELS // 100_000 / 10} million pixels can."
+            )
+        _, distances, ids = self._index.range_search(codes, self.bits)
+        counts = np.bincount(distances, minlength=self.bits + 1)
+        nearest = zip(ids[:MAX_SHOWN].tolist(), distances[:MAX_SHOWN].tolist())
+        return Answer(name, list(nearest), np.cumsum(counts).tolist())
+
+    def gallery(self, answer, k, radius):
+        """An answer as HTML: how many images lie within, and the nearest.
+
+        Args:
+            answer: an `Answer`.
+            k: int from 1 to `MAX_SHOWN`, images at most.
+            radius: int from 0 to the number of bits, the largest distance.
+
+        Returns:
+            `markup.Markup`; pictures are inside of it, names are escaped.
+
+        Raises:
+            ValueError: as `Answer.chosen`.
+        """
+        chosen = answer.chosen(k, radius)
+        with futures.ThreadPoolExecutor(images.threads()) as pool:
+            pictures = list(pool.map(_picture, [item for item, _ in chosen]))
+        figures = [
+            _figure(item, distance, picture)
+            for (item, distance), picture in zip(chosen, pictures)
+        ]
+        missing = sum(picture is None for picture in pictures)
+        return tag(
+            "div",
+            tag("p", _summary(answer, len(chosen), radius), role="status"),
+            _note(missing) if missing else None,
+            tag("div", *figures, class_="hits"),
+            class_="answer",
+        )
+
+
+def refusal(error):
+    """What is shown in place of an answer.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        `markup.Markup`.
+    """
+    return tag("p", markup.cut(error, 2 * _LONG), role="alert", class_="answer")
+
+
+def _too_large(path):
+    try:
+        size = os.path.getsize(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    if size > MAX_BYTES:
+        return f"{size / 2**20:.1f} MiB"
+    return None
+
+
+def _summary(answer, shown, radius):
+    inside, items = answer.within[radius], answer.within[-1]
+    name = markup.cut(answer.name)
+    if radius == len(answer.within) - 1:
+        return f"The nearest {shown:,} of {items:,} images to {name}."
+    if not inside:
+        closest = answer.nearest[0][1]
+        return (
+            f"None of {items:,} images is at distance {radius} or less from "
+            f"{name}; the nearest is at {closest}."
+        )
+    be = "is" if inside == 1 else "are"
+    all_of_them = "" if shown == inside else f"; the nearest {shown:,} are here"
+    return (
+        f"{inside:,} of {items:,} images {be} at distance {radius} or less "
+        f"from {name}{all_of_them}."
+    )
+
+
+def _note(missing):
+    return tag(
+        "p",
+        f"{missing:,} of these cannot be shown: moved, removed or changed "
+        "since they were indexed. Relative paths start from the folder in "
+        "which the app was started.",
+        class_="note",
+    )
+
+
+def _figure(item, distance, picture):
+    path = markup.cut(item, _LONG)
+    # With its folder, which often is its class.
+    name = markup.cut("/".join(pathlib.PurePath(str(item)).parts[-2:]))
+    if picture is None:
+        inside = tag("span", "not here", role="img", aria_label=path)
+    else:
+        inside = markup.image(*picture, f"{path}, distance {distance}")
+    return tag(
+        "figure",
+        tag("div", inside, class_="picture", title=path),
+        tag("figcaption", tag("b", str(distance)), f" {name}"),
+    )
+
+
+def _picture(item):
+    """A data URI and a size of an indexed file, or `None`."""
+    # Ids that are numbers name no file.
+    if not isinstance(item, str):
+        return None
+    try:
+        status = os.stat(item)
+    except (OSError, ValueError):
+        return None
+    # Reading a pipe or a device could wait for ever.
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _read_picture(item, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(_KEPT)
+def _read_picture(path, *_):
+    try:
+        return markup.picture(images.thumbnail(path, _SIDE), _SIDE)
+    except ValueError:
+        return None
