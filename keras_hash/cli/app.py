@@ -44,14 +44,14 @@ def run(arguments=None):
     """
     parser = make_parser()
     chosen, more = parser.parse_known_args(arguments)
-    # argparse fills `MODEL [QUERY ...]` at the first of them and then refuses
+    # argparse fills `MODEL [QUERY ...]` at the first of them and leaves over
     # what follows an option.
-    if any(word.startswith("-") for word in more) or (
-        more and not hasattr(chosen, "queries")
-    ):
+    words = getattr(chosen, chosen.words, [])
+    while more and not more[0].startswith("-") and chosen.words:
+        words.append(more.pop(0))
+    if more and not getattr(chosen, chosen.options_pass, None):
         parser.error(f"unknown arguments: {' '.join(more)}")
-    if more:
-        chosen.queries += more
+    chosen.options = more
     try:
         if chosen.needs_keras:
             quiet.import_keras()
@@ -103,7 +103,9 @@ def make_parser():
             + "".join(f"  keras-hash {line}\n" for line in examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=run, needs_keras=needs_keras)
+        command.set_defaults(
+            run=run, needs_keras=needs_keras, words="", options_pass=""
+        )
         return command
 
     browsing.add_commands(add)

@@ -166,12 +166,12 @@ def _app(chosen):
         _listening(chosen.host, chosen.port) as listener,
         tempfile.TemporaryDirectory(prefix="keras-hash-app-") as folder,
     ):
-        gradio = page.load_gradio(folder)
+        page.load_gradio(folder)
         encoder = photo_index.FileEncoder(chosen.model)
         search = answers.PhotoSearch(encoder, index)
         title = f"{card['name']}, {card['bits']} bits: {len(search):,} images"
-        blocks = page.make(gradio, search, title, chosen.k, radius)
-        page.serve(blocks, listener, folder, f"{title} in {chosen.index}")
+        blocks = page.make(search, title, chosen.k, radius, folder)
+        page.serve(blocks, listener, f"{title} in {chosen.index}")
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ def add_commands(add):
             "search runs/mine --index photos.index queries/ --radius 2 --json",
         ],
     )
+    search.set_defaults(words="queries")
     search.add_argument("model", help=inputs.MODEL)
     search.add_argument(
         "queries",

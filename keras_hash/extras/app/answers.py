@@ -33,11 +33,9 @@ class Answer:
     """What lies around a photo.
 
     Attributes:
-        name: str, the photo.
-        nearest: list of `(id, distance)`, the nearest `MAX_SHOWN` items, those
-            at equal distance in the order of the index.
-        within: list of int `[bits + 1]`, how many items there are up to each
-            distance.
+        nearest: the nearest `MAX_SHOWN` pairs of id and distance, those at
+            equal distance in the order of the index.
+        within: how many items there are up to each distance, `[bits + 1]`.
     """
 
     name: str
@@ -45,18 +43,7 @@ class Answer:
     within: list
 
     def chosen(self, k, radius):
-        """The nearest items up to a distance.
-
-        Args:
-            k: int from 1 to `MAX_SHOWN`, items at most.
-            radius: int from 0 to the number of bits, the largest distance.
-
-        Returns:
-            list of `(id, distance)`.
-
-        Raises:
-            ValueError: a value that is out of its range.
-        """
+        """The nearest `k` items up to a distance, pairs of id and distance."""
         for name, value, low, high in (
             ("k", k, 1, MAX_SHOWN),
             ("radius", radius, 0, len(self.within) - 1),
@@ -70,15 +57,7 @@ class Answer:
 
 
 class PhotoSearch:
-    """Search of a photo index by image files.
-
-    Args:
-        encoder: function of a list of paths, such as `photo_index.FileEncoder`.
-        index: `photo_index.PhotoIndex` of the same encoder.
-
-    Raises:
-        ValueError: the index is empty.
-    """
+    """Search of a `PhotoIndex` by the files that its `FileEncoder` takes."""
 
     def __init__(self, encoder, index):
         self._encode, self._index = encoder, index.index
@@ -97,19 +76,7 @@ class PhotoSearch:
         return len(self._index)
 
     def ask(self, path, name=None):
-        """Searches for a photo.
-
-        Args:
-            path: str or path of a JPEG, PNG, GIF or BMP file.
-            name: optional str, what to call it; the file's name if `None`.
-
-        Returns:
-            An `Answer`.
-
-        Raises:
-            ValueError: it is no image, a damaged one or too large a one, which
-                is seen before anything is decoded.
-        """
+        """An `Answer` to an image file; a ValueError says why it is none."""
         path = str(path)
         name = pathlib.Path(path).name if name is None else str(name)
         codes, reason = None, _too_large(path)
@@ -129,19 +96,7 @@ class PhotoSearch:
         return Answer(name, list(nearest), np.cumsum(counts).tolist())
 
     def gallery(self, answer, k, radius):
-        """An answer as HTML: how many images lie within, and the nearest.
-
-        Args:
-            answer: an `Answer`.
-            k: int from 1 to `MAX_SHOWN`, images at most.
-            radius: int from 0 to the number of bits, the largest distance.
-
-        Returns:
-            `markup.Markup`; pictures are inside of it, names are escaped.
-
-        Raises:
-            ValueError: as `Answer.chosen`.
-        """
+        """An answer as HTML: how many lie within, and the nearest images."""
         chosen = answer.chosen(k, radius)
         with futures.ThreadPoolExecutor(images.threads()) as pool:
             pictures = list(pool.map(_picture, [item for item, _ in chosen]))
@@ -160,14 +115,7 @@ class PhotoSearch:
 
 
 def refusal(error):
-    """What is shown in place of an answer.
-
-    Args:
-        error: the exception.
-
-    Returns:
-        `markup.Markup`.
-    """
+    """What is shown in place of an answer."""
     return tag("p", markup.cut(error, 2 * _LONG), role="alert", class_="answer")
 
 

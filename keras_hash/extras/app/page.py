@@ -2,64 +2,44 @@
 
 import ipaddress
 import os
+import pathlib
 import signal
 import sys
 
-_STYLE = """
-#photo img { width: 100%; height: 100%; object-fit: contain; }
-.answer p { margin: 0 0 .6rem; overflow-wrap: anywhere; }
-.answer .note { opacity: .8; font-size: .9em; }
-p.answer { border-left: 4px solid #c8322a; padding: .2rem .8rem;
-  overflow-wrap: anywhere; }
-.hits { display: grid; gap: .8rem;
-  grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); }
-.hits figure { margin: 0; min-width: 0; line-height: 1.3; }
-.hits figcaption { font-size: .85em; margin-top: .25rem;
-  overflow-wrap: anywhere; }
-.hits figcaption b { display: inline-block; min-width: 1.8em; padding: 0 .3em;
-  margin-right: .3em; text-align: center; border-radius: 4px;
-  background: var(--block-border-color); font-variant-numeric: tabular-nums; }
-.hits .picture { display: grid; place-items: center; aspect-ratio: 1;
-  background: var(--background-fill-secondary); border-radius: 6px;
-  overflow: hidden; font-size: .85em; }
-.hits .picture img { width: 100%; height: 100%; object-fit: contain;
-  margin: 0; }
-.hits .picture img.tiny { image-rendering: pixelated; }
-@media (max-width: 40rem) {
-  .hits { grid-template-columns: repeat(3, 1fr); gap: .5rem; }
-}
-"""
+from keras_hash import markup
+from keras_hash.extras.app import answers
+
+_STYLE = pathlib.Path(__file__).with_name("page.css")
 # Seconds for which an upload is kept.
 _KEPT = 3600
 
 
 def load_gradio(folder):
-    """Gradio, that keeps uploads in a folder."""
+    """Imports Gradio, so that it keeps uploads in a folder."""
     os.environ["GRADIO_TEMP_DIR"] = folder
     # It asks for news and counts its users unless it is told not to.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
-        import gradio
+        import gradio  # noqa: F401
     except ImportError as error:
         raise ValueError(
             "`keras-hash app` needs Gradio: "
             f'pip install "keras-hash[app]" ({error})'
         ) from error
-    return gradio
 
 
-def make(gradio, search, title, k, radius):
-    """The page as a `gradio.Blocks`."""
-    from keras_hash import markup
-    from keras_hash.extras.app import answers
+def make(search, title, k, radius, folder):
+    """The page as a `gradio.Blocks`; uploads are in the folder."""
+    import gradio
 
     def ask(upload):
         """An `Answer`, what is wrong as a str, or `None` without a photo."""
         if not upload:
             return None
         try:
-            return search.ask(upload["path"], upload.get("orig_name"))
+            path = _uploaded(upload["path"], folder)
+            return search.ask(path, upload.get("orig_name"))
         except ValueError as error:
             return str(error)
 
@@ -70,8 +50,6 @@ def make(gradio, search, title, k, radius):
             return _literal(answers.refusal(answer))
         return _literal(search.gallery(answer, int(k), int(radius)))
 
-    # A slider has two ends.
-    most = min(answers.MAX_SHOWN, max(2, len(search)))
     heading = markup.tag("h1", "Search by photo") + markup.tag("p", title)
     with gradio.Blocks(
         title="Search by photo",
@@ -82,55 +60,65 @@ def make(gradio, search, title, k, radius):
         gradio.HTML(_literal(heading))
         with gradio.Row():
             with gradio.Column(scale=1, min_width=260):
-                photo = gradio.Image(
-                    label="Photo: drop, choose or paste one",
-                    type="filepath",
-                    image_mode=None,
-                    sources=["upload", "clipboard"],
-                    buttons=[],
-                    height=280,
-                    elem_id="photo",
-                )
-                within = gradio.Slider(
-                    0,
-                    search.bits,
-                    radius,
-                    step=1,
-                    label="Radius: the largest distance",
-                    elem_id="radius",
-                )
-                shown = gradio.Slider(
-                    1,
-                    most,
-                    min(k, most),
-                    step=1,
-                    label="Images at most",
-                    elem_id="k",
-                )
+                photo, within, shown = _inputs(search, k, radius)
             with gradio.Column(scale=3, min_width=320):
                 found = gradio.HTML(show(None, k, radius), elem_id="found")
         answer = gradio.State(None, time_to_live=_KEPT)
-        drawn = {
-            "fn": show,
-            "inputs": [answer, shown, within],
-            "outputs": found,
-            "api_visibility": "private",
-            "show_progress": "hidden",
-        }
+        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        drawn = {"fn": show, "inputs": [answer, shown, within], **quiet}
+        drawn["outputs"] = found
         # The file itself: nothing decodes it before the encoder has looked at
         # its header.
-        photo.change(
-            ask,
-            photo,
-            answer,
-            preprocess=False,
-            api_visibility="private",
-            show_progress="hidden",
-        ).then(**drawn)
+        photo.change(ask, photo, answer, preprocess=False, **quiet).then(
+            **drawn
+        )
         for slider in (within, shown):
             slider.change(**drawn, trigger_mode="always_last")
     page.queue(max_size=64)
     return page
+
+
+def _inputs(search, k, radius):
+    """The fields of the photo, the radius, and how many images are shown."""
+    import gradio
+
+    photo = gradio.Image(
+        label="Photo: drop, choose or paste one",
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        buttons=[],
+        height=280,
+        elem_id="photo",
+    )
+    within = gradio.Slider(
+        0,
+        search.bits,
+        radius,
+        step=1,
+        label="Radius: the largest distance",
+        elem_id="radius",
+    )
+    # A slider has two ends.
+    most = min(answers.MAX_SHOWN, max(2, len(search)))
+    shown = gradio.Slider(
+        1, most, min(k, most), step=1, label="Images at most", elem_id="k"
+    )
+    return photo, within, shown
+
+
+def _uploaded(path, folder):
+    """A path, if it is that of an upload: a request may name any file."""
+    try:
+        if (
+            pathlib.Path(path)
+            .resolve()
+            .is_relative_to(pathlib.Path(folder).resolve())
+        ):
+            return path
+    except (OSError, TypeError, ValueError):
+        pass
+    raise ValueError("That is no file that was uploaded here.")
 
 
 def _literal(text):
@@ -140,30 +128,16 @@ def _literal(text):
     return str(text)
 
 
-def serve(blocks, listener, folder, text):
-    """Serves a page until a signal."""
+def application(page, host, port):
+    """The page as an ASGI application that offers nothing else."""
     import fastapi
     import gradio
-    import uvicorn
 
-    from keras_hash.extras.app import answers
     from keras_hash.extras.app import guard
 
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    hosts = None
-    if ipaddress.ip_address(host).is_loopback:
-        hosts = {host, "localhost"}
-    else:
-        print(
-            f"keras-hash: {host} is not this machine alone: whoever reaches "
-            "it can search without a password and see the images that are "
-            "found.",
-            file=sys.stderr,
-        )
     served = gradio.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None),
-        blocks,
+        page,
         path="/",
         server_name=host,
         server_port=port,
@@ -179,11 +153,29 @@ def serve(blocks, listener, folder, text):
         theme=gradio.themes.Default(
             font=["system-ui", "sans-serif"], font_mono=["monospace"]
         ),
-        css=_STYLE,
+        css_paths=[_STYLE],
     )
+    local = ipaddress.ip_address(host).is_loopback
+    hosts = {host, "localhost"} if local else None
+    return guard.Guard(served, answers.MAX_BYTES, hosts)
+
+
+def serve(page, listener, text):
+    """Serves a page until a signal."""
+    import uvicorn
+
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    if not ipaddress.ip_address(host).is_loopback:
+        print(
+            f"keras-hash: {host} is not this machine alone: whoever reaches "
+            "it can search without a password and see the images that are "
+            "found.",
+            file=sys.stderr,
+        )
     server = uvicorn.Server(
         uvicorn.Config(
-            guard.Guard(served, folder, answers.MAX_BYTES, hosts),
+            application(page, host, port),
             log_level="critical",
             proxy_headers=False,
             server_header=False,

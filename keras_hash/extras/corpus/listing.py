@@ -6,12 +6,16 @@ input alone, so that the same input is always cut into the same shards.
 
 import concurrent.futures
 import dataclasses
+import os
+import re
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+from pyarrow import csv
 
 from keras_hash.extras.corpus import filesystems
-from keras_hash.extras.corpus import patterns as patterns_lib
-from keras_hash.extras.corpus import tfrecord
+from keras_hash.extras.corpus import reading
 
 # What the exported graph decodes.
 ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
@@ -46,8 +50,9 @@ def from_glob(*patterns):
     Args:
         patterns: str, such as `"photos/**/*.jpg"`: `**/` stands for any folders
             or none, `*` and `?` for parts of a name, `[ab]` for one of some
-            characters. A folder stands for the files in it and below it whose
-            names end as those of images do. Hidden files are left out.
+            characters, as in fsspec. A folder stands for the files in it and
+            below it whose names end as those of images do. Hidden files are
+            left out.
 
     Returns:
         A `Listing`, sorted by path. Ids are paths relative to the folder that
@@ -56,18 +61,19 @@ def from_glob(*patterns):
     Raises:
         ValueError: no file, or a name that is not UTF-8.
     """
-    files, bases = {}, []
+    places, bases = {}, []
     for pattern in patterns:
-        base, hits = patterns_lib.found(
+        base, found = _found(
             pattern, lambda path: path.lower().endswith(ENDINGS)
         )
-        files |= hits
-        bases.append(base)
-    _refuse_none(files, "image", patterns)
-    paths = sorted(files)
-    start = len(patterns_lib.common(bases))
-    ids = [path[start:].lstrip("/") for path in paths]
-    return Listing(_table(ids, paths, None, [files[path] for path in paths]))
+        places |= found
+        bases.append(base.split("/"))
+    _refuse_none(places, "image", patterns)
+    names = sorted(places)
+    start = len("/".join(os.path.commonprefix(bases)))
+    ids = [name[start:].lstrip("/") for name in names]
+    paths, sizes = zip(*map(places.get, names))
+    return Listing(_table(ids, paths, None, sizes))
 
 
 def from_csv(path, image_column, id_column=None, delimiter=","):
@@ -89,8 +95,6 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
         ValueError: no such file or column, an empty cell, or an id that occurs
             twice.
     """
-    import pyarrow as pa
-    from pyarrow import compute
 
     id_column = id_column or image_column
     table = _read_csv(path, [image_column, id_column], delimiter)
@@ -132,16 +136,14 @@ def from_tfrecord(*patterns, image_feature="image", id_feature=None):
         ValueError: no file or record, a file that is cut off or no TFRecord
             file, or a first record without these features.
     """
-    files = {}
+    found = {}
     for pattern in patterns:
-        files |= patterns_lib.found(pattern, lambda path: ".tfrecord" in path)[
-            1
-        ]
-    _refuse_none(files, "file of records", patterns)
-    paths = sorted(files)
+        found |= _found(pattern, lambda path: ".tfrecord" in path)[1]
+    _refuse_none(found, "file of records", patterns)
+    paths = [found[name][0] for name in sorted(found)]
     # Waiting for a distant file system is most of it.
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        places = list(pool.map(tfrecord.scan, paths, map(files.get, paths)))
+        places = list(pool.map(reading.scan, paths))
     records = np.concatenate(places)
     _refuse_none(records, "record", patterns)
     names = np.repeat(np.array(paths, object), [len(part) for part in places])
@@ -151,17 +153,7 @@ def from_tfrecord(*patterns, image_feature="image", id_feature=None):
 
 
 def refuse_repeated(ids, where):
-    """Raises where an id occurs twice.
-
-    Args:
-        ids: a `pyarrow.ChunkedArray`.
-        where: str, what they are the ids of.
-
-    Raises:
-        ValueError: with the first such id and how many there are.
-    """
-    from pyarrow import compute
-
+    """Raises where an id occurs twice, with the first and how many do."""
     if compute.count_distinct(ids, mode="all").as_py() == len(ids):
         return
     counts = compute.value_counts(ids)
@@ -173,6 +165,38 @@ def refuse_repeated(ids, where):
     )
 
 
+def _found(pattern, in_folder):
+    """The folder a pattern starts with, and its files: paths and sizes.
+
+    Paths stand as they were given, from the current folder on or whole.
+    """
+    there, whole = filesystems.system(pattern)
+    if there.isdir(whole):
+        base, hits = whole, there.find(whole, detail=True)
+        hits = {name: about for name, about in hits.items() if in_folder(name)}
+    else:
+        base = re.split(r"[*?[]", whole)[0].rpartition("/")[0]
+        hits = there.glob(whole, detail=True)
+    here = os.getcwd() + "/"
+    places = {}
+    for name, about in hits.items():
+        hidden = name.rpartition("/")[2].startswith(".") and name != whole
+        # Links are files too where they lead to one.
+        is_file = about["type"] == "file" or (
+            about.get("islink") and there.isfile(name)
+        )
+        if hidden or not is_file:
+            continue
+        if not filesystems.is_local(pattern):
+            path = there.unstrip_protocol(name)
+        elif os.path.isabs(pattern):
+            path = name
+        else:
+            path = name.removeprefix(here)
+        places[name] = path, about["size"]
+    return base, places
+
+
 def _refuse_none(found, what, patterns):
     if not len(found):
         raise ValueError(
@@ -182,8 +206,6 @@ def _refuse_none(found, what, patterns):
 
 
 def _table(ids, paths, offsets, lengths):
-    import pyarrow as pa
-
     count = len(paths)
     try:
         return pa.table(
@@ -206,10 +228,6 @@ def _table(ids, paths, offsets, lengths):
 
 
 def _read_csv(path, columns, delimiter):
-    import pyarrow as pa
-    from pyarrow import compute
-    from pyarrow import csv
-
     columns = list(dict.fromkeys(columns))
     try:
         with filesystems.opened(path) as file:
@@ -247,11 +265,13 @@ def _check_features(table, image_feature, id_feature):
     place = {name: table[name][0].as_py() for name in table.column_names}
     record = filesystems.read(place["file"], place["offset"], place["length"])
     try:
-        tfrecord.image(record, image_feature)
-        first = tfrecord.identity(record, id_feature) if id_feature else 0
+        reading.image_of(record, image_feature)
+        first = reading.identity_of(record, id_feature) if id_feature else 0
     except ValueError as error:
         try:
-            there = f"a record with the features {tfrecord.names(record)}"
+            there = (
+                f"a record with the features {sorted(reading.features(record))}"
+            )
         except ValueError:
             there = "something else"
         raise ValueError(

@@ -5,7 +5,6 @@ SavedModels; these call the signature that is served.
 """
 
 import logging
-import pathlib
 import tempfile
 from typing import NamedTuple
 
@@ -17,9 +16,9 @@ from apache_beam.options.pipeline_options import StandardOptions
 
 from keras_hash import encoding
 from keras_hash.extras.corpus import filesystems
-from keras_hash.extras.corpus import folder as folder_lib
 from keras_hash.extras.corpus import reading
 
+# Images that the graph gets at a time.
 BATCH = 64
 
 
@@ -57,24 +56,11 @@ class EncoderHandler(base.ModelHandler[bytes, Encoded, object]):
         self.model = str(model)
 
     def load_model(self):
-        """Loads the graph; Beam calls it once a process and shares it.
-
-        Returns:
-            An `encoding.ServedEncoder`.
-        """
+        """Loads the graph; Beam calls it once a process and shares it."""
         return encoding.ServedEncoder(self.model)
 
     def run_inference(self, batch, model, inference_args=None):
-        """Encodes a batch.
-
-        Args:
-            batch: sequence of bytes: JPEG, PNG, GIF or BMP files.
-            model: what `load_model` returned.
-            inference_args: nothing; Beam's interface has it.
-
-        Returns:
-            list of `Encoded`, one an image.
-        """
+        """Encodes a list of bytes, image files."""
         codes, kept, refused = model(list(batch))
         rows = dict(zip(kept, codes))
         return [
@@ -85,91 +71,46 @@ class EncoderHandler(base.ModelHandler[bytes, Encoded, object]):
         ]
 
     def get_num_bytes(self, batch):
-        """How large a batch is.
-
-        Args:
-            batch: sequence of bytes.
-
-        Returns:
-            int.
-        """
+        """How large a batch is."""
         return sum(map(len, batch))
 
     def get_metrics_namespace(self):
-        """Where Beam counts.
-
-        Returns:
-            str.
-        """
+        """Where Beam counts."""
         return "keras_hash"
 
 
-class Shard(NamedTuple):
-    """A shard's codes.
-
-    Attributes:
-        number: int.
-        ids: list of ints or strings `[n]`.
-        codes: packed codes `uint8 [n, ceil(bits / 8)]`.
-        refused: list of pairs of id and reason.
-    """
-
-    number: int
-    ids: list
-    codes: np.ndarray
-    refused: list
-
-
 class ShardHandler(EncoderHandler):
-    """Encodes whole shards of a corpus; an example is the number of one.
+    """Encodes and writes shards of a corpus; an example is the number of one.
 
-    A shard is written as soon as it is encoded. Were images the examples, a
-    runner would hold all codes until the last one is there, to group them, and
-    a kill would lose them.
-
-    Args:
-        corpus: a `folder.Corpus`.
-        batch_size: int, images that the graph gets at a time.
+    Were images the examples, a runner would hold all codes until the last one
+    is there, to group them, and a kill would lose them.
     """
 
-    def __init__(self, corpus, batch_size=BATCH):
+    def __init__(self, corpus):
         super().__init__(corpus.model, max_batch_size=1)
-        self.corpus, self.batch_size = corpus, batch_size
+        self.corpus = corpus
 
     def load_model(self):
-        """Loads the graph that lies in the corpus' folder.
-
-        Returns:
-            An `encoding.ServedEncoder`.
-        """
+        """Loads the graph that lies in the corpus' folder."""
         if filesystems.is_local(self.model):
             return super().load_model()
+        there, path = filesystems.system(self.model)
         with tempfile.TemporaryDirectory() as folder:
-            for path, _ in filesystems.listing(self.model):
-                copy = pathlib.Path(folder, path.removeprefix(self.model)[1:])
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(filesystems.read(path))
+            there.get(f"{path}/", folder, recursive=True)
             return encoding.ServedEncoder(folder)
 
     def run_inference(self, batch, model, inference_args=None):
-        """Encodes shards.
+        """Encodes and writes shards by their numbers."""
+        for number in batch:
+            self._encode(number, model)
+        return batch
 
-        Args:
-            batch: sequence of int.
-            model: what `load_model` returned.
-            inference_args: nothing; Beam's interface has it.
-
-        Returns:
-            list of `Shard`.
-        """
-        return [self._shard(number, model) for number in batch]
-
-    def _shard(self, number, model):
+    def _encode(self, number, model):
         corpus = self.corpus
         ids, codes, refused = [], [], []
         for images, unreadable in reading.batches(
             corpus.rows(number),
-            self.batch_size,
+            BATCH,
             corpus.image_feature,
             corpus.id_feature,
             corpus.id_type,
@@ -180,42 +121,22 @@ class ShardHandler(EncoderHandler):
             codes.append(found)
             refused += unreadable
             refused += [(names[place], bad[place]) for place in sorted(bad)]
-        return Shard(number, ids, np.concatenate(codes), refused)
+        corpus.write(number, ids, np.concatenate(codes), refused)
 
     def get_num_bytes(self, batch):
-        """How large the examples are.
-
-        Args:
-            batch: sequence of int.
-
-        Returns:
-            int.
-        """
+        """How large numbers are."""
         return 8 * len(batch)
 
 
-def encode_shards(corpus, numbers, options, batch_size=BATCH):
-    """Encodes and writes shards, on the runner that the options name.
-
-    Args:
-        corpus: a `folder.Corpus`.
-        numbers: sequence of int.
-        options: list of str, Beam's pipeline options. Without a runner it is
-            `FnApiRunner`, in this process.
-        batch_size: int, images that the graph gets at a time.
-
-    Raises:
-        RuntimeError: the pipeline failed; shards that were written stay.
-    """
-    handler = ShardHandler(corpus, batch_size)
+def encode_shards(corpus, numbers, options):
+    """Encodes and writes shards, on the runner that the options name."""
     pipeline = beam.Pipeline(options=pipeline_options(options))
     _ = (
         pipeline
         | "Shards" >> beam.Create(sorted(numbers))
         # Spreads them over the workers.
         | "Spread" >> beam.Reshuffle()
-        | "Encode" >> base.RunInference(handler)
-        | "Write" >> beam.Map(_write, corpus)
+        | "Encode" >> base.RunInference(ShardHandler(corpus))
     )
     result = pipeline.run()
     state = result.wait_until_finish()
@@ -224,18 +145,9 @@ def encode_shards(corpus, numbers, options, batch_size=BATCH):
 
 
 def pipeline_options(words):
-    """Beam's pipeline options.
+    """Beam's options of words, those behind `--` for the runner's server.
 
-    Args:
-        words: list of str, as on a command line; what follows `--` goes to the
-            runner's server unchecked.
-
-    Returns:
-        An `apache_beam` `PipelineOptions`; the runner is `FnApiRunner`, in this
-        process, where none is named.
-
-    Raises:
-        ValueError: an option that Beam does not have.
+    The runner is `FnApiRunner`, in this process, where none is named.
     """
     words = list(words)
     end = words.index("--") if "--" in words else len(words)
@@ -257,8 +169,3 @@ def pipeline_options(words):
     # Beam's default would download a program at its first run.
     standard.runner = standard.runner or "FnApiRunner"
     return options
-
-
-def _write(shard: Shard, corpus: folder_lib.Corpus) -> int:
-    corpus.write(shard.number, shard.ids, shard.codes, shard.refused)
-    return shard.number

@@ -1,31 +1,24 @@
-"""Reads the images of a shard: many at a time, and ahead of their encoding."""
+"""Reads images: many at a time, and those in TFRecord files by their places."""
 
 import concurrent.futures
 import itertools
+import struct
 import time
 
+import numpy as np
+
 from keras_hash.extras.corpus import filesystems
-from keras_hash.extras.corpus import tfrecord
 
 # No image within the pixel limit of the served graph takes as many bytes.
 MOST_BYTES = 1 << 28
 _THREADS, _TRIES = 16, 3
+# A record starts with its length (8 bytes) and a checksum of it (4 bytes), and
+# ends with a checksum (4 bytes).
+_HEAD, _FRAME = 12, 16
 
 
 def batches(rows, size, image_feature=None, id_feature=None, id_type="string"):
-    """The contents of images, one batch read while another one is in use.
-
-    Args:
-        rows: a `pyarrow.Table` as in `Listing`.
-        size: int, images a batch.
-        image_feature: as in `Listing`.
-        id_feature: as in `Listing`.
-        id_type: as in `Listing`.
-
-    Yields:
-        Pairs: a list of pairs of id and bytes, and a list of pairs of id and
-        reason for what cannot be read.
-    """
+    """Pairs of images with their ids and of refusals, read a batch ahead."""
     records = image_feature is not None
 
     def read(places):
@@ -92,11 +85,11 @@ def _records(places, image_feature, id_feature, id_type):
         try:
             identity = place["id"]
             if id_feature:
-                identity = tfrecord.identity(record, id_feature)
+                identity = identity_of(record, id_feature)
                 if isinstance(identity, int) != (id_type == "int64"):
                     raise ValueError(f"id of another type: {identity!r}")
             name = identity
-            images.append((identity, tfrecord.image(record, image_feature)))
+            images.append((identity, image_of(record, image_feature)))
         except ValueError as error:
             refused.append((name, str(error)))
     return images, refused
@@ -117,3 +110,60 @@ def _patiently(path, offset, length):
 
 def _reason(error):
     return f"cannot be read: {error.strerror or error}"
+
+
+def scan(path):
+    """Offsets and lengths of what records hold, int64 `[n, 2]`, unread."""
+    places, offset = [], 0
+    with filesystems.opened(path) as file:
+        size = file.seek(0, 2)
+        while offset < size:
+            file.seek(offset)
+            head = file.read(_HEAD)
+            length = struct.unpack("<Q", head[:8])[0] if len(head) > 7 else size
+            if offset + length + _FRAME > size:
+                raise ValueError(
+                    f"{path} is cut off, compressed or no TFRecord file. "
+                    f"Received: at byte {offset} a record of {length} bytes, "
+                    f"the file ends at {size}"
+                )
+            places.append((offset + _HEAD, length))
+            offset += length + _FRAME
+    return np.array(places, "int64").reshape(-1, 2)
+
+
+def image_of(record, feature):
+    """The bytes of the image in a serialised `tf.train.Example`."""
+    found = _values(record, feature)
+    if len(found) != 1 or not isinstance(found[0], bytes):
+        raise ValueError(f"no image in feature {feature!r}")
+    return found[0]
+
+
+def identity_of(record, feature):
+    """The id in a serialised `tf.train.Example`, an int or a str."""
+    found = _values(record, feature)
+    if len(found) != 1 or isinstance(found[0], float):
+        raise ValueError(f"no id in feature {feature!r}")
+    try:
+        # Errors of UTF-8 are ValueErrors too, but say nothing of the feature.
+        return found[0].decode() if isinstance(found[0], bytes) else found[0]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"feature {feature!r} is not UTF-8") from error
+
+
+def features(record):
+    """The features of a serialised `tf.train.Example` by their names."""
+    from google.protobuf import message
+    from tensorflow.core.example import example_pb2
+
+    try:
+        return example_pb2.Example.FromString(record).features.feature
+    except message.DecodeError as error:
+        raise ValueError("no tf.train.Example") from error
+
+
+def _values(record, feature):
+    found = features(record)
+    kind = found[feature].WhichOneof("kind") if feature in found else None
+    return getattr(found[feature], kind).value if kind else []

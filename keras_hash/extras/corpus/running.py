@@ -1,11 +1,17 @@
 """Encodes a corpus, and reads its codes."""
 
+import contextlib
 import dataclasses
 import logging
+import threading
+import time
 
-from keras_hash.extras.corpus import watching
+from keras_hash import progress as progress_lib
 from keras_hash.extras.corpus.folder import Corpus
-from keras_hash.extras.corpus.prepare import prepare
+from keras_hash.extras.corpus.folder import prepare
+
+# Seconds between looks at what is there.
+_LOOK = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +46,7 @@ def encode(
         model: str, name in the zoo, or the path of an entry's folder.
         listing: a `Listing`, see `from_glob`, `from_tfrecord`, `from_csv`.
         folder: str, where the codes go: a new folder, or that of an earlier
-            run; on any file system that Beam knows.
+            run; on any file system that fsspec knows.
         images_per_shard: int, images a file of codes. Defaults to those of the
             earlier run, or to about 200 files of 1,000 to 100,000 images.
         options: list of str, Beam's pipeline options.
@@ -65,11 +71,9 @@ def encode(
         corpus.open_again()
     finished = corpus.finished()
     missing = sorted(set(range(corpus.shards)) - finished)
-    if missing and progress:
-        with watching.Watch(corpus, finished):
+    if missing:
+        with _shown(corpus, finished, progress):
             pipeline.encode_shards(corpus, missing, options)
-    elif missing:
-        pipeline.encode_shards(corpus, missing, options)
     refused = corpus.finish()
     return Encoding(corpus, corpus.images - refused, refused, len(missing))
 
@@ -105,3 +109,35 @@ def _pipeline():
     finally:
         logging.disable(logging.NOTSET)
     return pipeline
+
+
+@contextlib.contextmanager
+def _shown(corpus, before, show, look=_LOOK):
+    """Shows shards as they come: whoever encodes them, a restart keeps them."""
+    over = threading.Event()
+
+    def new():
+        seen, pause, last = set(before), look, False
+        while not last:
+            last = over.wait(pause)
+            begun = time.monotonic()
+            # A distant file system may fail to answer for a moment.
+            with contextlib.suppress(OSError):
+                now = corpus.finished()
+                yield from now - seen
+                seen |= now
+            # Listing many files far away should not be all that is done.
+            pause = max(look, 10 * (time.monotonic() - begun))
+
+    def count():
+        total = corpus.shards - len(before)
+        for _ in progress_lib.track(new(), total, "Encoding shards", show):
+            pass
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

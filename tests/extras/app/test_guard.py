@@ -1,146 +1,234 @@
-"""The guard in front of the page: what it lets through and refuses."""
+"""What reaches the page's server: requests, with the guard and without it."""
 
-import asyncio
-import json
+import http.server
+import pathlib
+import threading
+import time
 
 import pytest
 
-from keras_hash.extras.app.guard import Guard
+from keras_hash.extras.app import answers
+from keras_hash.extras.app import page
+
+URL = "http://127.0.0.1:7860"
+UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
 
 
-def through(guard, method, path, headers=(), body=b"", parts=1):
-    """Status, headers and body of an answer, and what passed the guard."""
-    given = {"host": "127.0.0.1:7860", **dict(headers)}
-    if method == "POST" and "content-length" not in given:
-        given["content-length"] = str(len(body))
-    given = {k: v for k, v in given.items() if v is not None}
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "headers": [(k.encode(), v.encode()) for k, v in given.items()],
-    }
-    step = -(-len(body) // parts) or 1
-    pieces = [body[i : i + step] for i in range(0, len(body), step)] or [b""]
-    messages = [
-        {"type": "http.request", "body": piece, "more_body": True}
-        for piece in pieces
-    ]
-    messages[-1]["more_body"] = False
-    sent = []
+class Search:
+    """Stands for a search, and says which files it was asked for."""
 
-    async def receive():
-        return messages.pop(0)
+    bits = 30
 
-    async def send(message):
-        sent.append(message)
+    def __init__(self):
+        self.asked = []
 
-    asyncio.run(guard(scope, receive, send))
-    start, *rest = sent
-    answer = {k.decode(): v.decode() for k, v in start["headers"]}
-    return start["status"], answer, b"".join(m["body"] for m in rest)
+    def __len__(self):
+        return 20
+
+    def ask(self, path, name=None):
+        self.asked.append(path)
+        raise ValueError("asked")
 
 
-@pytest.fixture
-def guard(tmp_path):
-    """A guard in front of an application that says what it received."""
-
-    async def app(scope, receive, send):
-        body, more = b"", scope["method"] == "POST"
-        while more:
-            message = await receive()
-            body += message["body"]
-            more = message["more_body"]
-        headers = [(b"referrer-policy", b"unsafe-url"), (b"x-own", b"1")]
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": headers}
-        )
-        await send({"type": "http.response.body", "body": b"saw " + body})
-
-    hosts = {"127.0.0.1", "localhost", "::1"}
-    (tmp_path / "uploads").mkdir()
-    return Guard(app, tmp_path / "uploads", 100, hosts)
-
-
-def test_the_guard_lets_the_page_work(guard, tmp_path):
-    for path in ("/", "/assets/index-a1.js", "/gradio_api/heartbeat/abc1"):
-        status, headers, body = through(guard, "GET", path)
-        assert (status, body) == (200, b"saw ") and headers["x-own"] == "1"
-        # Once, and ours.
-        assert headers["referrer-policy"] == "no-referrer"
-        assert "default-src 'self'" in headers["content-security-policy"]
-    file = f"/gradio_api/file={tmp_path}/uploads/a/b.png"
-    assert through(guard, "GET", file)[0] == 200
-    for host in ("localhost:1", "[::1]:80", "127.0.0.1"):
-        origin = {"host": host, "origin": f"http://{host}"}
-        assert through(guard, "GET", "/", origin)[0] == 200
-    body = json.dumps({"data": [{"path": f"{tmp_path}/uploads/a.png"}, 3]})
-    for parts in (1, 7):
-        status, _, seen = through(
-            guard, "POST", "/gradio_api/queue/join", body=body.encode(),
-            parts=parts,
-        )  # fmt: skip
-        assert (status, seen) == (200, b"saw " + body.encode())
+@pytest.fixture(scope="module")
+def app(framework, tmp_path_factory):
+    """The guarded page, the search behind it and the folder of uploads."""
+    folder = tmp_path_factory.mktemp("app") / "uploads"
+    folder.mkdir()
+    (folder.parent / "secret.png").write_bytes(b"secret")
+    (folder / "link").symlink_to(folder.parent / "secret.png")
+    (folder.parent / "uploads2").mkdir()
+    search = Search()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (
+            "GRADIO_TEMP_DIR",
+            "GRADIO_ANALYTICS_ENABLED",
+            "HF_HUB_DISABLE_TELEMETRY",
+        ):
+            patch.setenv(name, "")
+        page.load_gradio(str(folder))
+        blocks = page.make(search, "digits", 10, 30, str(folder))
+        yield page.application(blocks, "127.0.0.1", 7860), search, folder
 
 
-def test_the_guard_refuses_all_else(guard, tmp_path):
-    secret = tmp_path / "secret.png"
-    secret.write_bytes(b"x")
-    (tmp_path / "uploads" / "link").symlink_to(secret)
-    (tmp_path / "uploads2").mkdir()
+def client(app, **options):
+    from starlette import testclient
+
+    return testclient.TestClient(app, URL, **options)
+
+
+@pytest.fixture(scope="module")
+def guarded(app):
+    with client(app[0]) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def bare(app, guarded):
+    """The same page with nothing but Gradio's settings."""
+    return client(app[0]._app, raise_server_exceptions=False)
+
+
+def photo(name="a.png", content=b"abc"):
+    return "files", (name, content, "image/png")
+
+
+def asked(served, path):
+    """What the page's function answers for a file that a request names."""
+    body = {"data": [{"path": path}], "session_hash": "s", "fn_index": 0}
+    return served.post("/gradio_api/run/ask", json=body)
+
+
+def test_the_page_works(app, guarded):
+    for path in ("/", "/config", "/theme.css", "/gradio_api/startup-events"):
+        answer = guarded.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+    assert b"Search by photo" in guarded.get("/").content
+    assert guarded.head("/").status_code == 200
+    for host in ("localhost:1", "127.0.0.1"):
+        headers = {"host": host, "origin": f"http://{host}"}
+        assert guarded.get("/", headers=headers).status_code == 200
+    (path,) = guarded.post(UPLOAD, files=[photo()]).json()
+    assert pathlib.Path(path).is_relative_to(app[2])
+    assert guarded.get(f"/gradio_api/file={path}").content == b"abc"
+    body = {"data": [{"path": path}], "session_hash": "s", "fn_index": 0}
+    assert guarded.post(JOIN, json=body).status_code == 200
+    deadline = time.monotonic() + 60
+    while not app[1].asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert app[1].asked.pop() == path
+
+
+def test_gradio_serves_no_other_file_and_asks_no_other_server(app, bare):
+    """What the guard needs no line for."""
+    seen = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *words):
+            pass
+
+    folder = app[2]
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as other:
+        thread = threading.Thread(target=other.serve_forever, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{other.server_port}/a.png"
+        for path in (
+            url,
+            "http://example.org/a.png",
+            f"{folder.parent}/secret.png",
+            f"{folder}/../secret.png",
+            f"{folder}/link",
+            f"{folder.parent}/uploads2",
+            "secret.png",
+            "%00",
+        ):
+            for way in ("file=", "file/", "proxy="):
+                answer = bare.get(f"/gradio_api/{way}{path}")
+                assert answer.status_code >= 400, (way, path)
+        assert asked(bare, url).status_code == 200
+        other.shutdown()
+    assert not seen
+    assert not app[1].asked
+
+
+def test_only_uploads_are_searched_for(app, bare):
+    """Nothing in Gradio keeps a request from naming another file."""
+    _, search, folder = app
     for path in (
-        "/gradio_api/file=http://example.org/a.png",
-        f"/gradio_api/file={secret}",
-        f"/gradio_api/file={tmp_path}/uploads/../secret.png",
-        f"/gradio_api/file={tmp_path}/uploads/link",
-        f"/gradio_api/file={tmp_path}/uploads2",
-        "/gradio_api/file=secret.png",
-        "/gradio_api/file=\x00",
-        "/gradio_api/proxy=https://example.org",
-        f"/gradio_api/file/{secret}",
-        "/gradio_api/info",
-        "/docs",
-    ):
-        assert through(guard, "GET", path)[0] == 404, path
-    for path in ("/gradio_api/run/ask", "/gradio_api/vibe-edit", "/"):
-        assert through(guard, "POST", path)[0] == 404, path
-    assert through(guard, "DELETE", "/")[0] == 404
-    # Another name that leads here; a page of another site.
-    for host in ("evil.example", "127.0.0.1.evil.example", "", "[::1"):
-        assert through(guard, "GET", "/", {"host": host})[0] == 421, host
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
-        for method in ("GET", "POST"):
-            path = "/" if method == "GET" else "/gradio_api/upload"
-            seen = through(guard, method, path, {"origin": origin})
-            assert seen[0] == 403, origin
-    join, upload = "/gradio_api/queue/join", "/gradio_api/upload"
-    for path in (
-        str(secret),
-        "http://example.org/a.png",
-        f"{tmp_path}/uploads/../secret.png",
-        f"{tmp_path}/uploads/link",
+        f"{folder.parent}/secret.png",
+        f"{folder}/../secret.png",
+        f"{folder}/link",
+        f"{folder.parent}/uploads2",
+        "secret.png",
+        "\0",
         ["a"],
         5,
     ):
-        body = json.dumps({"data": [[{"a": {"path": path}}]]}).encode()
-        assert through(guard, "POST", join, body=body)[0] == 403, path
-    assert through(guard, "POST", join, body=b"{")[0] == 403
-    assert through(guard, "POST", join, body=b"[" * 50_000)[0] == 403
-    # Sizes, by what was said and before anything is read.
-    long = {"content-length": str(100 + (1 << 16) + 1)}
-    assert through(guard, "POST", upload, long)[0] == 413
-    long = {"content-length": str((1 << 16) + 1)}
-    assert through(guard, "POST", join, long)[0] == 413
-    for odd in (None, "-1", "many"):
-        assert through(guard, "POST", join, {"content-length": odd})[0] == 411
-    chunked = {"transfer-encoding": "chunked"}
-    assert through(guard, "POST", join, chunked)[0] == 411
+        asked(bare, path)
+    assert search.asked == []
+    (path,) = bare.post(UPLOAD, files=[photo()]).json()
+    assert asked(bare, path).status_code == 200
+    assert search.asked == [path]
+    search.asked.clear()
 
-    sent = []
 
-    async def send(message):
-        sent.append(message["type"])
+@pytest.mark.parametrize(
+    "method, path, opens",
+    [
+        # These get through without the guard.
+        ("GET", "/gradio_api/info", True),
+        ("GET", "/gradio_api/openapi.json", True),
+        ("GET", "/gradio_api/app_id", True),
+        ("GET", "/gradio_api/queue/status", True),
+        ("GET", "/gradio_api/deep_link?session_hash=a", True),
+        ("POST", "/gradio_api/run/ask", True),
+        ("POST", "/gradio_api/api/show", True),
+        # These Gradio refuses too, today.
+        ("GET", "/docs", False),
+        ("GET", "/gradio_api/proxy=https://example.org", False),
+        ("POST", "/gradio_api/vibe-edit", False),
+        ("POST", "/gradio_api/process_recording", False),
+        ("POST", "/", False),
+        ("DELETE", "/", False),
+    ],
+)
+def test_nothing_else_is_there(guarded, bare, method, path, opens):
+    body = {"data": [None, 3, 3], "session_hash": "s"}
+    json = body if method == "POST" else None
+    answer = bare.request(method, path, json=json)
+    assert (answer.status_code == 200) == opens, answer.text
+    answer = guarded.request(method, path, json=json)
+    assert answer.status_code == 404
+    assert answer.text == "There is nothing here."
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
-    scope = {"type": "websocket", "path": "/", "headers": []}
-    asyncio.run(guard(scope, None, send))
-    assert sent == ["websocket.close"]
+
+def test_other_names_and_other_sites(guarded, bare):
+    for host in ("evil.example", "127.0.0.1.evil.example", "", "[::1"):
+        headers = {"host": host}
+        assert guarded.get("/", headers=headers).status_code == 421, host
+    assert bare.get("/", headers={"host": "evil.example"}).status_code == 200
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        headers = {"origin": origin}
+        sent = {"files": [photo()], "headers": headers}
+        assert guarded.get("/", headers=headers).status_code == 403, origin
+        assert guarded.post(UPLOAD, **sent).status_code == 403, origin
+        assert bare.post(UPLOAD, **sent).status_code == 200
+
+
+def test_requests_are_of_a_bounded_size(guarded, bare):
+    most = answers.MAX_BYTES
+    # Gradio sees that a file is too large, but not how many there are.
+    large = photo(content=bytes(most + 1))
+    assert bare.post(UPLOAD, files=[large]).status_code == 413
+    halves = [photo(f"{i}.png", bytes(most // 2)) for i in range(3)]
+    assert bare.post(UPLOAD, files=halves).status_code == 200
+    assert guarded.post(UPLOAD, files=halves).status_code == 413
+    body = {"data": ["x" * (1 << 16)], "session_hash": "s", "fn_index": 0}
+    assert bare.post(JOIN, json=body).status_code == 200
+    assert guarded.post(JOIN, json=body).status_code == 413
+    for odd in ("-1", "many", ""):
+        answer = guarded.post(JOIN, headers={"content-length": odd})
+        assert answer.status_code == 411, odd
+    # A generator is sent in chunks, without a length.
+    assert guarded.post(JOIN, content=iter([b"{}"])).status_code == 411
+    for content in (b"{", b"[" * 50_000):
+        answer = guarded.post(JOIN, content=content)
+        assert answer.status_code in (400, 422)
+
+
+def test_no_websocket(guarded):
+    from starlette import websockets
+
+    with (
+        pytest.raises(websockets.WebSocketDisconnect),
+        guarded.websocket_connect("/gradio_api/queue/join"),
+    ):
+        pass

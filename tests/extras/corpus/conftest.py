@@ -5,7 +5,7 @@ import pytest
 
 import keras_hash
 from keras_hash.extras import corpus
-from keras_hash.extras.corpus import prepare as prepare_lib
+from keras_hash.extras.corpus import folder as folder_lib
 from tests.extras.corpus.inputs import png
 from tests.extras.corpus.outputs import NAME
 from tests.extras.corpus.outputs import by_id
@@ -32,7 +32,7 @@ def photos(tmp_path, images):
 @pytest.fixture
 def written(photos, tmp_path, images):
     """A corpus of five shards, written without Beam, and its codes."""
-    made = prepare_lib.prepare(
+    made = folder_lib.prepare(
         tmp_path / "out", NAME, corpus.from_glob(str(photos)), 8
     )
     codes = by_id(images)

@@ -1,11 +1,12 @@
 """From a list to its codes, on Beam: files, records, file systems."""
 
+import fsspec
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 import keras_hash
 from keras_hash.extras import corpus
-from keras_hash.extras.corpus import filesystems
 from tests.extras.corpus.inputs import example
 from tests.extras.corpus.inputs import huge
 from tests.extras.corpus.inputs import png
@@ -95,15 +96,25 @@ def test_a_csv_file_is_encoded(photos, tmp_path, images):
 
 
 @NEEDS_BEAM
-def test_other_file_systems(photos, tmp_path, images, monkeypatch):
-    """All files by Beam's file systems, as for gs://."""
-    monkeypatch.setattr(filesystems, "is_local", lambda path: False)
-    listing = corpus.from_glob(f"{photos}/**/*.png")
-    out = tmp_path / "out"
-    assert encode(listing, out).shards == 5
-    assert found(out) == by_id(images)
-    assert not list(out.rglob("*.new"))
-    (out / "codes" / "00004-of-00005.parquet").unlink()
-    assert encode(listing, out).shards == 1
-    read = [code for codes, _ in corpus.read(str(out)) for code in codes]
-    np.testing.assert_array_equal(read, [*images[1][::2], *images[1][1::2]])
+def test_other_file_systems(photos, images):
+    """Input, codes and encoder on a file system of fsspec, as on gs://."""
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{photos}/", "/photos/", recursive=True)
+    try:
+        listing = corpus.from_glob("memory://photos/**/*.png")
+        assert listing.table["file"][0].as_py() == "memory:///photos/0/00.png"
+        out = "memory://out"
+        assert encode(listing, out).shards == 5
+        with memory.open("/out/codes/00000-of-00005.parquet") as file:
+            table = parquet.read_table(file)
+        expected = by_id(images)
+        assert table["code"].to_pylist() == [
+            expected[name] for name in table["id"].to_pylist()
+        ]
+        assert not [n for n in memory.find("/out") if n.endswith(".new")]
+        memory.rm_file("/out/codes/00004-of-00005.parquet")
+        assert encode(listing, out).shards == 1
+        read = [code for codes, _ in corpus.read(out) for code in codes]
+        np.testing.assert_array_equal(read, [*images[1][::2], *images[1][1::2]])
+    finally:
+        memory.rm("/", recursive=True)

@@ -3,36 +3,56 @@
 import csv
 import os
 import pathlib
-import re
 import zlib
 
 import pytest
 
 from keras_hash.extras import corpus
-from keras_hash.extras.corpus import patterns
-from keras_hash.extras.corpus import tfrecord
+from keras_hash.extras.corpus import reading
 from tests.extras.corpus.inputs import example
 from tests.extras.corpus.inputs import write_records
 
 
 @pytest.mark.parametrize(
-    "pattern, path, matches",
+    "pattern, found",
     [
-        ("a/**/*.jpg", "a/1.jpg", True),
-        ("a/**/*.jpg", "a/b/c/1.jpg", True),
-        ("a/**/*.jpg", "a/b/c/1.jpg.txt", False),
-        ("a/*.jpg", "a/b/1.jpg", False),
-        ("a/**.jpg", "a/b/1.jpg", True),
-        ("a/?.jpg", "a/12.jpg", False),
-        ("a/[!1].jpg", "a/2.jpg", True),
-        ("a/[!1].jpg", "a/1.jpg", False),
-        ("a/[1-3].jpg", "a/3.jpg", True),
-        ("a+(b)/*", "a+(b)/x", True),
-        ("a.c/*", "abc/x", False),
+        ("a/**/*.jpg", ["1.jpg", "12.jpg", "2.jpg", "b/c/1.jpg"]),
+        ("a/*.jpg", ["1.jpg", "12.jpg", "2.jpg"]),
+        ("a/?.jpg", ["1.jpg", "2.jpg"]),
+        ("a/[!1].jpg", ["2.jpg"]),
+        ("a/[1-3].jpg", ["1.jpg", "2.jpg"]),
+        ("a/b/c/*", ["1.jpg", "1.jpg.txt"]),
+        ("a+(b)/*", ["x"]),
+        ("a.c/*", []),
     ],
 )
-def test_patterns(pattern, path, matches):
-    assert bool(re.fullmatch(patterns.regex(pattern), path)) == matches
+def test_patterns(tmp_path, pattern, found):
+    for name in ("1.jpg", "12.jpg", "2.jpg", "b/c/1.jpg", "b/c/1.jpg.txt"):
+        path = tmp_path / "a" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    for folder in ("a+(b)", "abc"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x").write_bytes(b"x")
+    if not found:
+        with pytest.raises(ValueError, match="There is no image to encode"):
+            corpus.from_glob(f"{tmp_path}/{pattern}")
+        return
+    listing = corpus.from_glob(f"{tmp_path}/{pattern}")
+    assert listing.table["id"].to_pylist() == found
+
+
+def test_links_to_files_are_listed_and_to_nothing_not(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.png").write_bytes(b"xyz")
+    (tmp_path / "photos" / "link.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "photos" / "gone.png").symlink_to(tmp_path / "none.png")
+    (tmp_path / "photos" / "folder.png").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "photos" / "pipe.png")
+    for pattern in ("photos", "photos/*.png"):
+        table = corpus.from_glob(f"{tmp_path}/{pattern}").table
+        assert table["id"].to_pylist() == ["link.png"]
+        assert table["length"].to_pylist() == [3]
 
 
 def test_glob_lists_files_in_order(photos, monkeypatch):
@@ -56,6 +76,8 @@ def test_glob_lists_files_in_order(photos, monkeypatch):
         ids
     )
     assert len(ids) == len(set(ids)) == 25
+    # Names stand as they were given.
+    assert set(listing.table["file"].to_pylist()) >= {"photos/0/00.png"}
     assert corpus.from_glob("**/*.txt").table["id"].to_pylist() == [
         "photos/0/notes.txt"
     ]
@@ -134,7 +156,7 @@ def test_records_lie_where_the_scan_says(tmp_path, rng):
             for i in range(20)
         ]
         write_records(path, records)
-        places = tfrecord.scan(str(path), path.stat().st_size)
+        places = reading.scan(str(path))
         content = path.read_bytes()
         read = [content[o : o + n] for o, n in places]
         expected = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())

@@ -83,29 +83,30 @@ def test_refused_images_are_tried_again(photos, tmp_path, images):
     assert found(out) == by_id(images)
 
 
-def tool(*arguments, **settings):
-    command = [sys.executable, str(ROOT / "tools" / "encode_corpus.py")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def command(*arguments):
+    run = "import sys; from keras_hash import cli; sys.exit(cli.main())"
     return subprocess.Popen(
-        [*command, *map(str, arguments)],
+        [sys.executable, "-c", run, "encode", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
-        **settings,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
 
 @NEEDS_BEAM
 def test_a_kill_in_the_middle(photos, tmp_path, images):
-    """A real kill of the tool, and its second call in this process."""
+    """A real kill of the command, and its second call in this process."""
     for path in list(photos.glob("*/*.png")):
         for copy in range(20):
             path.with_stem(f"{path.stem}_{copy}").write_bytes(path.read_bytes())
     out = tmp_path / "out"
     # More images than are done before the kill comes.
-    run = tool(NAME, "--glob", photos, "--out", out, "--images-per-shard", 3)
-    deadline = time.monotonic() + 120
+    run = command(
+        NAME, photos, "--out", out, "--images-per-shard", 3,
+        "--runner", "FnApiRunner",
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
     while run.poll() is None and time.monotonic() < deadline:
         if len(shards(out)) >= 2:
             break

@@ -8,7 +8,7 @@ import pytest
 from keras_hash import zoo
 from keras_hash.extras import corpus
 from keras_hash.extras.corpus import filesystems
-from keras_hash.extras.corpus import prepare as prepare_lib
+from keras_hash.extras.corpus import folder as folder_lib
 from tests.extras.corpus.inputs import example
 from tests.extras.corpus.inputs import write_records
 from tests.extras.corpus.outputs import NAME
@@ -18,7 +18,7 @@ from tests.extras.corpus.outputs import OTHER
 def test_a_folder_is_for_one_model_and_one_list(photos, tmp_path):
     out = tmp_path / "out"
     listing = corpus.from_glob(str(photos))
-    first = prepare_lib.prepare(out, NAME, listing, 7)
+    first = folder_lib.prepare(out, NAME, listing, 7)
     assert first.shards == 6 and first.size(5) == 5 and first.images == 40
     assert first.encoder == zoo.maker(zoo.card(NAME)) and first.bits == 30
     rows = [row for n in range(6) for row in first.rows(n).to_pylist()]
@@ -26,10 +26,8 @@ def test_a_folder_is_for_one_model_and_one_list(photos, tmp_path):
     # The entry is there, whole.
     zoo.verify_files(first.model)
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    prepare_lib.prepare(out, NAME, listing)
-    prepare_lib.prepare(
-        out, first.model, corpus.from_glob(f"{photos}/**/*.png")
-    )
+    folder_lib.prepare(out, NAME, listing)
+    folder_lib.prepare(out, first.model, corpus.from_glob(f"{photos}/**/*.png"))
 
     (photos / "2.png").write_bytes(b"new")
     with_another = corpus.from_glob(str(photos))
@@ -46,7 +44,7 @@ def test_a_folder_is_for_one_model_and_one_list(photos, tmp_path):
         (NAME, records, None, "begun with image_feature=None"),
     ]:
         with pytest.raises(ValueError, match=message):
-            prepare_lib.prepare(out, model, other, size)
+            folder_lib.prepare(out, model, other, size)
     after = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert after == before
 
@@ -54,21 +52,21 @@ def test_a_folder_is_for_one_model_and_one_list(photos, tmp_path):
 def test_an_encoder_that_was_trained_again_is_another_one(photos, tmp_path):
     listing = corpus.from_glob(str(photos))
     out = tmp_path / "out"
-    prepare_lib.prepare(out, NAME, listing)
+    folder_lib.prepare(out, NAME, listing)
     path = out / "corpus.json"
     content = json.loads(path.read_text())
     content["encoder"]["files_sha256"] = "0" * 64
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=f"{NAME} with other weights"):
-        prepare_lib.prepare(out, NAME, listing)
+        folder_lib.prepare(out, NAME, listing)
 
 
 def test_a_folder_with_other_files_is_refused(photos, tmp_path):
     listing = corpus.from_glob(str(photos))
     with pytest.raises(ValueError, match="holds other files, such as .*00.png"):
-        prepare_lib.prepare(photos, NAME, listing)
+        folder_lib.prepare(photos, NAME, listing)
     with pytest.raises(ValueError, match="`images_per_shard` should be 1"):
-        prepare_lib.prepare(tmp_path / "out", NAME, listing, 0)
+        folder_lib.prepare(tmp_path / "out", NAME, listing, 0)
     with pytest.raises(ValueError, match="is not the folder of a corpus"):
         list(corpus.read(str(tmp_path / "out")))
 
@@ -90,13 +88,13 @@ def test_a_kill_while_the_folder_is_prepared(photos, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(filesystems, "write", killed)
             try:
-                prepare_lib.prepare(out, NAME, listing)
+                folder_lib.prepare(out, NAME, listing)
             except KeyboardInterrupt:
                 assert not (out / "corpus.json").exists()
             else:
                 assert stop >= 7
                 break
-        prepared = prepare_lib.prepare(out, NAME, listing)
+        prepared = folder_lib.prepare(out, NAME, listing)
         assert prepared.shards == 1
         zoo.verify_files(prepared.model)
         assert not list(out.rglob("*.new"))
@@ -121,7 +119,7 @@ def test_shards_by_default(monkeypatch, tmp_path, images, size, shards):
         def __len__(self):
             return images
 
-    monkeypatch.setattr(prepare_lib, "_write_images", lambda *_: None)
-    made = prepare_lib.prepare(tmp_path / "out", NAME, Long())
+    monkeypatch.setattr(folder_lib, "_write_images", lambda *_: None)
+    made = folder_lib.prepare(tmp_path / "out", NAME, Long())
     assert (made.images_per_shard, made.shards) == (size, shards)
     assert sum(made.size(n) for n in range(shards)) == images
