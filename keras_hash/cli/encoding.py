@@ -52,17 +52,16 @@ def add_commands(add):
     _add_corpus_options(
         encode.add_argument_group(
             "a corpus on Apache Beam",
-            "Called again, it does what is missing. Options that are not "
-            "listed here are Beam's own; what follows -- goes to the runner's "
-            "server unchecked. Images that were refused are in "
-            "OUT/refused.csv.",
+            "Called again, it does what is missing. Options that are not\n"
+            "listed here are Beam's own; what follows -- goes to the runner's\n"
+            "server unchecked. Refused images are in OUT/refused.csv.",
         )
     )
 
 
 def _add_corpus_options(group):
     add = group.add_argument
-    add("--runner", help="such as FnApiRunner, which runs in this process")
+    add("--runner", help="such as FnApiRunner, which runs on this machine")
     add(
         "--tfrecord",
         nargs="+",

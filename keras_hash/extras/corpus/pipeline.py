@@ -147,7 +147,7 @@ def encode_shards(corpus, numbers, options):
 def pipeline_options(words):
     """Beam's options of words, those behind `--` for the runner's server.
 
-    The runner is `FnApiRunner`, in this process, where none is named.
+    The runner is `FnApiRunner`, on this machine, where none is named.
     """
     words = list(words)
     end = words.index("--") if "--" in words else len(words)

@@ -55,7 +55,7 @@ def test_what_is_served(digit_server):
     assert b'"analytics_enabled":false' in page.replace(b": ", b":")
     # Files of the index are not served, nor others; uploads are.
     for path in (folder / "photos/1/7.png", "/etc/passwd", "http://a.example"):
-        assert fetch(url, f"/gradio_api/file={path}")[0] == 404
+        assert fetch(url, f"/gradio_api/file={path}")[0] == 403
     status, _, headers = fetch(url, "/", headers={"Host": "evil.example"})
     assert status == 421 and "uvicorn" not in str(headers)
     name = "..%2f..%2fx<b>.svg"
