@@ -33,18 +33,18 @@ test-lowest:
 # more, Chromium has to be on the machine.
 test-app: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,app,browser]"
-	$(BIN)/python -m pytest tests/photo_page --no-cov
+	$(BIN)/python -m pytest tests/extras/app --no-cov
 
 # Milvus and LanceDB, embedded: 440 MB more, which `make test` does not ask for.
 test-engines: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,milvus,lance]"
-	$(BIN)/python -m pytest tests/search/test_engines.py tests/corpus \
+	$(BIN)/python -m pytest tests/search/test_engines.py tests/extras/corpus \
 		tests/test_readme.py --no-cov
 
 # Apache Beam: 180 MB more, and protobuf below 7.
 test-beam: $(READY)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,beam]"
-	$(BIN)/python -m pytest tests/corpus tests/test_readme.py --no-cov
+	$(BIN)/python -m pytest tests/extras/corpus tests/test_readme.py --no-cov
 
 # LiteRT, ONNX Runtime and OpenVINO: 350 MB more.
 test-runtimes: $(READY)

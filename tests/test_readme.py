@@ -38,7 +38,10 @@ EXTRAS = {
     "runtimes.load": "ai_edge_litert",
 }
 # Modules that cannot be imported without one of them.
-MODULES = {"keras_hash.corpus.pipeline": "apache_beam"}
+MODULES = {
+    "keras_hash.extras.app.guard": "starlette",
+    "keras_hash.extras.corpus.pipeline": "apache_beam",
+}
 
 
 def move_to_photos(folder, monkeypatch, rng):

@@ -8,9 +8,9 @@ import sys
 import textwrap
 
 from keras_hash.cli import browsing
+from keras_hash.cli import encoding
 from keras_hash.cli import exporting
 from keras_hash.cli import measuring
-from keras_hash.cli import photo_page
 from keras_hash.cli import quiet
 from keras_hash.cli import searching
 from keras_hash.cli import training
@@ -37,14 +37,14 @@ def run(arguments=None):
     """Runs a command; returns its exit code."""
     parser = make_parser()
     chosen, more = parser.parse_known_args(arguments)
-    # argparse fills `MODEL [QUERY ...]` at the first of them and then refuses
+    # argparse fills `MODEL [QUERY ...]` at the first of them and leaves over
     # what follows an option.
-    if any(word.startswith("-") for word in more) or (
-        more and not hasattr(chosen, "queries")
-    ):
+    words = getattr(chosen, chosen.words, [])
+    while more and not more[0].startswith("-") and chosen.words:
+        words.append(more.pop(0))
+    if more and not getattr(chosen, chosen.options_pass, None):
         parser.error(f"unknown arguments: {' '.join(more)}")
-    if more:
-        chosen.queries += more
+    chosen.options = more
     try:
         if chosen.needs_keras:
             quiet.import_keras()
@@ -91,14 +91,16 @@ def make_parser():
             + "".join(f"  keras-hash {line}\n" for line in examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=run, needs_keras=needs_keras)
+        command.set_defaults(
+            run=run, needs_keras=needs_keras, words="", options_pass=""
+        )
         return command
 
     browsing.add_commands(add)
     training.add_commands(add)
     measuring.add_commands(add)
+    encoding.add_commands(add)
     searching.add_commands(add)
-    photo_page.add_commands(add)
     exporting.add_commands(add)
     return parser
 

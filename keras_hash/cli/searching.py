@@ -1,6 +1,5 @@
-"""`keras-hash encode` and `search`."""
+"""`keras-hash search`."""
 
-import io
 import sys
 
 from keras_hash.cli import inputs
@@ -10,24 +9,7 @@ _ROWS, _COLUMNS = 20, 12
 
 
 def add_commands(add):
-    """Adds the commands to the parser."""
-    encode = add(
-        "encode",
-        _encode,
-        "Encode image files (JPEG, PNG, GIF, BMP).",
-        [
-            "encode dshc_cifar10_30 photos/ --out codes.npz",
-            "encode dshc_cifar10_30 one.jpg two.png",
-            "encode runs/mine photos/ --json > codes.json",
-        ],
-    )
-    encode.add_argument("model", help=inputs.MODEL)
-    encode.add_argument("images", nargs="+", help="files or folders")
-    encode.add_argument(
-        "--out", help="npz file with `codes`, `paths`, `bits`; else printed"
-    )
-    inputs.add_json(encode)
-
+    """Adds the command to the parser; see `app.make_parser`."""
     search = add(
         "search",
         _search,
@@ -41,6 +23,7 @@ def add_commands(add):
             "search runs/mine --index photos.index queries/ --radius 2 --json",
         ],
     )
+    search.set_defaults(words="queries")
     search.add_argument("model", help=inputs.MODEL)
     search.add_argument(
         "queries",
@@ -71,39 +54,6 @@ def add_commands(add):
         "--out", help="PNG file: the queries with what was found"
     )
     inputs.add_json(search)
-
-
-def _encode(chosen):
-    import numpy as np
-
-    from keras_hash import files
-    from keras_hash import zoo
-    from keras_hash.data import images
-
-    card = inputs.card(chosen.model)
-    paths = images.image_files(chosen.images)
-    codes = zoo.encode_files(chosen.model, paths)
-    if chosen.out is not None:
-        content = io.BytesIO()
-        np.savez(content, codes=codes, paths=np.array(paths), bits=card["bits"])
-        files.write(chosen.out, content.getvalue())
-    if chosen.json:
-        pairs = zip(paths, codes)
-        inputs.print_json(
-            {
-                "model": card["name"],
-                "bits": card["bits"],
-                "codes": [
-                    {"path": path, "code": bytes(code).hex()}
-                    for path, code in pairs
-                ],
-            }
-        )
-    elif chosen.out is not None:
-        print(f"Wrote {len(codes)} codes to {chosen.out}.")
-    else:
-        for path, code in zip(paths, codes):
-            print(bytes(code).hex(), path)
 
 
 def _search(chosen):

@@ -1,0 +1,199 @@
+"""`keras-hash encode`: some images at once, or a corpus on Apache Beam."""
+
+import io
+import sys
+
+from keras_hash.cli import inputs
+
+# What a corpus may be given as, with the options of each.
+_KINDS = {
+    "tfrecord": ("image_feature", "id_feature"),
+    "csv": ("image_column", "id_column", "delimiter"),
+}
+_CORPUS = (*_KINDS, *sum(_KINDS.values(), ()), "images_per_shard", "retry")
+
+
+def add_commands(add):
+    """Adds the command to the parser; see `app.make_parser`."""
+    encode = add(
+        "encode",
+        _encode,
+        "Encode image files (JPEG, PNG, GIF, BMP): some at once, or with "
+        "--runner a huge corpus on Apache Beam.",
+        [
+            "encode dshc_cifar10_30 photos/ --out codes.npz",
+            "encode dshc_cifar10_30 one.jpg two.png",
+            "encode runs/mine photos/ --json > codes.json",
+            "encode runs/mine 'photos/**/*.jpg' --out encoded \\\n"
+            "      --runner FnApiRunner",
+            "encode runs/mine --tfrecord 'train.tfrecord-*' --id-feature id "
+            "\\\n      --out encoded --runner FnApiRunner",
+            "encode runs/mine 'gs://bucket/**/*.png' --out gs://bucket/codes "
+            "\\\n      --runner DataflowRunner --project mine --region "
+            "europe-west4 \\\n      --temp_location gs://bucket/tmp "
+            "--sdk_container_image mine",
+        ],
+    )
+    # argparse leaves words behind options over; Beam has options of its own.
+    encode.set_defaults(words="images", options_pass="runner")
+    encode.add_argument("model", help=inputs.MODEL)
+    encode.add_argument(
+        "images",
+        nargs="*",
+        help="files or folders; with --runner also patterns such as "
+        "'photos/**/*.jpg', and ids are relative paths",
+    )
+    encode.add_argument(
+        "--out",
+        help="npz file with `codes`, `paths`, `bits`, else printed; with "
+        "--runner a folder of Parquet files",
+    )
+    inputs.add_json(encode)
+    _add_corpus_options(
+        encode.add_argument_group(
+            "a corpus on Apache Beam",
+            "Called again, it does what is missing. Options that are not\n"
+            "listed here are Beam's own; what follows -- goes to the runner's\n"
+            "server unchecked. Refused images are in OUT/refused.csv.",
+        )
+    )
+
+
+def _add_corpus_options(group):
+    add = group.add_argument
+    add("--runner", help="such as FnApiRunner, which runs on this machine")
+    add(
+        "--tfrecord",
+        nargs="+",
+        metavar="PATTERN",
+        help="files of tf.train.Example; ids are running numbers",
+    )
+    add("--csv", metavar="FILE", help="table of paths and ids")
+    add(
+        "--image-feature",
+        help="of TFRecord: bytes of an image file (default: image)",
+    )
+    add("--id-feature", help="of TFRecord: int or string to be the id")
+    add("--image-column", help="of a CSV file: paths")
+    add("--id-column", help="of a CSV file: ids (default: the paths)")
+    add("--delimiter", help="of a CSV file (default: a comma)")
+    add(
+        "--images-per-shard",
+        type=int,
+        metavar="N",
+        help="images a file (default: for about 200 files)",
+    )
+    add(
+        "--retry",
+        action="store_true",
+        help="encode the shards with refused images again",
+    )
+
+
+def _encode(chosen):
+    import numpy as np
+
+    from keras_hash import files
+    from keras_hash import zoo
+    from keras_hash.data import images
+
+    if chosen.runner is not None:
+        _encode_corpus(chosen)
+        return
+    for name in _CORPUS:
+        if getattr(chosen, name):
+            raise ValueError(f"`{_option(name)}` needs `--runner`.")
+    card = inputs.card(chosen.model)
+    paths = images.image_files(chosen.images)
+    codes = zoo.encode_files(chosen.model, paths)
+    if chosen.out is not None:
+        content = io.BytesIO()
+        np.savez(content, codes=codes, paths=np.array(paths), bits=card["bits"])
+        files.write(chosen.out, content.getvalue())
+    if chosen.json:
+        pairs = zip(paths, codes)
+        inputs.print_json(
+            {
+                "model": card["name"],
+                "bits": card["bits"],
+                "codes": [
+                    {"path": path, "code": bytes(code).hex()}
+                    for path, code in pairs
+                ],
+            }
+        )
+    elif chosen.out is not None:
+        print(f"Wrote {len(codes)} codes to {chosen.out}.")
+    else:
+        for path, code in zip(paths, codes):
+            print(bytes(code).hex(), path)
+
+
+def _encode_corpus(chosen):
+    from keras_hash.extras import corpus
+
+    if chosen.out is None or chosen.json:
+        raise ValueError("`--runner` needs `--out`, a folder, and no `--json`.")
+    inputs.card(chosen.model)
+    listing = _listed(chosen)
+    print(f"{len(listing):,} images in the list", file=sys.stderr)
+    try:
+        done = corpus.encode(
+            chosen.model,
+            listing,
+            chosen.out,
+            chosen.images_per_shard,
+            ["--runner", chosen.runner, *chosen.options],
+            chosen.retry,
+        )
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # Beam's errors end with what happened, below where it did; within a
+        # worker's step Ctrl-C is one of them.
+        last = "".join(str(error).strip().splitlines()[-1:])
+        if isinstance(error, RuntimeError) and (
+            not last.startswith("KeyboardInterrupt")
+        ):
+            raise RuntimeError(last) from error
+        raise KeyboardInterrupt("call it again to go on") from None
+    print(
+        f"{done.images:,} codes of {done.corpus.bits} bits in {chosen.out}, "
+        f"{done.shards} of {done.corpus.shards} files new"
+    )
+    if done.refused:
+        print(f"{done.refused:,} images refused: {done.corpus.refused_file}")
+
+
+def _listed(chosen):
+    """The `corpus.Listing` that was asked for."""
+    from keras_hash.extras import corpus
+
+    for kind, names in _KINDS.items():
+        for name in names:
+            if getattr(chosen, kind) is None and getattr(chosen, name):
+                raise ValueError(f"`{_option(name)}` is for `--{kind}` alone.")
+    given = (chosen.images, chosen.tfrecord, chosen.csv)
+    if sum(map(bool, given)) != 1:
+        raise ValueError(
+            "A corpus should be image files, `--tfrecord` or `--csv`, one of "
+            "them."
+        )
+    if chosen.images:
+        return corpus.from_glob(*chosen.images)
+    if chosen.tfrecord:
+        return corpus.from_tfrecord(
+            *chosen.tfrecord,
+            image_feature=chosen.image_feature or "image",
+            id_feature=chosen.id_feature,
+        )
+    if not chosen.image_column:
+        raise ValueError("`--csv` needs `--image-column`.")
+    return corpus.from_csv(
+        chosen.csv,
+        chosen.image_column,
+        chosen.id_column,
+        chosen.delimiter or ",",
+    )
+
+
+def _option(name):
+    return f"--{name.replace('_', '-')}"

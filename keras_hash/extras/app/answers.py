@@ -1,0 +1,172 @@
+"""What lies near a photo in a photo index, as an answer and as HTML.
+
+No web server is needed here: an image file goes in, plain values come out.
+`page` puts them on a page.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import stat
+from concurrent import futures
+
+import numpy as np
+
+from keras_hash.data import images
+from keras_hash.html_report import rendering
+from keras_hash.html_report.rendering import cut
+
+# Images that are shown at most.
+MAX_SHOWN = 100
+# Bytes of a photo to search for: more than cameras write for `MAX_PIXELS`.
+MAX_BYTES = 32 << 20
+# Longest side of a thumbnail, and how many are kept: 20 MB.
+_SIDE, _KEPT = 192, 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What lies around a photo.
+
+    Attributes:
+        nearest: the nearest `MAX_SHOWN` pairs of id and distance, those at
+            equal distance in the order of the index.
+        within: how many items there are up to each distance, `[bits + 1]`.
+    """
+
+    name: str
+    nearest: list
+    within: list
+
+    def chosen(self, k, radius):
+        """The nearest `k` items up to a distance, pairs of id and distance."""
+        for name, value, low, high in (
+            ("k", k, 1, MAX_SHOWN),
+            ("radius", radius, 0, len(self.within) - 1),
+        ):
+            if value != int(value) or not low <= value <= high:
+                raise ValueError(
+                    f"`{name}` should be an int from {low} to {high}. "
+                    f"Received: {name}={value!r}"
+                )
+        return [pair for pair in self.nearest[: int(k)] if pair[1] <= radius]
+
+
+class PhotoSearch:
+    """Search of a photo index by image files."""
+
+    def __init__(self, encoder, index):
+        self._encode, self._index = encoder, index.index
+        if not len(self._index):
+            raise ValueError(
+                f"{index.path} is empty; fill it with `keras-hash search "
+                "--images` and a folder."
+            )
+
+    @property
+    def bits(self):
+        """Code length: the largest radius."""
+        return self._index.bits
+
+    def __len__(self):
+        return len(self._index)
+
+    def ask(self, path, name=None):
+        """An `Answer` to an image file; a ValueError says why it is none."""
+        path = str(path)
+        name = pathlib.Path(path).name if name is None else str(name)
+        codes, reason = None, _too_large(path)
+        if reason is None:
+            codes, _, refused = self._encode([path])
+            # Pillow says it for a person, where it sees something wrong.
+            reason = refused and (images.check(path) or "of another format")
+        if reason:
+            raise ValueError(
+                f"{name} cannot be searched for: {reason}. JPEG, PNG, GIF and "
+                f"BMP images up to {MAX_BYTES >> 20} MiB and "
+                f"{images.MAX_PIXELS // 100_000 / 10} million pixels can."
+            )
+        _, distances, ids = self._index.range_search(codes, self.bits)
+        counts = np.bincount(distances, minlength=self.bits + 1)
+        nearest = zip(ids[:MAX_SHOWN].tolist(), distances[:MAX_SHOWN].tolist())
+        return Answer(name, list(nearest), np.cumsum(counts).tolist())
+
+    def gallery(self, answer, k, radius):
+        """An answer as HTML: how many images lie within, and the nearest."""
+        chosen = answer.chosen(k, radius)
+        with futures.ThreadPoolExecutor(images.threads()) as pool:
+            pictures = list(pool.map(_picture, [item for item, _ in chosen]))
+        hits = [
+            {
+                "path": cut(item, rendering.LONG),
+                # With its folder, which often is its class.
+                "name": cut("/".join(pathlib.PurePath(str(item)).parts[-2:])),
+                "distance": distance,
+                "picture": picture,
+            }
+            for (item, distance), picture in zip(chosen, pictures)
+        ]
+        return rendering.render(
+            "app/answer.html",
+            summary=_summary(answer, len(chosen), radius),
+            missing=sum(picture is None for picture in pictures),
+            hits=hits,
+        )
+
+
+def refusal(error):
+    """HTML that is shown in place of an answer."""
+    return rendering.render("app/refusal.html", error=error)
+
+
+def _too_large(path):
+    try:
+        size = os.path.getsize(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    if size > MAX_BYTES:
+        return f"{size / 2**20:.1f} MiB"
+    return None
+
+
+def _summary(answer, shown, radius):
+    inside, items = answer.within[radius], answer.within[-1]
+    name = cut(answer.name)
+    if radius == len(answer.within) - 1:
+        return f"The nearest {shown:,} of {items:,} images to {name}."
+    if not inside:
+        closest = answer.nearest[0][1]
+        return (
+            f"None of {items:,} images is at distance {radius} or less from "
+            f"{name}; the nearest is at {closest}."
+        )
+    be = "is" if inside == 1 else "are"
+    all_of_them = "" if shown == inside else f"; the nearest {shown:,} are here"
+    return (
+        f"{inside:,} of {items:,} images {be} at distance {radius} or less "
+        f"from {name}{all_of_them}."
+    )
+
+
+def _picture(item):
+    """A thumbnail of an indexed file, or `None`."""
+    # Ids that are numbers name no file.
+    if not isinstance(item, str):
+        return None
+    try:
+        status = os.stat(item)
+    except (OSError, ValueError):
+        return None
+    # Reading a pipe or a device could wait for ever.
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _read_picture(item, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(_KEPT)
+def _read_picture(path, *_):
+    try:
+        return rendering.picture(images.thumbnail(path, _SIDE), _SIDE)
+    except ValueError:
+        return None

@@ -1,0 +1,34 @@
+"""Codes of a corpus that one sitting, or one machine, does not encode.
+
+Images by glob, TFRecord or CSV become Parquet files of ids and codes, on Apache
+Beam: on this machine, or with the runner and the options that Beam has for
+Flink, Spark and Dataflow. `pip install "keras-hash[beam]"`.
+
+    listing = corpus.from_glob("photos/**/*.jpg")
+    corpus.encode("dshc_cifar10_30", listing, "encoded")
+    for codes, ids in corpus.read("encoded"):
+        index.add(codes, ids)
+
+What is no image goes to `refused.csv` with the reason. Called again after a
+kill, `encode` does the shards that are missing; another model or another list
+of images is refused. The same on the command line: `python -m
+keras_hash.extras.corpus`.
+"""
+
+from keras_hash.extras.corpus.listing import Listing
+from keras_hash.extras.corpus.listing import from_csv
+from keras_hash.extras.corpus.listing import from_glob
+from keras_hash.extras.corpus.listing import from_tfrecord
+from keras_hash.extras.corpus.running import Encoding
+from keras_hash.extras.corpus.running import encode
+from keras_hash.extras.corpus.running import read
+
+__all__ = [
+    "Encoding",
+    "Listing",
+    "encode",
+    "from_csv",
+    "from_glob",
+    "from_tfrecord",
+    "read",
+]

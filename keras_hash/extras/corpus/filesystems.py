@@ -1,0 +1,83 @@
+"""Files on this machine, or on any file system that fsspec knows (`gs://`...)."""
+
+import os
+import pathlib
+import uuid
+
+import fsspec
+
+from keras_hash import files
+
+
+def is_local(path):
+    """Whether a path is of this machine."""
+    return "://" not in path
+
+
+def system(path):
+    """The file system of a path, and the path as that file system takes it."""
+    if is_local(path):
+        # As it stands: fsspec would find a protocol in some names of files.
+        return fsspec.filesystem("file"), os.path.abspath(path)
+    return fsspec.url_to_fs(path)
+
+
+def join(folder, *names):
+    """A path in a folder, on every file system."""
+    return "/".join([folder.rstrip("/") if folder != "/" else "", *names])
+
+
+def exists(path):
+    """Whether there is a file or a folder."""
+    there, path = system(path)
+    return there.exists(path)
+
+
+def listing(folder):
+    """All files below a folder, sorted; none where there is no such folder."""
+    there, path = system(folder)
+    # What other machines wrote since is not in its cache.
+    there.invalidate_cache()
+    return [
+        join(folder, name.removeprefix(path).lstrip("/"))
+        for name in there.find(path)
+    ]
+
+
+def opened(path):
+    """A binary file to read and to seek in, not decompressed."""
+    if is_local(path):
+        return open(path, "rb")
+    there, path = system(path)
+    return there.open(path, "rb")
+
+
+def read(path, offset=0, length=-1):
+    """Bytes of a file from an offset on: all, or at most some."""
+    with opened(path) as file:
+        if offset:
+            file.seek(offset)
+        return file.read(length) if length >= 0 else file.read()
+
+
+def write(path, content):
+    """Writes a file so that its name stands for a whole one."""
+    if is_local(path):
+        files.write(path, content)
+        return
+    there, path = system(path)
+    folder, _, name = path.rpartition("/")
+    there.makedirs(folder, exist_ok=True)
+    beside = f"{folder}/.{name}.{uuid.uuid4().hex}.new"
+    there.pipe_file(beside, content)
+    there.mv(beside, path)
+
+
+def remove(paths):
+    """Removes files; those that are not there are passed over."""
+    for path in paths:
+        if is_local(path):
+            pathlib.Path(path).unlink(missing_ok=True)
+        elif exists(path):
+            there, name = system(path)
+            there.rm_file(name)

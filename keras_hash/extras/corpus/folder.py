@@ -1,0 +1,317 @@
+"""The folder of a corpus: what is to be encoded, by whom, and what is done.
+
+corpus.json       encoder, bits, numbers of images and shards; written last
+images.parquet    the listing, one row group a shard
+model/            the entry of the zoo that encodes
+codes/            00000-of-00200.parquet ...: `id`, `code`; whole or absent
+refused/          00000-of-00200.csv ...: `id`, `reason` of what is no image
+refused.csv       all of them, once every shard is done
+"""
+
+import concurrent.futures
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from keras_hash import zoo
+from keras_hash.codes import num_bytes
+from keras_hash.extras.corpus import filesystems
+from keras_hash.extras.corpus.listing import refuse_repeated
+
+_FORMAT = 1
+_MANIFEST, _IMAGES = "corpus.json", "images.parquet"
+_MODEL, _CODES, _REFUSED = "model", "codes", "refused"
+_FIELDS = ("image_feature", "id_feature", "id_type")
+# Each shard is one file: few enough to list, small enough to lose.
+_SHARDS, _LEAST, _MOST = 200, 1000, 100_000
+
+
+class Corpus:
+    """A corpus that was prepared.
+
+    Attributes:
+        folder: str, on any file system that fsspec knows.
+        encoder: dict, who makes the codes, see `Card.maker`.
+        bits: int, code length.
+        similarity: str, how the codes are compared, see `keras_hash.Index`.
+        images: int, images in the listing.
+        images_per_shard: int, images a file of codes.
+        shards: int, files of codes.
+        image_feature, id_feature, id_type: as of the `Listing`.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        path = self._path(_MANIFEST)
+        if not filesystems.exists(path):
+            raise ValueError(
+                f"{folder} is not the folder of a corpus. Expected: {path}"
+            )
+        content = json.loads(filesystems.read(path))
+        if content["format"] > _FORMAT:
+            raise ValueError(
+                f"{path} was written by a newer keras_hash; update the "
+                f"package. Received: format={content['format']}"
+            )
+        vars(self).update(content)
+        self.shards = -(-self.images // self.images_per_shard)
+
+    @property
+    def model(self):
+        """str, path of the entry that encodes."""
+        return self._path(_MODEL)
+
+    @property
+    def refused_file(self):
+        """str, path of the file of images that were refused."""
+        return self._path("refused.csv")
+
+    def size(self, shard):
+        """How many images a shard has."""
+        start = shard * self.images_per_shard
+        return min(self.images - start, self.images_per_shard)
+
+    def rows(self, shard):
+        """The part of the listing that is a shard, a `pyarrow.Table`."""
+        with filesystems.opened(self._path(_IMAGES)) as file:
+            return parquet.ParquetFile(file).read_row_group(shard)
+
+    def finished(self):
+        """The shards whose codes are there, a set of int."""
+        total = self._name(0)[5:]
+        pattern = re.compile(rf"(\d+){re.escape(total)}\.parquet")
+        names = map(pattern.fullmatch, self._names(_CODES))
+        return {int(name[1]) for name in names if name}
+
+    def write(self, shard, ids, codes, refused):
+        """Writes a shard: refused images with reasons, then its codes."""
+        ids = pa.array(ids, pa.type_for_alias(self.id_type))
+        width = num_bytes(self.bits)
+        data = pa.py_buffer(np.ascontiguousarray(codes).tobytes())
+        column = pa.Array.from_buffers(pa.binary(width), len(ids), [None, data])
+        table = pa.table({"id": ids, "code": column})
+        table = table.replace_schema_metadata(
+            {
+                "keras_hash.encoder": self.encoder["name"],
+                "keras_hash.files_sha256": self.encoder["files_sha256"],
+                "keras_hash.bits": str(self.bits),
+                "keras_hash.similarity": self.similarity,
+                "keras_hash.refused": str(len(refused)),
+            }
+        )
+        refusals = self._file(_REFUSED, shard)
+        if refused:
+            filesystems.write(refusals, _csv(refused))
+        else:
+            filesystems.remove([refusals])
+        content = io.BytesIO()
+        parquet.write_table(table, content, compression="zstd")
+        filesystems.write(self._file(_CODES, shard), content.getvalue())
+
+    def open_again(self):
+        """Makes the shards with refused images unfinished."""
+        for name in self._names(_REFUSED):
+            name = name.replace(".csv", ".parquet")
+            filesystems.remove([self._path(_CODES, name)])
+
+    def finish(self):
+        """Checks all shards, joins and counts their refusals."""
+        ids, lines = [], []
+        # Waiting for a distant file system is most of it.
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            for some, rows in pool.map(self._checked, range(self.shards)):
+                ids += some
+                lines += rows
+        filesystems.write(self.refused_file, _csv(lines))
+        # What kills left behind.
+        for kind in (_CODES, _REFUSED):
+            names = [n for n in self._names(kind) if n.endswith(".new")]
+            filesystems.remove([self._path(kind, name) for name in names])
+        if ids:
+            refuse_repeated(
+                pa.chunked_array(ids),
+                f"the records' feature {self.id_feature!r}; the codes are "
+                f"in {self._path(_CODES)}",
+            )
+        return len(lines)
+
+    def read(self):
+        """Pairs of codes and ids as `corpus.read` yields them."""
+        missing = self.shards - len(self.finished())
+        if missing:
+            raise ValueError(
+                f"{missing} of {self.shards} shards are not encoded yet; run "
+                f"the same command again. Received: {self.folder}"
+            )
+        width = num_bytes(self.bits)
+        for shard in range(self.shards):
+            table = self._read(shard)
+            if not len(table):
+                continue
+            codes = table["code"].combine_chunks()
+            data = np.frombuffer(codes.buffers()[1], "uint8")
+            start = codes.offset * width
+            data = data[start : start + len(codes) * width]
+            yield data.reshape(-1, width), table["id"].to_numpy()
+
+    def _checked(self, shard):
+        """The ids of a shard, where they may be repeated, and its refusals."""
+        table = self._read(shard, ["id"] if self.id_feature else [])
+        ids, rows = table["id"].chunks if self.id_feature else [], []
+        if int(table.schema.metadata[b"keras_hash.refused"]):
+            content = filesystems.read(self._file(_REFUSED, shard)).decode()
+            rows = list(csv.reader(io.StringIO(content, newline="")))[1:]
+        return ids, rows
+
+    def _read(self, shard, columns=("id", "code")):
+        """A shard's columns, once its numbers and encoder are right."""
+        path = self._file(_CODES, shard)
+        try:
+            with filesystems.opened(path) as file:
+                table = parquet.read_table(file, columns=list(columns))
+            says = table.schema.metadata or {}
+            rows = table.num_rows + int(says[b"keras_hash.refused"])
+            maker = says[b"keras_hash.files_sha256"].decode()
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
+            raise ValueError(
+                f"{path} is missing or damaged; remove it and run the same "
+                f"command again. Received: {error}"
+            ) from error
+        if rows != self.size(shard) or maker != self.encoder["files_sha256"]:
+            raise ValueError(
+                f"{path} is of another corpus: it should be of "
+                f"{self.size(shard)} images, by {self.encoder['name']}. "
+                f"Received: {rows} images, by "
+                f"{says.get(b'keras_hash.encoder', b'').decode()}"
+            )
+        return table
+
+    def _path(self, *names):
+        return filesystems.join(self.folder, *names)
+
+    def _name(self, shard):
+        return f"{shard:05d}-of-{self.shards:05d}"
+
+    def _names(self, kind):
+        paths = filesystems.listing(self._path(kind))
+        return [path.rpartition("/")[2] for path in paths]
+
+    def _file(self, kind, shard):
+        ending = {_CODES: "parquet", _REFUSED: "csv"}[kind]
+        return self._path(kind, f"{self._name(shard)}.{ending}")
+
+
+def _csv(rows):
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *rows])
+    return text.getvalue().encode()
+
+
+def prepare(folder, model, listing, images_per_shard=None):
+    """The corpus in a folder: a new one, or the same of an earlier run."""
+    zoo.verify_files(model)
+    card = zoo.card(model)
+    if images_per_shard is not None and images_per_shard < 1:
+        raise ValueError(
+            "`images_per_shard` should be 1 or more. "
+            f"Received: images_per_shard={images_per_shard}"
+        )
+    folder = str(folder)
+    if filesystems.exists(filesystems.join(folder, _MANIFEST)):
+        corpus = Corpus(folder)
+        _refuse_changes(corpus, card, listing, images_per_shard)
+        return corpus
+    _clear(folder)
+    size = images_per_shard or int(
+        np.clip(-(-len(listing) // _SHARDS), _LEAST, _MOST)
+    )
+    _write_images(filesystems.join(folder, _IMAGES), listing.table, size)
+    entry = zoo.entry_folder(model)
+    for name in [*card["files"], "card.json"]:
+        path = filesystems.join(folder, _MODEL, name)
+        filesystems.write(path, (entry / name).read_bytes())
+    manifest = {
+        "format": _FORMAT,
+        "encoder": card.maker,
+        "bits": card["bits"],
+        "similarity": card.similarity,
+        "images": len(listing),
+        "images_per_shard": size,
+        **{field: getattr(listing, field) for field in _FIELDS},
+    }
+    path = filesystems.join(folder, _MANIFEST)
+    filesystems.write(path, (json.dumps(manifest, indent=1) + "\n").encode())
+    return Corpus(folder)
+
+
+def _clear(folder):
+    """Refuses a folder with other files than a kill of `prepare` leaves."""
+    names = (_IMAGES, _MODEL)
+    ours = tuple(filesystems.join(folder, name) for name in names)
+    there = filesystems.listing(folder)
+    begun = [path for path in there if path.endswith(".new")]
+    for path in there:
+        if not path.startswith(ours) and path not in begun:
+            raise ValueError(
+                f"{folder} holds other files, such as {path}: name a new "
+                "folder, or one that an earlier run has begun."
+            )
+    filesystems.remove(begun)
+
+
+def _write_images(path, table, size):
+    content = io.BytesIO()
+    parquet.write_table(table, content, row_group_size=size, compression="zstd")
+    filesystems.write(path, content.getvalue())
+
+
+def _refuse_changes(corpus, card, listing, images_per_shard):
+    """Raises where the codes that are there would not fit those to come."""
+    before, now = corpus.encoder, card.maker
+    remedy = "Go on with what it was begun with, or name another folder."
+    if before != now:
+        whose = before["name"]
+        if whose == now["name"]:
+            whose += " with other weights"
+        raise ValueError(
+            f"{corpus.folder} holds codes of {whose}. Received: {now['name']}. "
+            f"{remedy}"
+        )
+    if images_per_shard not in (None, corpus.images_per_shard):
+        raise ValueError(
+            f"{corpus.folder} has {corpus.images_per_shard} images a shard. "
+            f"Received: images_per_shard={images_per_shard}. {remedy}"
+        )
+    fields = [(f, getattr(corpus, f), getattr(listing, f)) for f in _FIELDS]
+    for field, old, new in fields:
+        if old != new:
+            raise ValueError(
+                f"{corpus.folder} was begun with {field}={old!r}. "
+                f"Received: {field}={new!r}. {remedy}"
+            )
+    path = filesystems.join(corpus.folder, _IMAGES)
+    with filesystems.opened(path) as file:
+        table = parquet.read_table(file)
+    if not table.equals(listing.table):
+        raise ValueError(
+            f"{corpus.folder} is for another list of images: "
+            f"{_difference(table, listing.table)}. {remedy}"
+        )
+
+
+def _difference(before, now):
+    """Where two listings part."""
+    if len(before) != len(now):
+        old, new = set(before["file"].to_pylist()), set(now["file"].to_pylist())
+        some = [f"{path} is new" for path in sorted(new - old)[:1]]
+        some += [f"{path} is gone" for path in sorted(old - new)[:1]]
+        counts = f"{len(before)} images before, {len(now)} now"
+        return "; ".join([counts, *some])
+    pairs = zip(before.to_pylist(), now.to_pylist())
+    old, new = next((a, b) for a, b in pairs if a != b)
+    return f"{old} before, {new} now"

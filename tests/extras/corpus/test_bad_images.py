@@ -1,0 +1,50 @@
+"""What is no image is told from those around it, in few calls."""
+
+import numpy as np
+import pytest
+
+from keras_hash.zoo import encoder as encoding
+from tests.extras.corpus.inputs import huge
+from tests.extras.corpus.inputs import png
+from tests.extras.corpus.outputs import NAME
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return encoding.ServedEncoder(NAME)
+
+
+@pytest.mark.parametrize("bad", [(), (0,), (6,), (1, 2, 5), range(7)])
+def test_bad_images_are_found_among_good_ones(images, encoder, bad):
+    contents = [png(image) for image in images[0][:7]]
+    for place, place_in in enumerate(bad):
+        contents[place_in] = [b"no image at all, but long enough", huge()][
+            place % 2
+        ]
+    codes, kept, refused = encoder(contents)
+    good = [place for place in range(7) if place not in bad]
+    assert kept == good and sorted(refused) == sorted(bad)
+    np.testing.assert_array_equal(codes, images[1][good])
+    for place, reason in refused.items():
+        huge_one = contents[place] == huge()
+        wanted = "Image above" if huge_one else "Not a JPEG, PNG, GIF or BMP"
+        assert reason.startswith(wanted), reason
+
+
+def test_one_bad_image_costs_few_calls(images, encoder, monkeypatch):
+    sizes = []
+    graph = encoder._encode
+
+    def counted(image_bytes):
+        sizes.append(len(image_bytes))
+        return graph(image_bytes=image_bytes)
+
+    monkeypatch.setattr(encoder, "_encode", counted)
+    contents = [png(images[0][0])] * 64
+    contents[37] = b"bad"
+    codes, kept, refused = encoder(contents)
+    assert len(codes) == len(kept) == 63 and list(refused) == [37]
+    assert len(sizes) == 13  # 64, and two halves at each of six levels
+    sizes.clear()
+    codes, kept, refused = encoder([])
+    assert codes.shape == (0, 4) and not kept and not refused and not sizes

@@ -1,0 +1,202 @@
+"""What there is to encode: patterns, lists in CSV files, records."""
+
+import csv
+import os
+import pathlib
+import zlib
+
+import pytest
+
+from keras_hash.extras import corpus
+from keras_hash.extras.corpus import reading
+from tests.extras.corpus.inputs import example
+from tests.extras.corpus.inputs import write_records
+
+
+@pytest.mark.parametrize(
+    "pattern, found",
+    [
+        ("a/**/*.jpg", ["1.jpg", "12.jpg", "2.jpg", "b/c/1.jpg"]),
+        ("a/*.jpg", ["1.jpg", "12.jpg", "2.jpg"]),
+        ("a/?.jpg", ["1.jpg", "2.jpg"]),
+        ("a/[!1].jpg", ["2.jpg"]),
+        ("a/[1-3].jpg", ["1.jpg", "2.jpg"]),
+        ("a/b/c/*", ["1.jpg", "1.jpg.txt"]),
+        ("a+(b)/*", ["x"]),
+        ("a.c/*", []),
+    ],
+)
+def test_patterns(tmp_path, pattern, found):
+    for name in ("1.jpg", "12.jpg", "2.jpg", "b/c/1.jpg", "b/c/1.jpg.txt"):
+        path = tmp_path / "a" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    for folder in ("a+(b)", "abc"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x").write_bytes(b"x")
+    if not found:
+        with pytest.raises(ValueError, match="There is no image to encode"):
+            corpus.from_glob(f"{tmp_path}/{pattern}")
+        return
+    listing = corpus.from_glob(f"{tmp_path}/{pattern}")
+    assert listing.table["id"].to_pylist() == found
+
+
+def test_links_to_files_are_listed_and_to_nothing_not(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.png").write_bytes(b"xyz")
+    (tmp_path / "photos" / "link.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "photos" / "gone.png").symlink_to(tmp_path / "none.png")
+    (tmp_path / "photos" / "folder.png").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "photos" / "pipe.png")
+    for pattern in ("photos", "photos/*.png"):
+        table = corpus.from_glob(f"{tmp_path}/{pattern}").table
+        assert table["id"].to_pylist() == ["link.png"]
+        assert table["length"].to_pylist() == [3]
+
+
+def test_glob_lists_files_in_order(photos, monkeypatch):
+    (photos / ".hidden.png").write_bytes(b"x")
+    (photos / "0" / "notes.txt").write_bytes(b"xy")
+    expected = sorted(str(p) for p in photos.rglob("[!.]*.png"))
+    for pattern in (f"{photos}/**/*.png", str(photos), f"{photos}/"):
+        listing = corpus.from_glob(pattern)
+        assert listing.table["file"].to_pylist() == expected
+        ids = [str(pathlib.Path(p).relative_to(photos)) for p in expected]
+        assert listing.table["id"].to_pylist() == ids
+        sizes = [os.path.getsize(path) for path in expected]
+        assert listing.table["length"].to_pylist() == sizes
+    # Relative paths, several patterns, files that both of them name.
+    monkeypatch.chdir(photos.parent)
+    listing = corpus.from_glob(
+        "photos/1/*.png", "photos/0/00.png", "photos/*/0*"
+    )
+    ids = listing.table["id"].to_pylist()
+    assert ids == sorted(ids) and {"0/00.png", "1/39.png", "0/08.png"} <= set(
+        ids
+    )
+    assert len(ids) == len(set(ids)) == 25
+    # Names stand as they were given.
+    assert set(listing.table["file"].to_pylist()) >= {"photos/0/00.png"}
+    assert corpus.from_glob("**/*.txt").table["id"].to_pylist() == [
+        "photos/0/notes.txt"
+    ]
+    assert corpus.from_glob("photos/0/notes.txt").table["id"].to_pylist() == [
+        "notes.txt"
+    ]
+
+
+def test_nothing_to_encode(tmp_path):
+    for pattern in (f"{tmp_path}/*.png", str(tmp_path), f"{tmp_path}/no.png"):
+        with pytest.raises(ValueError, match="There is no image to encode"):
+            corpus.from_glob(pattern)
+    with pytest.raises(ValueError, match="There is no file of records"):
+        corpus.from_tfrecord(f"{tmp_path}/*")
+    (tmp_path / "empty.tfrecord").write_bytes(b"")
+    with pytest.raises(ValueError, match="There is no record"):
+        corpus.from_tfrecord(f"{tmp_path}/*")
+    (tmp_path / "list.csv").write_text("file\n")
+    with pytest.raises(ValueError, match="There is no row"):
+        corpus.from_csv(f"{tmp_path}/list.csv", "file")
+
+
+@pytest.mark.parametrize(
+    "ids, expected",
+    [
+        (["3", "-1", "12"], [3, -1, 12]),
+        (["3", "007"], ["3", "007"]),
+        (["3", "1e3"], ["3", "1e3"]),
+        (["+3"], ["+3"]),
+        (["9" * 30], ["9" * 30]),
+        (["a,b", 'say "x"', "new\nline"], ["a,b", 'say "x"', "new\nline"]),
+    ],
+)
+def test_ids_of_a_csv_file_keep_what_is_written(tmp_path, ids, expected):
+    path = tmp_path / "list.csv"
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(["id", "other", "file"])
+        writer.writerows([i, "", f"x/{n}.png"] for n, i in enumerate(ids))
+    listing = corpus.from_csv(str(path), "file", "id", delimiter=";")
+    assert listing.table["id"].to_pylist() == expected
+    assert listing.id_type == (
+        "int64" if isinstance(expected[0], int) else "string"
+    )
+    files = [f"{tmp_path}/x/{number}.png" for number in range(len(ids))]
+    assert listing.table["file"].to_pylist() == files
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("file,id\na,1\nb,1\nc,2\nd,2\n", r"1 2 times; 2 ids occur"),
+        ("file,id\na,1\n,2\n", "nothing in row 2"),
+        ("file,id\na,\n", "Each row of .* should have a 'id'"),
+        ("file\na\n", "with the columns"),
+        ("file,id\na\n", "Expected 2 columns"),
+        ("file,id\n\xff,1\n", "UTF-8|UTF8"),
+    ],
+)
+def test_bad_csv_files(tmp_path, text, message):
+    path = tmp_path / "list.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=message):
+        corpus.from_csv(str(path), "file", "id")
+    with pytest.raises(ValueError, match="No such file"):
+        corpus.from_csv(f"{tmp_path}/no.csv", "file", "id")
+
+
+def test_records_lie_where_the_scan_says(tmp_path, rng):
+    import tensorflow as tf
+
+    paths = [tmp_path / f"x.tfrecord-{part}" for part in (0, 1)]
+    for path in paths:
+        records = [
+            example(image=rng.bytes(rng.randint(0, 300)), id=int(i))
+            for i in range(20)
+        ]
+        write_records(path, records)
+        places = reading.scan(str(path))
+        content = path.read_bytes()
+        read = [content[o : o + n] for o, n in places]
+        expected = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+        assert read == expected == records
+    listing = corpus.from_tfrecord(str(tmp_path))
+    assert listing.table["id"].to_pylist() == list(range(40))
+    assert listing.table["file"].to_pylist() == [
+        str(path) for path in paths for _ in range(20)
+    ]
+    assert corpus.from_tfrecord(f"{tmp_path}/*1").table["id"][0].as_py() == 0
+    # Cut anywhere, or compressed: said, with the byte.
+    for end in (1, 11, 15, len(content) - 1):
+        paths[1].write_bytes(content[:end])
+        with pytest.raises(ValueError, match="is cut off, compressed or no"):
+            corpus.from_tfrecord(str(tmp_path))
+    paths[1].write_bytes(zlib.compress(content))
+    with pytest.raises(ValueError, match="is cut off, compressed or no"):
+        corpus.from_tfrecord(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "record, settings, message",
+    [
+        (b"\xff\xff", {}, "no tf.train.Example.*something else"),
+        (example(photo=b"x"), {}, r"no image in feature 'image'.*\['photo'\]"),
+        (example(image=3), {}, "no image in feature 'image'"),
+        (example(image=b"x"), {"id_feature": "id"}, "no id in feature 'id'"),
+        (
+            example(image=b"x", id=0.5),
+            {"id_feature": "id"},
+            "no id in feature 'id'",
+        ),
+        (
+            example(image=b"x", id=b"\xff"),
+            {"id_feature": "id"},
+            "feature 'id' is not UTF-8",
+        ),
+    ],
+)
+def test_records_without_what_is_needed(tmp_path, record, settings, message):
+    write_records(tmp_path / "x.tfrecord", [record])
+    with pytest.raises(ValueError, match=message):
+        corpus.from_tfrecord(str(tmp_path), **settings)
