@@ -7,6 +7,7 @@ pairs of two batches of labels, inside a graph as well.
 """
 
 import numpy as np
+from keras import ops
 
 
 def any_shared(shared, a_size, b_size, xp=np):
@@ -85,8 +86,6 @@ def pairs(labels, ref_labels, measure=any_shared):
     Returns:
         float32 tensor `[n, m]`.
     """
-    from keras import ops
-
     a, b = (ops.convert_to_tensor(side) for side in (labels, ref_labels))
     width = max(
         side.shape[-1] if len(side.shape) == 2 else 1 for side in (a, b)
@@ -107,3 +106,44 @@ def pairs(labels, ref_labels, measure=any_shared):
     a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
     shared = a @ ops.transpose(b)
     return measure(shared, ops.sum(a, axis=1)[:, None], ops.sum(b, axis=1), ops)
+
+
+def multi_hot(labels, num_classes):
+    """Labels as multi-hot rows.
+
+    Args:
+        labels: int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`.
+        num_classes: int.
+
+    Returns:
+        float32 `[n, num_classes]`.
+    """
+    if len(labels.shape) == 2 and labels.shape[-1] == num_classes:
+        return ops.cast(labels, "float32")
+    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
+    return ops.one_hot(labels, num_classes, dtype="float32")
+
+
+def check_labels(labels, num_classes):
+    """Refuses labels that a model of so many classes cannot have.
+
+    Args:
+        labels: array, int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`.
+        num_classes: int.
+
+    Raises:
+        ValueError: another shape, or values out of range.
+    """
+    wrong_width = labels.ndim == 2 and labels.shape[1] not in (1, num_classes)
+    if labels.ndim not in (1, 2) or wrong_width:
+        raise ValueError(
+            f"Labels should be ints [n] or multi-hot [n, {num_classes}]. "
+            f"Received: labels.shape={labels.shape}"
+        )
+    numbers = labels.ndim == 1 or labels.shape[1] == 1
+    top = num_classes - 1 if numbers else 1
+    if len(labels) and not (labels.min() >= 0 and labels.max() <= top):
+        raise ValueError(
+            f"Labels should lie in 0 .. {top} for num_classes={num_classes}. "
+            f"Received: values from {labels.min()} to {labels.max()}"
+        )

@@ -6,11 +6,12 @@ from keras import ops
 
 from keras_hash import backbones
 from keras_hash import codes as codes_lib
+from keras_hash import heads
 from keras_hash import progress
-from keras_hash.methods import heads
+from keras_hash import similarity
 from keras_hash.methods import inputs
-from keras_hash.methods.accuracy import CodeAccuracy
-from keras_hash.methods.bank import MemoryBank
+from keras_hash.methods._bank import CodeAccuracy
+from keras_hash.methods._bank import MemoryBank
 
 
 class HashModel(keras.Model):
@@ -359,7 +360,7 @@ class HashModel(keras.Model):
         if own and isinstance(y, (np.ndarray, list, tuple)):
             self._check_images(x, values=False)
             y = np.asarray(y)
-            inputs.check_labels(y, self.num_classes)
+            similarity.check_labels(y, self.num_classes)
             if self.bank is not None:
                 if len(y) > self.bank.size:
                     raise ValueError(

@@ -22,10 +22,10 @@ import numpy as np
 from keras import ops
 
 from keras_hash import codebooks
-from keras_hash.methods import heads
-from keras_hash.methods import targets
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash import heads
+from keras_hash import similarity
+from keras_hash.methods import _losses
+from keras_hash.methods import _targets
 
 
 def csq(labels, codes, centres, tie, quantization=0.05):
@@ -43,30 +43,30 @@ def csq(labels, codes, centres, tie, quantization=0.05):
         float32 `[n]`; rows without labels have the second term alone.
     """
     codes = ops.cast(codes, "float32")
-    hot = multi_hot(labels, centres.shape[0])
+    hot = similarity.multi_hot(labels, centres.shape[0])
     target = codebooks.majority(hot, centres, tie)
     # The probability of the right bit. A code of exactly -1 or 1 counts as
     # 1e-7 away from it.
     right = ops.clip((1 + target * codes) / 2, 1e-7, 1 - 1e-7)
-    gap = terms.to_sign(codes)
+    gap = _losses.to_sign(codes)
     labelled = ops.cast(ops.any(hot > 0, axis=1), "float32")
     fit = -ops.mean(ops.log(right), axis=1)
     return labelled * fit + quantization * gap
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class CSQLoss(targets.TargetLoss):
+class CSQLoss(_targets.TargetLoss):
     """The loss of CSQ on codes in -1..1.
 
     Args:
         bits: int, code length.
         num_classes: int.
         codebook: centres, or the name of a construction, see
-            `targets.TargetLoss`.
+            `_targets.TargetLoss`.
         seed: int, of the construction and of the vector that breaks ties.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Yuan et al. 2020.
     """
@@ -97,7 +97,7 @@ class CSQLoss(targets.TargetLoss):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class CSQ(targets.TargetModel):
+class CSQ(_targets.TargetModel):
     """Central similarity quantization, with one or several labels an image.
 
     Args:

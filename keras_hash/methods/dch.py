@@ -21,9 +21,9 @@ Reference: Cao et al., "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -48,12 +48,12 @@ def dch(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     half = codes.shape[-1] / 2
     similar = similarity.pairs(labels, ref_labels)
-    cosine = terms.unit(codes) @ ops.transpose(terms.unit(ref_codes))
+    cosine = heads.unit(codes) @ ops.transpose(heads.unit(ref_codes))
     distance = ops.maximum(half * (1 - cosine), 1e-6)
     positive = similar * other
     balance = ops.sum(other) / ops.maximum(ops.sum(positive), 1)
@@ -62,14 +62,14 @@ def dch(
         balance * ops.log1p(distance / gamma),
         ops.log1p(gamma / distance),
     )
-    pairs = terms.weighted_mean(values, other)
-    to_sign = ops.sum(terms.unit(ops.absolute(codes)), axis=1)
+    pairs = _losses.weighted_mean(values, other)
+    to_sign = ops.sum(heads.unit(ops.absolute(codes)), axis=1)
     gap = half * (1 - to_sign / (2 * half) ** 0.5)
     return pairs + quantization * ops.log1p(ops.relu(gap) / gamma)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DCHLoss(terms.PairLoss):
+class DCHLoss(_losses.PairLoss):
     """The loss of DCH on real codes.
 
     Args:
@@ -77,7 +77,7 @@ class DCHLoss(terms.PairLoss):
         gamma: float, scale of the Cauchy distribution, in bits.
         quantization: float, weight of the quantisation term.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Cao et al. 2018.
     """

@@ -22,9 +22,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -41,12 +41,12 @@ def dhn(labels, codes, ref_labels=None, ref_codes=None, quantization=0.2):
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     similar = similarity.pairs(labels, ref_labels)
     product = codes @ ops.transpose(ref_codes)
-    likelihood = ops.mean(terms.nll(product, similar), axis=1)
+    likelihood = ops.mean(_losses.nll(product, similar), axis=1)
     gap = ops.absolute(ops.absolute(codes) - 1)
     # log cosh x, without the overflow of cosh.
     smooth = gap + ops.softplus(-2 * gap) - np.log(2)
@@ -54,14 +54,14 @@ def dhn(labels, codes, ref_labels=None, ref_codes=None, quantization=0.2):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DHNLoss(terms.PairLoss):
+class DHNLoss(_losses.PairLoss):
     """The loss of DHN on codes in -1..1.
 
     Args:
         bits: int, code length.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Zhu et al. 2016.
     """

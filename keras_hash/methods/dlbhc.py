@@ -16,8 +16,8 @@ Retrieval", CVPR workshops 2015.
 
 import keras
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -32,17 +32,17 @@ def dlbhc(labels, outputs):
     Returns:
         float32 `[n]`.
     """
-    return terms.cross_entropy(labels, outputs["logits"])
+    return _losses.cross_entropy(labels, outputs["logits"])
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DLBHCLoss(terms.CodeLoss):
+class DLBHCLoss(_losses.CodeLoss):
     """The loss of DLBHC on `{"code", "logits"}`.
 
     Args:
         bits: int, code length, to be checked; `None` for any.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Lin et al. 2015
     """

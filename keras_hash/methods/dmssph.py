@@ -21,9 +21,9 @@ ICMR 2017 (abstract).
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 _LEVELS = ("jaccard", "shared")
@@ -54,7 +54,7 @@ def dmssph(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     if level == "jaccard":
@@ -64,16 +64,16 @@ def dmssph(
         level = level / ops.maximum(ops.max(level * other), 1)
         level = ops.minimum(level, 1)
     margin = 2 * codes.shape[-1]
-    distance = terms.squared_distances(codes, ref_codes)
+    distance = _losses.squared_distances(codes, ref_codes)
     near = ops.absolute(distance - (1 - level) * kappa * margin / 2)
     far = ops.relu(margin - distance)
     values = ops.where(level > 0, near, far) / 2
-    pairs = terms.weighted_mean(values, other)
-    return pairs + quantization * terms.to_sign(codes, 1)
+    pairs = _losses.weighted_mean(values, other)
+    return pairs + quantization * _losses.to_sign(codes, 1)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DMSSPHLoss(terms.PairLoss):
+class DMSSPHLoss(_losses.PairLoss):
     """The loss of DMSSPH (reconstructed) on real codes.
 
     Args:
@@ -82,7 +82,7 @@ class DMSSPHLoss(terms.PairLoss):
         kappa: float, see `dmssph`.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Raises:
         ValueError: `level` is something else.

@@ -17,9 +17,9 @@ Accurate Binary Hashing Codes", IJCAI 2020.
 import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import targets
-from keras_hash.methods.bank import multi_hot
+from keras_hash import heads
+from keras_hash import similarity
+from keras_hash.methods import _targets
 
 
 def dpn(labels, codes, centres, margin=1.0):
@@ -35,7 +35,7 @@ def dpn(labels, codes, centres, margin=1.0):
         float32 `[n]`.
     """
     codes = ops.cast(codes, "float32")
-    hot = multi_hot(labels, centres.shape[0])
+    hot = similarity.multi_hot(labels, centres.shape[0])
     # How many of the classes of an image want +1, and -1, for each bit.
     up = hot @ ((1 + centres) / 2)
     down = hot @ ((1 - centres) / 2)
@@ -44,18 +44,18 @@ def dpn(labels, codes, centres, margin=1.0):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DPNLoss(targets.TargetLoss):
+class DPNLoss(_targets.TargetLoss):
     """The loss of DPN on real codes.
 
     Args:
         bits: int, code length.
         num_classes: int.
         codebook: target codes, or the name of a construction, see
-            `targets.TargetLoss`. The paper has `"random"` and `"max_min"`.
+            `_targets.TargetLoss`. The paper has `"random"` and `"max_min"`.
         seed: int, of the construction.
         margin: float.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Fan et al. 2020.
     """
@@ -84,7 +84,7 @@ class DPNLoss(targets.TargetLoss):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DPN(targets.TargetModel):
+class DPN(_targets.TargetModel):
     """Deep polarized network, with one or several labels an image.
 
     Args:

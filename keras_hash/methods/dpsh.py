@@ -22,9 +22,9 @@ with Pairwise Labels", IJCAI 2016.
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -41,25 +41,25 @@ def dpsh(labels, codes, ref_labels=None, ref_codes=None, quantization=0.01):
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     similar = similarity.pairs(labels, ref_labels)
     product = codes @ ops.transpose(ref_codes) / 2
-    likelihood = ops.mean(terms.nll(product, similar), axis=1)
-    gap = codes.shape[-1] * terms.to_sign(codes)
+    likelihood = ops.mean(_losses.nll(product, similar), axis=1)
+    gap = codes.shape[-1] * _losses.to_sign(codes)
     return likelihood + quantization * gap
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DPSHLoss(terms.PairLoss):
+class DPSHLoss(_losses.PairLoss):
     """The loss of DPSH on real codes.
 
     Args:
         bits: int, code length.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Li et al. 2016.
     """

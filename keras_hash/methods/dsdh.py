@@ -22,10 +22,9 @@ import keras
 from keras import ops
 
 from keras_hash import codes as codes_lib
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -87,12 +86,12 @@ def dsdh(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     similar = similarity.pairs(labels, ref_labels)
     product = codes @ ops.transpose(ref_codes) / 2
-    likelihood = ops.mean(terms.nll(product, similar), axis=1)
+    likelihood = ops.mean(_losses.nll(product, similar), axis=1)
     if num_classes is None:
         if len(labels.shape) != 2 or labels.shape[-1] == 1:
             raise ValueError(
@@ -100,7 +99,7 @@ def dsdh(
                 f"Received: labels.shape={tuple(labels.shape)}"
             )
         num_classes = labels.shape[-1]
-    targets = multi_hot(labels, num_classes)
+    targets = similarity.multi_hot(labels, num_classes)
     binary = ops.stop_gradient(
         dcc(targets, ops.stop_gradient(codes), eta, ridge, sweeps)
     )
@@ -109,7 +108,7 @@ def dsdh(
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DSDHLoss(terms.PairLoss):
+class DSDHLoss(_losses.PairLoss):
     """The loss of DSDH on real codes.
 
     Args:
@@ -120,7 +119,7 @@ class DSDHLoss(terms.PairLoss):
         ridge: float, weight decay of the linear map to labels.
         sweeps: int, rounds over all bits.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Li et al. 2017.
     """

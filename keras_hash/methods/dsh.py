@@ -18,9 +18,9 @@ Reference: Liu et al., "Deep Supervised Hashing for Fast Image Retrieval", CVPR
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -46,21 +46,21 @@ def dsh(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     bits = codes.shape[-1]
     margin = 2 * bits if margin is None else margin
     similar = similarity.pairs(labels, ref_labels)
-    distance = terms.squared_distances(codes, ref_codes)
+    distance = _losses.squared_distances(codes, ref_codes)
     apart = ops.relu(margin - distance)
     values = (similar * distance + (1 - similar) * apart) / 2
-    pairs = terms.weighted_mean(values, other)
-    return pairs + quantization * bits * terms.to_sign(codes, 1)
+    pairs = _losses.weighted_mean(values, other)
+    return pairs + quantization * bits * _losses.to_sign(codes, 1)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DSHLoss(terms.PairLoss):
+class DSHLoss(_losses.PairLoss):
     """The loss of DSH on real codes.
 
     Args:
@@ -68,7 +68,7 @@ class DSHLoss(terms.PairLoss):
         margin: float, squared distance; `None` for `2 * bits`.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Liu et al. 2016.
     """

@@ -21,10 +21,9 @@ Image Retrieval", CVPR 2015; constants from the authors' code.
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -44,7 +43,7 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
     """
     codes = ops.cast(codes, "float32")
     count = ops.shape(codes)[0]
-    distance = triplets.distances(codes, codes)
+    distance = _losses.distances(codes, codes)
     shared = similarity.pairs(labels, labels, similarity.shared_count)
     listed = 1 - ops.eye(count, dtype="float32")
     queries = codes
@@ -67,7 +66,7 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
     valid = better * listed[:, :, None] * listed[:, None, :]
     weight = gain[:, :, None] - gain[:, None, :]
     hinge = ops.relu(margin + distance[:, :, None] - distance[:, None, :])
-    rows = terms.weighted_mean(weight * hinge, valid)
+    rows = _losses.weighted_mean(weight * hinge, valid)
     if balance is None:
         balance = 1 / ops.cast(count, "float32")
     mean = ops.mean(queries, axis=0)
@@ -75,7 +74,7 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DSRHLoss(terms.CodeLoss):
+class DSRHLoss(_losses.CodeLoss):
     """The loss of DSRH on codes in -1..1.
 
     Args:
@@ -85,7 +84,7 @@ class DSRHLoss(terms.CodeLoss):
             the batch size.
         list_size: int, or `None` for the whole batch, see `dsrh`.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Zhao et al. 2015.
     """

@@ -1,7 +1,7 @@
 """DTSH: deep supervised hashing with triplet labels.
 
 An image should be more similar to a similar image than to a dissimilar one, by
-a margin that follows the code length: the likelihood of triplets.
+a margin that follows the code length: the likelihood of _losses.
 
     t_ij = <u_i, u_j> / 2
     loss = mean_(i,p,n) log(1 + e^-(t_ip - t_in - bits / 2))
@@ -20,9 +20,8 @@ ACCV 2016.
 import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -47,24 +46,24 @@ def dtsh(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     bits = codes.shape[-1]
     margin = bits / 2 if margin is None else margin
     product = codes @ ops.transpose(ref_codes) / 2
-    rows = triplets.triplet_mean(
+    rows = _losses.triplet_mean(
         lambda p, n: ops.softplus(margin - (p - n)),
         product,
         labels,
         ref_labels,
         other,
     )
-    return rows + quantization * bits * terms.to_sign(codes)
+    return rows + quantization * bits * _losses.to_sign(codes)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class DTSHLoss(terms.PairLoss):
+class DTSHLoss(_losses.PairLoss):
     """The loss of DTSH on real codes.
 
     Args:
@@ -72,7 +71,7 @@ class DTSHLoss(terms.PairLoss):
         margin: float, of the logit; `None` for `bits / 2`.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Wang et al. 2016.
     """

@@ -16,8 +16,8 @@ Coding in CNN", NeurIPS 2018.
 
 import keras
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -33,19 +33,19 @@ def greedyhash(labels, outputs, quantization=0.1):
     Returns:
         float32 `[n]`.
     """
-    gap = terms.to_sign(outputs["code"], 3)
-    return terms.cross_entropy(labels, outputs["logits"]) + quantization * gap
+    gap = _losses.to_sign(outputs["code"], 3)
+    return _losses.cross_entropy(labels, outputs["logits"]) + quantization * gap
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class GreedyHashLoss(terms.CodeLoss):
+class GreedyHashLoss(_losses.CodeLoss):
     """The loss of GreedyHash on `{"code", "logits"}`.
 
     Args:
         bits: int, code length, to be checked; `None` for any.
         quantization: float, weight of the cubic term.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Su et al. 2018.
     """

@@ -21,9 +21,9 @@ Reference: Cao et al., "HashNet: Deep Learning to Hash by Continuation", ICCV
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 _WEIGHTS = ("jaccard", "cosine", None)
@@ -52,7 +52,7 @@ def hashnet(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     similar = similarity.pairs(labels, ref_labels)
@@ -67,11 +67,13 @@ def hashnet(
     if weights == "cosine":
         cosine = similarity.pairs(labels, ref_labels, similarity.cosine)
         weight, contrast = weight * ops.square(cosine), contrast / 4
-    return terms.weighted_mean(terms.nll(product, similar), weight + contrast)
+    return _losses.weighted_mean(
+        _losses.nll(product, similar), weight + contrast
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class HashNetLoss(terms.PairLoss):
+class HashNetLoss(_losses.PairLoss):
     """The loss of HashNet on codes in -1..1.
 
     Args:
@@ -79,7 +81,7 @@ class HashNetLoss(terms.PairLoss):
         scale: float, of the inner product; `None` for `10 / bits`.
         weights: `"jaccard"`, `"cosine"` or `None`, see `hashnet`.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Raises:
         ValueError: `weights` is something else.

@@ -22,10 +22,9 @@ import math
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 # Best known minimum distance of binary linear codes, by length and dimension
@@ -81,18 +80,18 @@ def hyp2(labels, outputs, zeta, beta=0.5):
         float32 `[n]`.
     """
     cosines = ops.cast(outputs["logits"], "float32")
-    hot = multi_hot(labels, cosines.shape[-1])
-    near = terms.weighted_mean(1 - cosines, hot)
-    far = terms.weighted_mean(ops.relu(cosines - zeta), 1 - hot)
-    codes = terms.unit(ops.cast(outputs["code"], "float32"))
+    hot = similarity.multi_hot(labels, cosines.shape[-1])
+    near = _losses.weighted_mean(1 - cosines, hot)
+    far = _losses.weighted_mean(ops.relu(cosines - zeta), 1 - hot)
+    codes = heads.unit(ops.cast(outputs["code"], "float32"))
     several = ops.cast(ops.sum(hot, axis=1) > 1, "float32")
     apart = several[:, None] * several * (1 - similarity.pairs(hot, hot))
     between = ops.relu(codes @ ops.transpose(codes) - zeta)
-    return near + far + beta * terms.weighted_mean(between, apart)
+    return near + far + beta * _losses.weighted_mean(between, apart)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class HyP2Loss(terms.CodeLoss):
+class HyP2Loss(_losses.CodeLoss):
     """The loss of HyP2 on `{"code", "logits"}`, where logits are cosines.
 
     Args:
@@ -100,7 +99,7 @@ class HyP2Loss(terms.CodeLoss):
         num_classes: int; sets `zeta` with the code length.
         beta: float, weight of pairs of images.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Xu et al. 2022.
     """

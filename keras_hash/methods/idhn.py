@@ -20,9 +20,9 @@ the authors' code.
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 from keras_hash.methods.isdh import ends
 
@@ -50,7 +50,7 @@ def idhn(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     bits = codes.shape[-1]
@@ -58,12 +58,12 @@ def idhn(
     product = codes @ ops.transpose(ref_codes) / bits
     hard = ends(cosine)
     soft = gamma * bits * ops.square((product + 1) / 2 - cosine)
-    values = hard * terms.nll(scale * product, cosine) + (1 - hard) * soft
-    return ops.mean(values, axis=1) + quantization * terms.to_sign(codes, 1)
+    values = hard * _losses.nll(scale * product, cosine) + (1 - hard) * soft
+    return ops.mean(values, axis=1) + quantization * _losses.to_sign(codes, 1)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class IDHNLoss(terms.PairLoss):
+class IDHNLoss(_losses.PairLoss):
     """The loss of IDHN on codes in -1..1.
 
     Args:
@@ -72,7 +72,7 @@ class IDHNLoss(terms.PairLoss):
         scale: float, the largest logit.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Zhang et al. 2020
     """

@@ -20,9 +20,9 @@ Retrieval", arXiv 1803.02987v1; constants from the authors' code.
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -49,15 +49,15 @@ def isdh(
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     cosine = similarity.pairs(labels, ref_labels, similarity.cosine)
     product = codes @ ops.transpose(ref_codes) * (scale / codes.shape[-1])
     hard = ends(cosine)
     soft = ops.square(cosine - ops.sigmoid(product))
-    values = hard * gamma * terms.nll(product, cosine) + (1 - hard) * soft
-    return ops.mean(values, axis=1) + quantization * terms.to_sign(codes, 1)
+    values = hard * gamma * _losses.nll(product, cosine) + (1 - hard) * soft
+    return ops.mean(values, axis=1) + quantization * _losses.to_sign(codes, 1)
 
 
 def ends(cosine):
@@ -73,7 +73,7 @@ def ends(cosine):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class ISDHLoss(terms.PairLoss):
+class ISDHLoss(_losses.PairLoss):
     """The loss of ISDH on codes in -1..1.
 
     Args:
@@ -82,7 +82,7 @@ class ISDHLoss(terms.PairLoss):
         scale: float, the largest logit.
         quantization: float, weight of the distance from the signs.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Zhang et al. 2018 (v1)
     """

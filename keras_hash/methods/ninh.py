@@ -17,9 +17,8 @@ Neural Networks", CVPR 2015.
 import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -36,11 +35,11 @@ def ninh(labels, codes, ref_labels=None, ref_codes=None, margin=1.0):
     Returns:
         float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
-    distance = terms.squared_distances(codes, ref_codes) / 4
-    return triplets.triplet_mean(
+    distance = _losses.squared_distances(codes, ref_codes) / 4
+    return _losses.triplet_mean(
         lambda p, n: ops.relu(margin + p - n),
         distance,
         labels,
@@ -50,14 +49,14 @@ def ninh(labels, codes, ref_labels=None, ref_codes=None, margin=1.0):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class NINHLoss(terms.PairLoss):
+class NINHLoss(_losses.PairLoss):
     """The loss of NINH on codes in -1..1.
 
     Args:
         bits: int, code length.
         margin: float, in bits.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Lai et al. 2015.
     """

@@ -19,10 +19,10 @@ Similarity based Learning Objective", NeurIPS 2021.
 import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import targets
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash import heads
+from keras_hash import similarity
+from keras_hash.methods import _losses
+from keras_hash.methods import _targets
 
 
 def orthohash(labels, codes, centres, margin=0.2, scale=None):
@@ -41,25 +41,25 @@ def orthohash(labels, codes, centres, margin=0.2, scale=None):
     codes = ops.cast(codes, "float32")
     root = codes.shape[-1] ** 0.5
     scale = root if scale is None else scale
-    cosine = terms.unit(codes) @ ops.transpose(centres) / root
-    hot = multi_hot(labels, centres.shape[0])
-    return terms.cross_entropy(hot, scale * (cosine - margin * hot))
+    cosine = heads.unit(codes) @ ops.transpose(centres) / root
+    hot = similarity.multi_hot(labels, centres.shape[0])
+    return _losses.cross_entropy(hot, scale * (cosine - margin * hot))
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class OrthoHashLoss(targets.TargetLoss):
+class OrthoHashLoss(_targets.TargetLoss):
     """The loss of OrthoHash on real codes.
 
     Args:
         bits: int, code length.
         num_classes: int.
         codebook: target codes, or the name of a construction, see
-            `targets.TargetLoss`.
+            `_targets.TargetLoss`.
         seed: int, of the construction.
         margin: float, of the cosine.
         scale: float, of the logits; `None` for `sqrt(bits)`.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Hoe et al. 2021.
     """
@@ -84,7 +84,7 @@ class OrthoHashLoss(targets.TargetLoss):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class OrthoHash(targets.TargetModel):
+class OrthoHash(_targets.TargetModel):
     """Hashing by one cosine objective, with one or several labels an image.
 
     Args:

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import progress
-from keras_hash.methods import heads
 from keras_hash.methods import inputs
 from keras_hash.methods.base import HashModel
 

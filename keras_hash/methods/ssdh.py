@@ -17,8 +17,8 @@ via Deep Convolutional Neural Networks", TPAMI 2017 (arXiv 1507.00101).
 import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 from keras_hash.methods.dlbhc import dlbhc
 
@@ -41,13 +41,13 @@ def ssdh(labels, outputs):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class SSDHLoss(terms.CodeLoss):
+class SSDHLoss(_losses.CodeLoss):
     """The loss of SSDH on `{"code", "logits"}`.
 
     Args:
         bits: int, code length, to be checked; `None` for any.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Reference: Yang et al. 2017.
     """

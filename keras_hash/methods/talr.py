@@ -18,10 +18,9 @@ Reference: He et al., "Hashing as Tie-Aware Learning to Rank", CVPR 2018.
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -45,7 +44,7 @@ def talr(labels, codes, objective="ap", bins=None):
     others = 1 - ops.eye(ops.shape(codes)[0], dtype="float32")
     shared = others * similarity.pairs(labels, labels, similarity.shared_count)
     centres = ops.arange(bins + 1, dtype="float32") * width
-    distance = triplets.distances(codes, codes)[:, :, None]
+    distance = _losses.distances(codes, codes)[:, :, None]
     pulse = ops.relu(1 - ops.absolute(distance - centres) / width)
     pulse = pulse * others[:, :, None]
 
@@ -69,11 +68,11 @@ def talr(labels, codes, objective="ap", bins=None):
         score = ops.sum(counts(gain) / ops.log(place), axis=1)
     valid = ops.cast(ideal > 0, "float32")
     score = score / ops.where(ideal > 0, ideal, 1.0)
-    return terms.weighted_mean(1 - score, valid)
+    return _losses.weighted_mean(1 - score, valid)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class TALRLoss(terms.CodeLoss):
+class TALRLoss(_losses.CodeLoss):
     """The loss of TALR on codes in -1..1.
 
     Args:
@@ -81,7 +80,7 @@ class TALRLoss(terms.CodeLoss):
         objective: `"ap"` or `"ndcg"`.
         bins: int, bins of the histogram; `None` for `bits // 2`.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Raises:
         ValueError: `objective` is something else.

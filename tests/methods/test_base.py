@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_hash
 from keras_hash import codes
-from keras_hash.methods.accuracy import CodeAccuracy
+from keras_hash.methods._bank import CodeAccuracy
 
 
 def make(**settings):

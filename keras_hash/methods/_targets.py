@@ -4,11 +4,11 @@ import numpy as np
 from keras import ops
 
 from keras_hash import codebooks
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
-class TargetLoss(terms.CodeLoss):
+class TargetLoss(_losses.CodeLoss):
     """Base of losses with a code book: `function(labels, codes, book, ...)`.
 
     Args:
@@ -19,7 +19,7 @@ class TargetLoss(terms.CodeLoss):
         seed: int, of the construction.
         settings: dict, constants of the method.
         name: str.
-        **kwargs: see `terms.CodeLoss`.
+        **kwargs: see `_losses.CodeLoss`.
 
     Raises:
         ValueError: no such construction, or a code book that does not fit.

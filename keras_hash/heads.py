@@ -8,7 +8,6 @@ from keras import layers
 from keras import ops
 
 from keras_hash import codes as codes_lib
-from keras_hash.methods.terms import unit
 
 
 def dense(bits, activation=None, use_bias=True, scale=None, name="hash"):
@@ -280,3 +279,16 @@ class Normalised(Head):
 
     def call(self, features, training=None):
         return self.norm(self.hash(features), training=training)
+
+
+def unit(vectors):
+    """Rows divided by their lengths; zero rows stay zero, without NaN.
+
+    Args:
+        vectors: float `[n, d]`.
+
+    Returns:
+        float `[n, d]`.
+    """
+    square = ops.sum(vectors * vectors, axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(square, 1e-6))

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_hash import codes as codes_lib
-from keras_hash.methods.bank import multi_hot
+from keras_hash import similarity
 
 
 class CodeLoss(keras.losses.Loss):
@@ -164,19 +164,6 @@ def squared_distances(a, b):
     return ops.maximum(square - 2 * a @ ops.transpose(b), 0.0)
 
 
-def unit(vectors):
-    """Rows divided by their lengths; zero rows stay zero, without NaN.
-
-    Args:
-        vectors: float `[n, d]`.
-
-    Returns:
-        float `[n, d]`.
-    """
-    square = ops.sum(vectors * vectors, axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(square, 1e-6))
-
-
 def to_sign(codes, power=2):
     """Distance of each code from its own sign, `mean_k ||u_k| - 1|^power`.
 
@@ -201,7 +188,7 @@ def share_targets(labels, num_classes):
     Returns:
         float32 `[n, num_classes]`; rows without labels stay zero.
     """
-    hot = multi_hot(labels, num_classes)
+    hot = similarity.multi_hot(labels, num_classes)
     return hot / ops.maximum(ops.sum(hot, axis=1, keepdims=True), 1)
 
 
@@ -218,3 +205,36 @@ def cross_entropy(labels, logits):
     logits = ops.cast(logits, "float32")
     targets = share_targets(labels, logits.shape[-1])
     return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
+
+
+def triplet_mean(function, measure, labels, ref_labels, other):
+    """Rows whose mean is the mean over all valid triplets.
+
+    Args:
+        function: from the measure of an image with a similar and with a
+            dissimilar one, two tensors that broadcast, to the loss.
+        measure: float `[n, m]`, of all pairs.
+        labels: labels of the batch, `n` anchors.
+        ref_labels: labels of the `m` other images.
+        other: float `[n, m]`, 1 where a pair joins different images.
+
+    Returns:
+        float32 `[n]`; zeros where no triplet is valid.
+    """
+    similar = similarity.pairs(labels, ref_labels)
+    valid = (similar * other)[:, :, None] * (1 - similar)[:, None, :]
+    losses = function(measure[:, :, None], measure[:, None, :])
+    return weighted_mean(losses, valid)
+
+
+def distances(codes, ref_codes):
+    """Hamming distances between real codes, relaxed.
+
+    Args:
+        codes: float `[n, bits]`.
+        ref_codes: float `[m, bits]`.
+
+    Returns:
+        float `[n, m]`, in bits.
+    """
+    return (codes.shape[-1] - codes @ ops.transpose(ref_codes)) / 2
