@@ -1,29 +1,21 @@
-"""What a model keeps of codes in training: a memory bank, and an accuracy."""
+"""What a model keeps of its codes in training: a bank, and an accuracy."""
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_hash import codes as codes_lib
 from keras_hash import similarity
+from keras_hash.codes import sign
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class MemoryBank(keras.layers.Layer):
-    """Codes and labels of all training images, addressed by sample index.
+    """The latest code and the labels of all training images, by sample index.
 
     Losses that compare pairs take it as `ref_labels` and `ref_codes`: a batch
     is then compared with the whole training set. No gradient flows into it.
     Rows that were never seen show an image of the current batch instead, so
     the first steps compare within the batch.
-
-    Args:
-        size: int, number of training images.
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-
-    Raises:
-        ValueError: `size` is not a positive int.
     """
 
     def __init__(self, size, bits, num_classes, **kwargs):
@@ -50,17 +42,7 @@ class MemoryBank(keras.layers.Layer):
         self.built = True
 
     def update(self, index, labels, codes):
-        """Stores a batch, and returns what to compare it with.
-
-        Args:
-            index: int `[n]`, positions in the training set.
-            labels: int `[n]`, or multi-hot `[n, num_classes]`.
-            codes: float `[n, bits]`.
-
-        Returns:
-            A dict: `ref_labels`, multi-hot `[size, num_classes]`, and
-            `ref_codes`, float32 `[size, bits]`.
-        """
+        """Stores a batch; returns `ref_labels`, multi-hot, and `ref_codes`."""
         codes = ops.stop_gradient(ops.cast(codes, "float32"))
         labels = similarity.multi_hot(labels, self.labels.shape[1])
         place = ops.cast(index, "int32")[:, None]
@@ -100,14 +82,8 @@ class CodeAccuracy(keras.metrics.Mean):
         super().__init__(name=name, **kwargs)
 
     def update_state(self, labels, real_codes, sample_weight=None):
-        """Adds a batch.
-
-        Args:
-            labels: int `[n]` or multi-hot `[n, num_classes]`.
-            real_codes: float `[n, bits]`.
-            sample_weight: optional float `[n]`.
-        """
-        signs = codes_lib.sign(ops.cast(real_codes, "float32"))
+        """Adds a batch: its labels, and float `[n, bits]`."""
+        signs = sign(ops.cast(real_codes, "float32"))
         itself = ops.eye(ops.shape(signs)[0])
         nearness = signs @ ops.transpose(signs) - 1e6 * itself
         nearest = ops.cast(

@@ -9,90 +9,44 @@ from keras_hash.methods.base import HashModel
 
 
 class TargetLoss(_losses.CodeLoss):
-    """Base of losses with a code book: `function(labels, codes, book, ...)`.
+    """Base of losses with a code book: `function(labels, codes, centres)`."""
 
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        codebook: `+1` and `-1`, `[num_classes, bits]`, or the name of a
-            construction in `codebooks.CONSTRUCTIONS`.
-        seed: int, of the construction.
-        settings: dict, constants of the method.
-        name: str.
-        **kwargs: see `_losses.CodeLoss`.
+    def prepare(self, num_classes, codebook="random", seed=0):
+        """Draws the code book.
 
-    Raises:
-        ValueError: no such construction, or a code book that does not fit.
-    """
-
-    def __init__(
-        self, bits, num_classes, codebook, seed, settings, name, **kwargs
-    ):
-        super().__init__(bits, settings, name, **kwargs)
-        self.num_classes, self.seed = num_classes, seed
-        self.construction = codebook
-        self.codebook = drawn(codebook, bits, num_classes, seed)
-
-    def call(self, y_true, y_pred):
-        self._check(y_true, y_pred)
-        book = ops.convert_to_tensor(self.codebook)
-        return type(self).function(y_true, y_pred, book, **self.settings)
-
-    def get_config(self):
-        chosen = self.construction
-        if not isinstance(chosen, str):
-            chosen = self.codebook.astype(int).tolist()
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "codebook": chosen,
-            "seed": self.seed,
-        }
+        Args:
+            num_classes: int, number of classes or labels.
+            codebook: the target codes, +1 and -1, `[num_classes, bits]`, or
+                the name of a construction: `"hadamard"`, `"balanced"`,
+                `"max_min"` or `"random"`.
+            seed: int, of the construction.
+        """
+        book = drawn(codebook, self.bits, num_classes, seed)
+        if not isinstance(codebook, str):
+            self.settings["codebook"] = book.astype(int).tolist()
+        return {"centres": book}
 
 
 class TargetModel(HashModel):
-    """Base of models with a code book, which is kept as a weight.
+    """Base of models with a code book, which is kept as a weight."""
 
-    A subclass sets `loss_class`, and calls `set_targets` before `finish`.
-    """
-
-    def set_targets(self, codebook, seed, settings):
-        """Draws the code book and keeps the settings.
-
-        Args:
-            codebook: array, or the name of a construction.
-            seed: int, of the construction.
-            settings: dict, constants of the method.
-        """
-        book = drawn(codebook, self.bits, self.num_classes, seed)
-        if not isinstance(codebook, str):
-            codebook = book.astype(int).tolist()
-        self.settings = {"codebook": codebook, "seed": seed, **settings}
+    def finish(self):
+        loss = super().default_loss()
+        self.settings["codebook"] = loss.settings["codebook"]
         classes = np.arange(self.num_classes, dtype="int32")
-        self.codebook = codebooks.CodeBook(book, classes, name="codebook")
+        self.codebook = codebooks.CodeBook(
+            loss.prepared["centres"], classes, name="codebook"
+        )
+        super().finish()
 
     def default_loss(self):
         # The book that was saved, should a construction ever change.
         book = ops.convert_to_numpy(self.codebook.codes)
-        settings = {**self.settings, "codebook": book}
-        return self.loss_class(self.bits, self.num_classes, **settings)
+        return super().default_loss(codebook=book)
 
 
 def drawn(codebook, bits, num_classes, seed):
-    """A code book from its name or as an array, checked.
-
-    Args:
-        codebook: array-like of +1 and -1, or the name of a construction.
-        bits: int.
-        num_classes: int.
-        seed: int.
-
-    Returns:
-        `float32 [num_classes, bits]`.
-
-    Raises:
-        ValueError: no such construction, another shape, or other values.
-    """
+    """A code book from its name or as an array, checked, in float32."""
     if isinstance(codebook, str):
         if codebook not in codebooks.CONSTRUCTIONS:
             raise ValueError(
