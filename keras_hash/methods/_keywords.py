@@ -70,17 +70,13 @@ def show(cls, base, required):
     `*constants`, or its own, whose `**kwargs` are those of `base`. What is
     `required`, and what stands before it, has no default.
     """
-    given = list(inspect.signature(cls.__init__).parameters.values())[1:]
-    usual = list(inspect.signature(base.__init__).parameters.values())[1:]
     parameters = {}
-    for parameter in given + usual:
+    for parameter in inspect.signature(base.__init__).parameters.values():
         if parameter.kind == parameter.VAR_POSITIONAL:
-            found = [keyword for keyword, _ in cls.keywords.values()]
-        else:
-            found = [parameter]
-        for one in found:
-            if one.kind != one.VAR_KEYWORD:
-                parameters.setdefault(one.name, one)
+            for name, (keyword, _) in cls.keywords.items():
+                parameters[name] = keyword
+        elif parameter.kind != parameter.VAR_KEYWORD:
+            parameters[parameter.name] = parameter
     if cls.__init__ is base.__init__:
         names = list(parameters)
         end = max((names.index(name) + 1 for name in required), default=0)
@@ -88,8 +84,19 @@ def show(cls, base, required):
             parameters[name] = parameters[name].replace(
                 default=inspect.Parameter.empty
             )
-    order = sorted(parameters.values(), key=lambda one: one.kind)
-    cls.__signature__ = inspect.Signature(order)
+    else:
+        own = inspect.signature(cls.__init__).parameters
+        others = {
+            name: parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for name, parameter in parameters.items()
+        }
+        parameters = {
+            name: parameter
+            for name, parameter in {**own, **others, **own}.items()
+            if parameter.kind != parameter.VAR_KEYWORD
+        }
+    parameters.pop("self")
+    cls.__signature__ = inspect.Signature(list(parameters.values()))
     if cls.__doc__:
         cls.__doc__ = _composed(cls, base)
 

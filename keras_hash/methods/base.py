@@ -24,8 +24,8 @@ class HashModel(keras.Model):
 
     Args:
         bits: int, code length, at least 1.
-        num_classes: int, number of classes or labels; `None` for methods
-            without supervision.
+        num_classes: int, number of classes or labels, at least 2. Methods
+            without supervision need none.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
             case, a `keras.Model` from raw images to features, or
             `"features"`: the inputs are feature vectors already.
@@ -183,6 +183,9 @@ class HashModel(keras.Model):
         return model
 
     def build(self, input_shape):
+        if self.head is None:
+            # A constructor of its own that did not end with it.
+            return self.finish()
         if not self.backbone.built:
             self.backbone.build((None, *self.image_shape))
         width = self.backbone.output_shape[-1]
