@@ -118,7 +118,7 @@ def _composed(cls, base):
             text = sections(parent.__doc__).get(heading)
             if text:
                 parts.setdefault(heading, text)
-    page = sections(sys.modules[cls.__module__].__doc__)
+    page = sections(getattr(sys.modules.get(cls.__module__), "__doc__", None))
     if "Reference" in page:
         parts.setdefault("Reference", page["Reference"])
     known = [h for h in _HEADINGS if h in parts]
