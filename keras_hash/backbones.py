@@ -20,13 +20,9 @@ CIFAR_STD = (63.0, 62.1, 66.7)
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class PixelScale(layers.Layer):
-    """`images * scale + offset`, the same for every pixel of a channel.
+    """`images * scale + offset`, one number or one for each channel.
 
     As `keras.layers.Rescaling`, which needs TensorFlow on every backend.
-
-    Args:
-        scale: float, or a list with one for each channel.
-        offset: float, or a list with one for each channel.
     """
 
     def __init__(self, scale, offset, **kwargs):
@@ -55,14 +51,7 @@ class PatchWhitening(layers.Layer):
     square roots of their eigenvalues, each with both signs so that nothing is
     lost in the non-linearity behind it. Only the bias is trained. Call
     `adapt` once before training; until then the kernel is a random
-    orthonormal basis.
-
-    Args:
-        patch: int, side of the square patches. Defaults to `2`.
-        epsilon: float, added to the eigenvalues. Defaults to `5e-4`.
-
-    Input shape: float `[n, h, w, c]`.
-    Output shape: float `[n, h - patch + 1, w - patch + 1, 2 * c * patch**2]`.
+    orthonormal basis. `epsilon` is added to the eigenvalues.
 
     Reference: Page, "How to Train Your ResNet 8: Bag of Tricks" (2019);
     Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024).
@@ -86,12 +75,7 @@ class PatchWhitening(layers.Layer):
         )
 
     def adapt(self, images):
-        """Sets the kernel from images.
-
-        Args:
-            images: float array `[n, h, w, c]`, as the layer will see them
-                (normalised); a few thousand are enough.
-        """
+        """Sets the kernel from some images as the layer sees them."""
         images = np.asarray(images, "float32")
         windows = np.lib.stride_tricks.sliding_window_view(
             images, (self.patch, self.patch), axis=(1, 2)
@@ -125,9 +109,6 @@ class PartialIdentity(keras.initializers.Initializer):
     The first `min(c_in, c_out)` output channels copy an input channel, the
     others are He-uniform, so that a deep plain network starts close to linear.
 
-    Args:
-        seed: int, seed of the random part.
-
     Reference: Jordan (2024), section 3.2 ("dirac" initialisation).
     """
 
@@ -151,19 +132,11 @@ class PartialIdentity(keras.initializers.Initializer):
 
 
 def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
-    """The fast plain network for 32x32 photos.
+    """The fast plain network for 32x32 photos, down to 16x16.
 
     Whitened 2x2 patches, then three blocks of two 3x3 convolutions with
     pooling inside; the layout of Jordan (2024), with the two wide blocks
     narrowed so that a trained encoder stays small.
-
-    Args:
-        input_shape: image shape `(h, w, 3)`, at least 16x16.
-        widths: channels of the three blocks.
-        seed: int, seed of the initial weights.
-
-    Returns:
-        A `keras.Model` from raw images to `[n, widths[-1]]` features.
     """
     inputs = keras.Input(input_shape, name="image")
     x = PixelScale(
@@ -197,16 +170,7 @@ def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
 
 
 def small(input_shape=(32, 32, 3), widths=(32, 64, 96), seed=0):
-    """A few layers, for digits, demos and tests.
-
-    Args:
-        input_shape: image shape `(h, w, 3)`, at least 8x8.
-        widths: channels of the strided convolutions.
-        seed: int, seed of the initial weights.
-
-    Returns:
-        A `keras.Model` from raw images to `[n, widths[-1]]` features.
-    """
+    """A few layers, for digits, demos and tests; images from 8x8."""
     inputs = keras.Input(input_shape, name="image")
     x = PixelScale(1 / 127.5, -1.0, name="normalise")(inputs)
     for index, width in enumerate(widths):
@@ -226,14 +190,7 @@ def small(input_shape=(32, 32, 3), widths=(32, 64, 96), seed=0):
 
 
 def features(input_shape):
-    """No network: the inputs are feature vectors, computed elsewhere.
-
-    Args:
-        input_shape: `(d,)`, the length of the vectors.
-
-    Returns:
-        A `keras.Model` that returns its input `[n, d]`.
-    """
+    """No network: the inputs are feature vectors, computed elsewhere."""
     inputs = keras.Input(input_shape, name="features")
     return keras.Model(inputs, layers.Identity()(inputs), name="features")
 
@@ -291,6 +248,11 @@ def build(backbone, input_shape, weights=None):
                 f"Received: backbone_weights={weights!r}"
             )
         return _OWN[backbone](tuple(input_shape))
+    return _application(backbone, tuple(input_shape), weights)
+
+
+def _application(backbone, input_shape, weights):
+    """A network of `keras.applications`, or the part of it up to a layer."""
     applications = _applications()
     whole, cut, last = str(backbone).partition("/")
     key = whole.replace("_", "")
@@ -302,11 +264,11 @@ def build(backbone, input_shape, weights=None):
             f"Received: backbone={backbone!r}"
         )
     module, function = applications[key]
-    inputs = keras.Input(tuple(input_shape), name="image")
+    inputs = keras.Input(input_shape, name="image")
     network = function(
         include_top=False,
         weights=weights,
-        input_shape=tuple(input_shape),
+        input_shape=input_shape,
         pooling=None if cut else "avg",
     )
     if cut:
@@ -334,12 +296,7 @@ def _cut(network, last):
 
 
 def whiten(backbone, images):
-    """Adapts the patch whitening inside a backbone, where it has one.
-
-    Args:
-        backbone: a model from `build`.
-        images: raw images `[n, h, w, 3]`.
-    """
+    """Adapts the patch whitening inside a backbone, where it has one."""
     for layer in backbone.layers:
         if isinstance(layer, PatchWhitening):
             upstream = keras.Model(backbone.input, layer.input)

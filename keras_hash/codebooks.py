@@ -1,10 +1,16 @@
-"""Code books: the target codes that methods give to classes and sub-classes."""
+"""Code books: the target codes that methods give to classes and sub-classes.
+
+Constructions return centres, `int8 [num_classes, bits]` of +1 and -1; equal
+seeds give equal ones. They refuse numbers of bits and classes that they cannot
+do.
+"""
 
 import functools
 import warnings
 
 import keras
 import numpy as np
+from keras import ops
 
 # KBC clusters all 2**bits codes.
 KBC_MOST_BITS = 16
@@ -17,16 +23,6 @@ def cpbc(bits, num_classes):
     the centre of a class has +1 in its own block and -1 elsewhere, so any two
     centres differ in exactly `2 * H` bits. Codes with one bit flipped stay
     apart between classes only for `H >= 3`.
-
-    Args:
-        bits: int, code length, a multiple of `num_classes`.
-        num_classes: int, at least 2.
-
-    Returns:
-        `int8 [num_classes, bits]` of +1 and -1.
-
-    Raises:
-        ValueError: `num_classes` does not divide `bits`, or is below 2.
 
     Reference: Luo et al., "Deep Supervised Hashing by Classification for Image
     Retrieval", ICONIP 2021, section 3.2.
@@ -63,13 +59,8 @@ def cpbc(bits, num_classes):
 def subclasses(centres):
     """The sub-class codes of DSHC: each centre, then it with one bit flipped.
 
-    Args:
-        centres: `int8 [num_classes, bits]` of +1 and -1.
-
-    Returns:
-        A pair: codes `int8 [num_classes * (bits + 1), bits]`, and the class of
-        each as `int32 [num_classes * (bits + 1)]`. The sub-classes of a class
-        stand together, its centre first.
+    Returns codes `int8 [num_classes * (bits + 1), bits]` and the class of each,
+    `int32`. The sub-classes of a class stand together, its centre first.
 
     Reference: Luo et al. 2021, section 3.2.
     """
@@ -83,25 +74,13 @@ def subclasses(centres):
 
 @functools.lru_cache(maxsize=8)
 def kbc(bits, num_classes, seed=0):
-    """K-means-based construction of class centres, for short codes.
+    """K-means-based construction of class centres, for up to 16 bits.
 
     All `2**bits` codes are clustered by k-means; the rounded centroids are the
     class centres. From a random start the result is not well defined (most
     starts put centres nearer than 3 bits), so k-means starts from a randomised
     max-min code, the largest smallest distance that a greedy search finds, and
     is drawn again if two centres come out nearer than 3.
-
-    Args:
-        bits: int, code length, at most 16.
-        num_classes: int, at least 2.
-        seed: int; equal seeds give equal centres.
-
-    Returns:
-        `int8 [num_classes, bits]` of +1 and -1.
-
-    Raises:
-        ValueError: more than 16 bits, fewer than 2 classes, or no centres 3
-            bits apart exist or were found.
 
     Reference: Luo et al. 2021, section 3.2; the start and the rounding are this
     library's reading.
@@ -165,14 +144,6 @@ def apart(codes, classes, centres):
     Kept is what lies at least 3 bits from the centre of every other class;
     the centres themselves always do.
 
-    Args:
-        codes: `int8 [size, bits]`, from `subclasses`.
-        classes: `int32 [size]`.
-        centres: `int8 [num_classes, bits]`, at least 3 bits apart.
-
-    Returns:
-        The codes and classes that are kept.
-
     Reference: the paper filters by a "threshold 3" and gives no rule; from
     random starts this one can leave its 74 codes, from the start of `kbc` 110.
     """
@@ -183,20 +154,9 @@ def apart(codes, classes, centres):
 
 
 def dshc_table(bits, num_classes, construction="cpbc", seed=0):
-    """The code book of DSHC: the codes of all sub-classes.
+    """The code book of DSHC: the codes of all sub-classes, and their classes.
 
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        construction: `"cpbc"` or `"kbc"`.
-        seed: int, for KBC.
-
-    Returns:
-        A pair: codes `int8 [size, bits]` and classes `int32 [size]`, the
-        sub-classes of a class together, its centre first.
-
-    Raises:
-        ValueError: another construction, or lengths it cannot do.
+    The sub-classes of a class stand together, its centre first.
     """
     if construction == "cpbc":
         return subclasses(cpbc(bits, num_classes))
@@ -215,17 +175,6 @@ def hadamard(bits, num_classes, seed=0):
     Rows of `H`, then of `-H`, where the code length is a power of two and
     there are enough; codes of `balanced` otherwise.
 
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        seed: int, for `balanced`.
-
-    Returns:
-        `int8 [num_classes, bits]` of +1 and -1.
-
-    Raises:
-        ValueError: as `balanced`.
-
     Reference: Yuan et al., "Central Similarity Quantization", CVPR 2020
     """
     if bits & (bits - 1) or num_classes > 2 * bits:
@@ -240,18 +189,8 @@ def balanced(bits, num_classes, seed=0):
     """Random class centres with as many +1 as -1, far from each other.
 
     Codes are drawn and kept if they are far enough from all that were kept:
-    a third of the code length, or less if that cannot be found.
-
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        seed: int; equal seeds give equal centres.
-
-    Returns:
-        `int8 [num_classes, bits]` of +1 and -1. An odd length has one more +1.
-
-    Raises:
-        ValueError: there are not so many codes.
+    a third of the code length, or less if that cannot be found. An odd length
+    has one more +1.
 
     Reference: Yuan et al. 2020 (Bernoulli sampling); the distance
     from the authors' notebook.
@@ -270,17 +209,6 @@ def max_min(bits, num_classes, seed=0):
     Starts by asking for 0.61 of the code length between any two, and asks for
     a bit less whenever ten thousand draws in a row were refused.
 
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        seed: int; equal seeds give equal centres.
-
-    Returns:
-        `int8 [num_classes, bits]` of +1 and -1.
-
-    Raises:
-        ValueError: there are not so many codes.
-
     Reference: Fan et al., "Deep Polarized Network", IJCAI 2020; constants from
     the authors' code.
     """
@@ -288,19 +216,7 @@ def max_min(bits, num_classes, seed=0):
 
 
 def random_codes(bits, num_classes, seed=0):
-    """Random class centres, every bit a fair coin, no two equal.
-
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        seed: int; equal seeds give equal centres.
-
-    Returns:
-        `int8 [num_classes, bits]` of +1 and -1.
-
-    Raises:
-        ValueError: there are not so many codes.
-    """
+    """Random class centres, every bit a fair coin, no two equal."""
     return _far_codes(bits, num_classes, seed, _coins(bits), 1)
 
 
@@ -345,20 +261,14 @@ CONSTRUCTIONS = {
 
 
 def majority(labels, centres, tie):
-    """The target code of an image with several labels, bit by bit.
+    """The target code of images with several labels, bit by bit.
 
-    Args:
-        labels: float tensor, multi-hot `[n, num_classes]`.
-        centres: float `[num_classes, bits]` of +1 and -1.
-        tie: float `[bits]` of +1 and -1, where as many centres have +1 as -1.
-
-    Returns:
-        float tensor `[n, bits]` of +1 and -1.
+    `tie` is the target where as many centres have +1 as -1.
 
     Reference: Yuan et al. 2020
     """
-    votes = keras.ops.matmul(labels, keras.ops.convert_to_tensor(centres))
-    return keras.ops.where(votes == 0, tie, keras.ops.sign(votes))
+    votes = ops.matmul(labels, ops.convert_to_tensor(centres))
+    return ops.where(votes == 0, tie, ops.sign(votes))
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
@@ -366,19 +276,18 @@ class CodeBook(keras.layers.Layer):
     """Target codes and their classes, kept as weights that are not trained.
 
     They are saved with a model, so a loaded model never draws them anew.
-
-    Args:
-        codes: `int8 [size, bits]` of +1 and -1.
-        classes: `int32 [size]`, the class of each code.
     """
 
     def __init__(self, codes, classes, **kwargs):
         super().__init__(trainable=False, dtype="float32", **kwargs)
-        for name, value in (("codes", codes), ("classes", classes)):
+        for name, value, dtype in (
+            ("codes", codes, "float32"),
+            ("classes", classes, "int32"),
+        ):
             weight = self.add_weight(
                 name=name,
                 shape=value.shape,
-                dtype="float32" if name == "codes" else "int32",
+                dtype=dtype,
                 initializer="zeros",
                 trainable=False,
             )

@@ -1,5 +1,6 @@
 """The worked example of CONTRIBUTING.md, and the generated pages."""
 
+import inspect
 import pathlib
 import re
 
@@ -28,16 +29,20 @@ def added(tmp_path, monkeypatch):
 
 
 def test_the_example_is_a_method(added, tmp_path):
-    assert len(METHOD.splitlines()) < 60
+    assert len(METHOD.splitlines()) < 52
     model_class, loss_class = added["pairhinge"]
+    for thing in (model_class, loss_class):
+        assert inspect.signature(thing).parameters["margin"].default == 0.0
+        assert "that dissimilar images may have" in inspect.getdoc(thing)
     scope = {**vars(loops)}
     exec(LOOPS, scope)
     random = np.random.RandomState(0)
     codes, labels = random.randn(7, 5), random.randint(0, 3, 7)
     several = random.randint(0, 2, (7, 3))
     for targets in (labels, several):
-        found = float(loss_class(5)(targets, codes))
-        assert found == pytest.approx(scope["pairhinge"](targets, codes), 1e-5)
+        found = float(loss_class(5, margin=0.2)(targets, codes))
+        expected = scope["pairhinge"](targets, codes, margin=0.2)
+        assert found == pytest.approx(expected, 1e-5)
     features = np.eye(3)[labels].astype("float32")
     model = model_class(5, 3, backbone="features", input_shape=(3,))
     model.compile(keras.optimizers.Adam(0.05))

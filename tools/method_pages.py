@@ -12,7 +12,10 @@ import re
 import sys
 import textwrap
 
+import keras
+
 from keras_hash import methods
+from keras_hash.methods import _keywords
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "methods"
@@ -49,26 +52,31 @@ def parse(doc):
 
 
 def described(thing, heading):
-    """A class with its arguments, from its docstring."""
+    """A class with its arguments, from its docstring and signature."""
     doc = inspect.getdoc(thing)
+    entries = _keywords.entries(doc)
+    home, base = "models", "HashModel"
+    if issubclass(thing, keras.losses.Loss):
+        home, base = "losses", "keras.losses.Loss"
+    own = [
+        parameter
+        for parameter in inspect.signature(thing).parameters.values()
+        if parameter.kind != parameter.KEYWORD_ONLY
+    ]
+    name = thing.__name__.removesuffix("Loss")
+    given = ", ".join([*map(str, own), "**kwargs"])
     summary = doc.partition("\n\n")[0]
-    arguments = re.search(r"^Args:\n((?:    .*\n?|\n)*)", doc, re.MULTILINE)
-    lines = [f"## {heading}", "", f"`{signature(thing)}`", "", summary, ""]
-    items = textwrap.dedent(arguments[1]) if arguments else ""
-    for name, text in re.findall(
-        r"^(\*{0,2}\w+): ((?:.*\n?)(?:    .*\n?)*)", items, re.MULTILINE
-    ):
-        text = " ".join(text.split())
-        lines.append(f"- `{name}`: {text}")
+    lines = [
+        f"## {heading}",
+        "",
+        f"`keras_hash.{home}.{name}({given})`",
+        "",
+        summary,
+        "",
+        *(f"- `{p.name}`: {' '.join(entries[p.name].split())}" for p in own),
+        f"- `**kwargs`: see `{base}`.",
+    ]
     return "\n".join(lines) + "\n"
-
-
-def signature(cls):
-    name = cls.__name__.removesuffix("Loss")
-    home = "losses" if cls.__name__.endswith("Loss") else "models"
-    parameters = inspect.signature(cls.__init__).parameters.values()
-    given = ", ".join(str(p) for p in list(parameters)[1:])
-    return f"keras_hash.{home}.{name}({given})"
 
 
 def pages():

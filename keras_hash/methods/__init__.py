@@ -1,22 +1,13 @@
-"""One method, one file. Adding a file here is all it takes to add a method."""
+"""One method, one file. Adding a file here is all it takes to add a method.
+
+What methods share starts with an underscore, but for `base`.
+"""
 
 import functools
 import importlib
 import pkgutil
 
 from keras_hash.methods.base import HashModel
-
-_SHARED = {
-    "accuracy",
-    "bank",
-    "base",
-    "heads",
-    "inputs",
-    "shallow",
-    "targets",
-    "terms",
-    "triplets",
-}
 
 
 @functools.cache
@@ -31,7 +22,7 @@ def registry():
 
     found = {}
     for info in pkgutil.iter_modules(__path__):
-        if info.name in _SHARED:
+        if info.name.startswith("_") or info.name in ("base", "shallow"):
             continue
         module = importlib.import_module(f"{__name__}.{info.name}")
         own = [

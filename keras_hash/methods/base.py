@@ -5,26 +5,27 @@ import numpy as np
 from keras import ops
 
 from keras_hash import backbones
-from keras_hash import codes as codes_lib
+from keras_hash import codes
+from keras_hash import heads
 from keras_hash import progress
+from keras_hash import similarity
 from keras_hash.data import feed
-from keras_hash.methods import heads
-from keras_hash.methods import inputs
-from keras_hash.methods.accuracy import CodeAccuracy
-from keras_hash.methods.bank import MemoryBank
+from keras_hash.methods import _bank
+from keras_hash.methods import _keywords
 
 
 class HashModel(keras.Model):
     """A backbone with a hash head: an ordinary Keras model that makes codes.
 
-    Subclasses set `self.head` (from features to what their loss takes) and
-    define `default_loss`, and `outputs_to_codes` where the outputs are not the
-    real codes themselves. They end their constructor with `self.finish()`.
+    A method sets `loss_class`, whose constants are keywords of the model too.
+    Its head is one layer with `activation`, unless it defines `add_head`;
+    where its outputs are not the real codes themselves, it defines
+    `outputs_to_codes`. A constructor of its own ends with `self.finish()`.
 
     Args:
         bits: int, code length, at least 1.
-        num_classes: int, number of classes or labels; `None` for methods
-            without supervision.
+        num_classes: int, number of classes or labels, at least 2. Methods
+            without supervision need none.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
             case, a `keras.Model` from raw images to features, or
             `"features"`: the inputs are feature vectors already.
@@ -41,41 +42,61 @@ class HashModel(keras.Model):
             the backbone and the hash layer, the "fc7" of many papers. `None`,
             the default, for none.
         name: str, name of the model.
+        dtype: as in `keras.Model`.
+        trainable: bool, as in `keras.Model`.
 
     Raises:
-        ValueError: `bits`, `num_classes`, `hidden` or `input_shape` make no
-            sense, the backbone is unknown, or `bank_size` is given to a
-            method that cannot use it.
+        ValueError: an argument makes no sense, the backbone is unknown, or
+            `bank_size` is given to a method that cannot use it.
+        TypeError: the method has no such keyword.
     """
 
     # How the codes are compared: `"hamming"` or `"and"`.
     similarity = "hamming"
-
-    # The loss that the method trains with; takes `bits` and the settings.
+    # The loss that the method trains with; a subclass of `_losses.CodeLoss`.
     loss_class = None
+    # Of the hash layer, where the method has no other head.
+    activation = None
     # Whether the method needs labels.
     supervised = True
     # Whether it is trained by gradient: `compile` and `fit`.
     trained = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
     augmentation = ("flip", "shift")
+    head = None
+    keywords = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _keywords.register(cls)
+        of_loss = {} if cls.loss_class is None else cls.loss_class.keywords
+        cls.keywords = {**of_loss, **_keywords.taken(cls, "add_head")}
+        cls.keywords.pop("num_classes", None)
+        required = ("num_classes",) if cls.supervised else ()
+        _keywords.show(cls, HashModel, required)
 
     def __init__(
         self,
         bits,
         num_classes=None,
+        *constants,
         backbone="small",
         input_shape=(32, 32, 3),
         backbone_weights=None,
         bank_size=None,
         hidden=None,
         name=None,
-        **kwargs,
+        dtype=None,
+        trainable=True,
+        **named,
     ):
-        super().__init__(name=name, **kwargs)
-        codes_lib.num_bytes(bits)
-        self.num_classes = self._checked_num_classes(num_classes)
-        self.bits = int(bits)
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        # Constants of the method.
+        self.settings = _keywords.bind(self, constants, named)
+        codes.num_bytes(bits)
+        if num_classes is not None or self.supervised:
+            num_classes = _checked(num_classes, "num_classes", 2)
+        self.bits, self.num_classes = int(bits), num_classes
         self.image_shape = tuple(int(side) for side in input_shape)
         self._backbone_name = backbone
         self.backbone = backbones.build(
@@ -83,16 +104,9 @@ class HashModel(keras.Model):
         )
         self.hidden = None
         if hidden is not None:
-            if not isinstance(hidden, (int, np.integer)) or hidden < 1:
-                raise ValueError(
-                    "`hidden` should be a number of units, at least 1, or "
-                    f"None. Received: hidden={hidden!r}"
-                )
-            self.hidden = heads.Hidden(int(hidden))
-        # Constants of the method; subclasses fill it in.
-        self.settings = {}
+            self.hidden = heads.Hidden(_checked(hidden, "hidden", 1))
         self.bank = self._make_bank(bank_size)
-        self.code_accuracy = CodeAccuracy()
+        self.code_accuracy = _bank.CodeAccuracy()
         self._method_loss = None
         self._method_metric = False
         self._backbone_rate = 1.0
@@ -102,16 +116,8 @@ class HashModel(keras.Model):
         # XLA makes convolutions slower on CPU, and the codes of near-tied
         # outputs would differ from those of the exported graph.
         self.jit_compile = keras.backend.backend() == "jax"
-
-    def _checked_num_classes(self, num_classes):
-        if num_classes is None and not self.supervised:
-            return None
-        if not isinstance(num_classes, (int, np.integer)) or num_classes < 2:
-            raise ValueError(
-                "`num_classes` should be an int of at least 2. "
-                f"Received: num_classes={num_classes!r}"
-            )
-        return int(num_classes)
+        if type(self).__init__ is HashModel.__init__:
+            self.finish()
 
     def _make_bank(self, size):
         if size is None:
@@ -121,10 +127,19 @@ class HashModel(keras.Model):
                 f"{type(self).__name__} cannot compare a batch with a memory "
                 f"bank of all images. Received: bank_size={size}"
             )
-        return MemoryBank(size, self.bits, self.num_classes, name="bank")
+        return _bank.MemoryBank(size, self.bits, self.num_classes, name="bank")
+
+    def add_head(self):
+        """Sets `self.head`, from features to what the loss takes.
+
+        Its parameters with a default are keywords of the model.
+        """
+        self.head = heads.dense(self.bits, self.activation)
 
     def finish(self):
-        """Builds the model: the last call of a subclass' constructor."""
+        """Adds the head and builds the model."""
+        if self.head is None:
+            self.add_head(**_keywords.fitting(self.add_head, self.settings))
         self.build((None, *self.image_shape))
 
     @classmethod
@@ -168,6 +183,9 @@ class HashModel(keras.Model):
         return model
 
     def build(self, input_shape):
+        if self.head is None:
+            # A constructor of its own that did not end with it.
+            return self.finish()
         if not self.backbone.built:
             self.backbone.build((None, *self.image_shape))
         width = self.backbone.output_shape[-1]
@@ -180,15 +198,7 @@ class HashModel(keras.Model):
         self.built = True
 
     def call(self, images, training=None):
-        """From raw images to what the method's loss takes.
-
-        Args:
-            images: float `[n, h, w, 3]`, raw pixels in 0..255.
-            training: bool.
-
-        Returns:
-            The outputs of the head, float32.
-        """
+        """From raw images, float `[n, h, w, 3]`, to what the loss takes."""
         features = self.backbone(self._fitted(images), training=training)
         features = ops.cast(features, "float32")
         if self.hidden is not None:
@@ -222,23 +232,19 @@ class HashModel(keras.Model):
         """`outputs_to_codes` without a look at the weights.
 
         Metrics are computed where the JAX backend has no access to them.
-
-        Args:
-            outputs: what `call` returned.
-
-        Returns:
-            float tensor `[n, bits]`.
         """
         return self.outputs_to_codes(outputs)
 
-    def default_loss(self):
+    def default_loss(self, **changed):
         """The method's own loss with the constants of this model."""
         if self.loss_class is None:
             raise ValueError(
                 f"{type(self).__name__} has no loss of its own; pass one to "
                 "`compile(loss=...)`."
             )
-        return self.loss_class(self.bits, **self.settings)
+        known = {**self.settings, "num_classes": self.num_classes, **changed}
+        names = self.loss_class.keywords
+        return self.loss_class(self.bits, **{k: known[k] for k in names})
 
     def default_augment(self):
         """The augmentation of training photos that suits the method.
@@ -359,15 +365,7 @@ class HashModel(keras.Model):
         own = self._method_loss is not None
         if own and isinstance(y, (np.ndarray, list, tuple)):
             self._check_images(x, values=False)
-            y = np.asarray(y)
-            inputs.check_labels(y, self.num_classes)
-            if self.bank is not None:
-                if len(y) > self.bank.size:
-                    raise ValueError(
-                        "`bank_size` should be the number of training images, "
-                        f"{len(y)}. Received: bank_size={self.bank.size}"
-                    )
-                y = {"label": y, "index": np.arange(len(y))}
+            y = self._checked_labels(np.asarray(y))
         if hasattr(x, "element_spec"):
             # Keras' default would only warn that it is ignored for datasets.
             kwargs.setdefault("shuffle", False)
@@ -375,6 +373,18 @@ class HashModel(keras.Model):
             if len(image.shape) == len(self.image_shape):
                 x = x.batch(kwargs.pop("batch_size", None) or 32)
         return super().fit(x, y, **kwargs)
+
+    def _checked_labels(self, labels):
+        """An array of labels, with the index that a memory bank needs."""
+        similarity.check_labels(labels, self.num_classes)
+        if self.bank is None:
+            return labels
+        if len(labels) > self.bank.size:
+            raise ValueError(
+                "`bank_size` should be the number of training images, "
+                f"{len(labels)}. Received: bank_size={self.bank.size}"
+            )
+        return {"label": labels, "index": np.arange(len(labels))}
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -408,8 +418,8 @@ class HashModel(keras.Model):
                     "`keras_hash.data.batches(dataset, size)`. "
                     f"Received: labels of type {type(y).__name__}"
                 )
-            codes = self.codes_in_training(y_pred)
-            refs = self.bank.update(y["index"], labels, codes)
+            real = self.codes_in_training(y_pred)
+            refs = self.bank.update(y["index"], labels, real)
         loss = self._method_loss(
             labels, y_pred, sample_weight=sample_weight, **refs
         )
@@ -420,10 +430,8 @@ class HashModel(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels = _labels(y)
         if self._method_metric:
-            self.code_accuracy.update_state(
-                labels, self.codes_in_training(y_pred), sample_weight
-            )
-            return self.get_metrics_result()
+            real = self.codes_in_training(y_pred)
+            self.code_accuracy.update_state(labels, real, sample_weight)
         return super().compute_metrics(x, labels, y_pred, sample_weight)
 
     @property
@@ -453,7 +461,7 @@ class HashModel(keras.Model):
         Raises:
             ValueError: wrong rank, channels or dtype, no images, or NaN.
         """
-        return codes_lib.pack(self.real_codes(images, batch_size, verbose))
+        return codes.pack(self.real_codes(images, batch_size, verbose))
 
     def real_codes(self, images, batch_size=256, verbose="auto"):
         """Real codes of images, centred at 0; their sign is the code.
@@ -476,18 +484,8 @@ class HashModel(keras.Model):
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
 
-        Args:
-            forward: function of float32 `[n, *image_shape]`, an array or a
-                tensor, that returns one row an image.
-            images: as for `encode`.
-            batch_size: as for `encode`.
-            verbose: as for `encode`.
-
-        Returns:
-            The rows of all images, an array.
-
-        Raises:
-            ValueError: as `encode`.
+        `forward` takes float32 `[n, *image_shape]`, an array or a tensor, and
+        returns one row an image; the rest is as for `encode`.
         """
         batches, steps = self._image_batches(images, batch_size)
         rows = []
@@ -501,21 +499,10 @@ class HashModel(keras.Model):
         return np.concatenate(rows)
 
     def check_ready(self):
-        """Refuses to make codes before there is anything to make them of.
-
-        Raises:
-            ValueError: the method is solved on data, and has not been yet.
-        """
+        """Refuses to make codes before there is anything to make them of."""
 
     def images_to_codes(self, images):
-        """Real codes of one batch, inside a graph as well.
-
-        Args:
-            images: float32 tensor `[n, *image_shape]`, raw pixels.
-
-        Returns:
-            float32 tensor `[n, bits]`.
-        """
+        """Real codes of one batch, inside a graph as well."""
         outputs = self(images, training=False)
         return ops.cast(self.outputs_to_codes(outputs), "float32")
 
@@ -584,15 +571,7 @@ class HashModel(keras.Model):
 
 
 def resize(images, size):
-    """Resizes images of another size, bilinear with antialias.
-
-    Args:
-        images: array or tensor `[n, h, w, 3]`.
-        size: `(height, width)`.
-
-    Returns:
-        The images, as they are where the size already fits.
-    """
+    """Resizes images to a height and width, bilinear with antialias."""
     if tuple(images.shape[1:3]) == tuple(size):
         return images
     return ops.image.resize(
@@ -602,6 +581,16 @@ def resize(images, size):
         antialias=True,
         data_format="channels_last",
     )
+
+
+def _checked(value, name, least):
+    """An argument that should be a whole number of at least so much."""
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(
+            f"`{name}` should be an int of at least {least}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
 
 
 def _labels(y):

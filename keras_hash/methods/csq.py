@@ -17,113 +17,57 @@ Reference: Yuan et al., "Central Similarity Quantization for Efficient Image and
 Video Retrieval", CVPR 2020.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_hash import codebooks
-from keras_hash.methods import heads
-from keras_hash.methods import targets
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash import similarity
+from keras_hash.methods import _losses
+from keras_hash.methods import _targets
 
 
 def csq(labels, codes, centres, tie, quantization=0.05):
     """Cross-entropy of every bit against the centre, and distance from signs.
 
-    Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
-        centres: float `[num_classes, bits]` of +1 and -1.
-        tie: float `[bits]` of +1 and -1, the target where centres of several
-            labels cancel out.
-        quantization: float, weight of the second term.
+    Where the centres of several labels cancel out, `tie`, `[bits]`, is the
+    target. Rows without labels have the second term alone.
 
-    Returns:
-        float32 `[n]`; rows without labels have the second term alone.
+    Args:
+        quantization: float, weight of the distance from the signs.
     """
     codes = ops.cast(codes, "float32")
-    hot = multi_hot(labels, centres.shape[0])
+    hot = similarity.multi_hot(labels, centres.shape[0])
     target = codebooks.majority(hot, centres, tie)
     # The probability of the right bit. A code of exactly -1 or 1 counts as
     # 1e-7 away from it.
     right = ops.clip((1 + target * codes) / 2, 1e-7, 1 - 1e-7)
-    gap = terms.to_sign(codes)
+    gap = _losses.to_sign(codes)
     labelled = ops.cast(ops.any(hot > 0, axis=1), "float32")
     fit = -ops.mean(ops.log(right), axis=1)
     return labelled * fit + quantization * gap
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class CSQLoss(targets.TargetLoss):
-    """The loss of CSQ on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        codebook: centres, or the name of a construction, see
-            `targets.TargetLoss`.
-        seed: int, of the construction and of the vector that breaks ties.
-        quantization: float, weight of the distance from the signs.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Yuan et al. 2020.
-    """
+class CSQLoss(_targets.TargetLoss):
+    """The loss of CSQ on codes in -1..1."""
 
     function = staticmethod(csq)
 
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        codebook="hadamard",
-        seed=0,
-        quantization=0.05,
-        name="csq",
-        **kwargs,
-    ):
-        settings = {"quantization": quantization}
-        super().__init__(
-            bits, num_classes, codebook, seed, settings, name, **kwargs
-        )
-        coins = np.random.RandomState(seed).randint(0, 2, bits)
-        self.tie = (2.0 * coins - 1).astype("float32")
+    def prepare(self, num_classes, codebook="hadamard", seed=0):
+        """Draws the code book, and the vector that breaks ties.
 
-    def call(self, y_true, y_pred):
-        self._check(y_true, y_pred)
-        book = ops.convert_to_tensor(self.codebook)
-        return csq(y_true, y_pred, book, self.tie, **self.settings)
+        Args:
+            seed: int, of the construction and of the vector that breaks ties.
+        """
+        coins = np.random.RandomState(seed).randint(0, 2, self.bits)
+        return {
+            **super().prepare(num_classes, codebook, seed),
+            "tie": (2.0 * coins - 1).astype("float32"),
+        }
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class CSQ(targets.TargetModel):
-    """Central similarity quantization, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        codebook: see `losses.CSQ`.
-        seed: int, see `losses.CSQ`.
-        quantization: float, see `losses.CSQ`.
-        **kwargs: see `HashModel`.
-
-    Reference: Yuan et al., CVPR 2020.
-    """
+class CSQ(_targets.TargetModel):
+    """Central similarity quantization, with one or several labels an image."""
 
     loss_class = CSQLoss
+    activation = "tanh"
     augmentation = ("crop",)
-
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        codebook="hadamard",
-        seed=0,
-        quantization=0.05,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.set_targets(codebook, seed, {"quantization": quantization})
-        self.head = heads.dense(bits, "tanh")
-        self.finish()

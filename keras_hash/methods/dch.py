@@ -18,12 +18,11 @@ Reference: Cao et al., "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR
 2018.
 """
 
-import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -38,22 +37,15 @@ def dch(
     """Cauchy cross-entropy of pairs, and Cauchy quantisation.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]`.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
-        gamma: float, scale of the distribution, in bits.
-        quantization: float, weight of the second term.
-
-    Returns:
-        float32 `[n]`.
+        gamma: float, scale of the Cauchy distribution, in bits.
+        quantization: float, weight of the quantisation term.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     half = codes.shape[-1] / 2
     similar = similarity.pairs(labels, ref_labels)
-    cosine = terms.unit(codes) @ ops.transpose(terms.unit(ref_codes))
+    cosine = heads.cosines(codes, ref_codes)
     distance = ops.maximum(half * (1 - cosine), 1e-6)
     positive = similar * other
     balance = ops.sum(other) / ops.maximum(ops.sum(positive), 1)
@@ -62,55 +54,20 @@ def dch(
         balance * ops.log1p(distance / gamma),
         ops.log1p(gamma / distance),
     )
-    pairs = terms.weighted_mean(values, other)
-    to_sign = ops.sum(terms.unit(ops.absolute(codes)), axis=1)
-    gap = half * (1 - to_sign / (2 * half) ** 0.5)
+    pairs = _losses.weighted_mean(values, other)
+    ones = ops.ones((1, codes.shape[-1]))
+    gap = half * (1 - heads.cosines(ops.absolute(codes), ones)[:, 0])
     return pairs + quantization * ops.log1p(ops.relu(gap) / gamma)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class DCHLoss(terms.PairLoss):
-    """The loss of DCH on real codes.
-
-    Args:
-        bits: int, code length.
-        gamma: float, scale of the Cauchy distribution, in bits.
-        quantization: float, weight of the quantisation term.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Cao et al. 2018.
-    """
+class DCHLoss(_losses.PairLoss):
+    """The loss of DCH on real codes."""
 
     function = staticmethod(dch)
 
-    def __init__(
-        self, bits, gamma=20.0, quantization=0.1, name="dch", **kwargs
-    ):
-        settings = {"gamma": gamma, "quantization": quantization}
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class DCH(HashModel):
-    """Deep Cauchy hashing, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        gamma: float, see `losses.DCH`.
-        quantization: float, see `losses.DCH`.
-        **kwargs: see `HashModel`.
-
-    Reference: Cao et al., CVPR 2018.
-    """
+    """Deep Cauchy hashing, with one or several labels an image."""
 
     loss_class = DCHLoss
-
-    def __init__(
-        self, bits, num_classes, gamma=20.0, quantization=0.1, **kwargs
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"gamma": gamma, "quantization": quantization}
-        self.head = heads.dense(bits, "tanh")
-        self.finish()
+    activation = "tanh"

@@ -18,15 +18,11 @@ Reference: Wu et al., "Deep Multilevel Semantic Similarity Preserving Hashing",
 ICMR 2017 (abstract).
 """
 
-import keras
 from keras import ops
 
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
-
-_LEVELS = ("jaccard", "shared")
 
 
 def dmssph(
@@ -41,20 +37,13 @@ def dmssph(
     """Pairs at the distance of their similarity level.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]`, any real numbers.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
-        level: `"jaccard"`, or `"shared"`: the number of shared labels over the
-            largest one among the pairs.
+        level: how similar two images are: `"jaccard"`, or `"shared"`, the
+            number of shared labels over the largest one among the pairs.
         kappa: float, how far apart barely similar codes may be: `kappa * bits`
             in squared distance, where dissimilar ones have `2 * bits`.
         quantization: float, weight of the distance from the signs.
-
-    Returns:
-        float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     if level == "jaccard":
@@ -64,86 +53,22 @@ def dmssph(
         level = level / ops.maximum(ops.max(level * other), 1)
         level = ops.minimum(level, 1)
     margin = 2 * codes.shape[-1]
-    distance = terms.squared_distances(codes, ref_codes)
+    distance = _losses.squared_distances(codes, ref_codes)
     near = ops.absolute(distance - (1 - level) * kappa * margin / 2)
     far = ops.relu(margin - distance)
     values = ops.where(level > 0, near, far) / 2
-    pairs = terms.weighted_mean(values, other)
-    return pairs + quantization * terms.to_sign(codes, 1)
+    pairs = _losses.weighted_mean(values, other)
+    return pairs + quantization * _losses.to_sign(codes, 1)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class DMSSPHLoss(terms.PairLoss):
-    """The loss of DMSSPH (reconstructed) on real codes.
-
-    Args:
-        bits: int, code length.
-        level: `"jaccard"` or `"shared"`, see `dmssph`.
-        kappa: float, see `dmssph`.
-        quantization: float, weight of the distance from the signs.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Raises:
-        ValueError: `level` is something else.
-
-    Reference: Wu et al. 2017, abstract.
-    """
+class DMSSPHLoss(_losses.PairLoss):
+    """The loss of DMSSPH (reconstructed) on real codes."""
 
     function = staticmethod(dmssph)
-
-    def __init__(
-        self,
-        bits,
-        level="jaccard",
-        kappa=1.0,
-        quantization=0.01,
-        name="dmssph",
-        **kwargs,
-    ):
-        if level not in _LEVELS:
-            raise ValueError(
-                f"`level` should be one of {_LEVELS}. Received: level={level!r}"
-            )
-        settings = {
-            "level": level,
-            "kappa": kappa,
-            "quantization": quantization,
-        }
-        super().__init__(bits, settings, name, **kwargs)
+    choices = {"level": ("jaccard", "shared")}
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class DMSSPH(HashModel):
-    """Deep multilevel semantic similarity preserving hashing (reconstructed).
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        level: see `losses.DMSSPH`.
-        kappa: float, see `losses.DMSSPH`.
-        quantization: float, see `losses.DMSSPH`.
-        **kwargs: see `HashModel`.
-
-    Reference: Wu et al., ICMR 2017.
-    """
+    """Multilevel semantic similarity preserving hashing (reconstructed)."""
 
     loss_class = DMSSPHLoss
-
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        level="jaccard",
-        kappa=1.0,
-        quantization=0.01,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {
-            "level": level,
-            "kappa": kappa,
-            "quantization": quantization,
-        }
-        self.head = heads.dense(bits)
-        self.finish()

@@ -18,32 +18,22 @@ Reference: Li et al., "Deep Supervised Discrete Hashing", NeurIPS 2017;
 constants from the authors' code.
 """
 
-import keras
 from keras import ops
 
-from keras_hash import codes as codes_lib
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash.codes import sign
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
-def dcc(targets, codes, eta=55.0, ridge=0.1, sweeps=10):
+def dcc(targets, codes, eta, ridge, sweeps):
     """Binary codes that predict labels linearly and stay near real codes.
 
-    Args:
-        targets: float `[n, num_classes]`, multi-hot.
-        codes: float `[n, bits]`, real codes.
-        eta: float, weight of staying near, against the fit of the labels.
-        ridge: float, weight decay of the linear map.
-        sweeps: int, rounds over all bits.
-
-    Returns:
-        float32 `[n, bits]` of +1 and -1.
+    From multi-hot targets `[n, num_classes]` and real codes `[n, bits]` to
+    +1 and -1; the other arguments are those of `dsdh`.
     """
     bits = codes.shape[-1]
-    start = codes_lib.sign(codes)
+    start = sign(codes)
     gram = ops.transpose(start) @ start + ridge * ops.eye(bits)
     linear = ops.solve(gram, ops.transpose(start) @ targets)
     wanted = eta * codes + targets @ ops.transpose(linear)
@@ -55,7 +45,7 @@ def dcc(targets, codes, eta=55.0, ridge=0.1, sweeps=10):
         row = ops.take(product, bit, axis=0)
         column = ops.take(wanted, bit, axis=1) - ops.matmul(binary, row)
         chosen = ops.one_hot(bit, bits, dtype="float32")
-        return ops.where(chosen > 0, codes_lib.sign(column)[:, None], binary)
+        return ops.where(chosen > 0, sign(column)[:, None], binary)
 
     return ops.fori_loop(0, sweeps * bits, improve, ops.zeros_like(codes))
 
@@ -74,25 +64,20 @@ def dsdh(
     """Likelihood of pairs, and distance from codes that predict the labels.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]`, any real numbers.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
         num_classes: int, needed for int labels.
-        quantization: float, weight of the second term (a sum over bits).
-        eta: float, see `dcc`.
-        ridge: float, see `dcc`.
-        sweeps: int, see `dcc`.
-
-    Returns:
-        float32 `[n]`.
+        quantization: float, weight of the distance from the binary codes, a
+            sum over bits.
+        eta: float, how near the binary codes stay to the real ones, against
+            the fit of the labels.
+        ridge: float, weight decay of the linear map to labels.
+        sweeps: int, rounds over all bits.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     similar = similarity.pairs(labels, ref_labels)
     product = codes @ ops.transpose(ref_codes) / 2
-    likelihood = ops.mean(terms.nll(product, similar), axis=1)
+    likelihood = ops.mean(_losses.nll(product, similar), axis=1)
     if num_classes is None:
         if len(labels.shape) != 2 or labels.shape[-1] == 1:
             raise ValueError(
@@ -100,7 +85,7 @@ def dsdh(
                 f"Received: labels.shape={tuple(labels.shape)}"
             )
         num_classes = labels.shape[-1]
-    targets = multi_hot(labels, num_classes)
+    targets = similarity.multi_hot(labels, num_classes)
     binary = ops.stop_gradient(
         dcc(targets, ops.stop_gradient(codes), eta, ridge, sweeps)
     )
@@ -108,83 +93,13 @@ def dsdh(
     return likelihood + quantization * gap
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class DSDHLoss(terms.PairLoss):
-    """The loss of DSDH on real codes.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, needed for int labels.
-        quantization: float, weight of the distance from the binary codes.
-        eta: float, how near the binary codes stay to the real ones.
-        ridge: float, weight decay of the linear map to labels.
-        sweeps: int, rounds over all bits.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Li et al. 2017.
-    """
+class DSDHLoss(_losses.PairLoss):
+    """The loss of DSDH on real codes."""
 
     function = staticmethod(dsdh)
 
-    def __init__(
-        self,
-        bits,
-        num_classes=None,
-        quantization=0.011,
-        eta=55.0,
-        ridge=0.1,
-        sweeps=10,
-        name="dsdh",
-        **kwargs,
-    ):
-        settings = {
-            "num_classes": num_classes,
-            "quantization": quantization,
-            "eta": eta,
-            "ridge": ridge,
-            "sweeps": sweeps,
-        }
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class DSDH(HashModel):
-    """Deep supervised discrete hashing, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        quantization: float, see `losses.DSDH`.
-        eta: float, see `losses.DSDH`.
-        ridge: float, see `losses.DSDH`.
-        sweeps: int, see `losses.DSDH`.
-        **kwargs: see `HashModel`.
-
-    Reference: Li et al., NeurIPS 2017.
-    """
+    """Deep supervised discrete hashing, with one or several labels an image."""
 
     loss_class = DSDHLoss
-
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        quantization=0.011,
-        eta=55.0,
-        ridge=0.1,
-        sweeps=10,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {
-            "quantization": quantization,
-            "eta": eta,
-            "ridge": ridge,
-            "sweeps": sweeps,
-        }
-        self.head = heads.dense(bits)
-        self.finish()
-
-    def default_loss(self):
-        return DSDHLoss(self.bits, self.num_classes, **self.settings)

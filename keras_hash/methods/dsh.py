@@ -15,12 +15,10 @@ Reference: Liu et al., "Deep Supervised Hashing for Fast Image Retrieval", CVPR
 2016.
 """
 
-import keras
 from keras import ops
 
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -35,74 +33,32 @@ def dsh(
     """Contrastive loss of pairs, and distance of codes from their signs.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]`, any real numbers.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
         margin: float, squared distance at which dissimilar codes are left
-            alone; `2 * bits` by default.
-        quantization: float, weight of the second term (a sum over bits).
-
-    Returns:
-        float32 `[n]`.
+            alone; `None` for `2 * bits`.
+        quantization: float, weight of the distance from the signs, a sum over
+            bits.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     bits = codes.shape[-1]
     margin = 2 * bits if margin is None else margin
     similar = similarity.pairs(labels, ref_labels)
-    distance = terms.squared_distances(codes, ref_codes)
+    distance = _losses.squared_distances(codes, ref_codes)
     apart = ops.relu(margin - distance)
     values = (similar * distance + (1 - similar) * apart) / 2
-    pairs = terms.weighted_mean(values, other)
-    return pairs + quantization * bits * terms.to_sign(codes, 1)
+    pairs = _losses.weighted_mean(values, other)
+    return pairs + quantization * bits * _losses.to_sign(codes, 1)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class DSHLoss(terms.PairLoss):
-    """The loss of DSH on real codes.
-
-    Args:
-        bits: int, code length.
-        margin: float, squared distance; `None` for `2 * bits`.
-        quantization: float, weight of the distance from the signs.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Liu et al. 2016.
-    """
+class DSHLoss(_losses.PairLoss):
+    """The loss of DSH on real codes."""
 
     function = staticmethod(dsh)
 
-    def __init__(
-        self, bits, margin=None, quantization=0.01, name="dsh", **kwargs
-    ):
-        settings = {"margin": margin, "quantization": quantization}
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class DSH(HashModel):
-    """Deep supervised hashing, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        margin: float, see `losses.DSH`.
-        quantization: float, see `losses.DSH`.
-        **kwargs: see `HashModel`.
-
-    Reference: Liu et al., CVPR 2016.
-    """
+    """Deep supervised hashing, with one or several labels an image."""
 
     loss_class = DSHLoss
     augmentation = ("flip",)
-
-    def __init__(
-        self, bits, num_classes, margin=None, quantization=0.01, **kwargs
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"margin": margin, "quantization": quantization}
-        self.head = heads.dense(bits)
-        self.finish()

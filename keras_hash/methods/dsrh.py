@@ -18,13 +18,11 @@ Reference: Zhao et al., "Deep Semantic Ranking Based Hashing for Multi-Label
 Image Retrieval", CVPR 2015; constants from the authors' code.
 """
 
-import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -32,19 +30,16 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
     """Ranking loss weighted by NDCG, and balance of the bits.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
         margin: float, in bits.
-        balance: float, weight of the squared mean code; `1 / n` by default.
+        balance: float, weight of the squared mean code; `None` for one over
+            the batch size.
         list_size: int: rows come in groups of `1 + list_size`, a query and its
-            list. `None`: every row is a query, all others are its list.
-
-    Returns:
-        float32 `[n]`, in list mode `[n / (1 + list_size)]`.
+            list, and each query has a loss. `None`: every row is a query, all
+            others are its list.
     """
     codes = ops.cast(codes, "float32")
     count = ops.shape(codes)[0]
-    distance = triplets.distances(codes, codes)
+    distance = _losses.hamming(codes, codes)
     shared = similarity.pairs(labels, labels, similarity.shared_count)
     listed = 1 - ops.eye(count, dtype="float32")
     queries = codes
@@ -60,97 +55,36 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
         listed = ops.ones_like(shared)
         queries = ops.take(codes, first, axis=0)
     gain = (2**shared - 1) * listed
-    ranks = ops.arange(2, ops.shape(gain)[1] + 2, dtype="float32")
-    ideal = ops.sum(-ops.sort(-gain, axis=1) / ops.log(ranks), axis=1)
+    ideal = _losses.ideal_gain(gain)
     gain = gain / ops.where(ideal > 0, ideal, 1.0)[:, None]
     better = ops.cast(shared[:, :, None] > shared[:, None, :], "float32")
     valid = better * listed[:, :, None] * listed[:, None, :]
     weight = gain[:, :, None] - gain[:, None, :]
     hinge = ops.relu(margin + distance[:, :, None] - distance[:, None, :])
-    rows = terms.weighted_mean(weight * hinge, valid)
+    rows = _losses.weighted_mean(weight * hinge, valid)
     if balance is None:
         balance = 1 / ops.cast(count, "float32")
     mean = ops.mean(queries, axis=0)
     return rows + balance / 2 * ops.sum(ops.square(mean))
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class DSRHLoss(terms.CodeLoss):
-    """The loss of DSRH on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        margin: float, in bits.
-        balance: float, weight of the squared mean code; `None` for one over
-            the batch size.
-        list_size: int, or `None` for the whole batch, see `dsrh`.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Zhao et al. 2015.
-    """
+class DSRHLoss(_losses.CodeLoss):
+    """The loss of DSRH on codes in -1..1."""
 
     function = staticmethod(dsrh)
 
-    def __init__(
-        self,
-        bits,
-        margin=5.0,
-        balance=None,
-        list_size=None,
-        name="dsrh",
-        **kwargs,
-    ):
-        settings = {
-            "margin": margin,
-            "balance": balance,
-            "list_size": list_size,
-        }
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class DSRH(HashModel):
-    """Deep semantic ranking hashing, for several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        margin: float, see `losses.DSRH`.
-        balance: float, see `losses.DSRH`.
-        list_size: int, see `losses.DSRH`.
-        units: int, width of both fully connected layers. The paper has the
-            4,096 of AlexNet.
-        dropout: float in [0, 1), after each.
-        **kwargs: see `HashModel`.
-
-    Reference: Zhao et al., CVPR 2015.
-    """
+    """Deep semantic ranking hashing, for several labels an image."""
 
     loss_class = DSRHLoss
 
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        margin=5.0,
-        balance=None,
-        list_size=None,
-        units=512,
-        dropout=0.5,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {
-            "margin": margin,
-            "balance": balance,
-            "list_size": list_size,
-            "units": units,
-            "dropout": dropout,
-        }
-        self.head = heads.TwoLayers(bits, units, dropout)
-        self.finish()
+    def add_head(self, units=512, dropout=0.5):
+        """Two fully connected layers that both feed the hash layer.
 
-    def default_loss(self):
-        kept = ("margin", "balance", "list_size")
-        return DSRHLoss(self.bits, **{k: self.settings[k] for k in kept})
+        Args:
+            units: int, width of both fully connected layers. The paper has the
+                4,096 of AlexNet.
+            dropout: float in [0, 1), after each.
+        """
+        self.head = heads.TwoLayers(self.bits, units, dropout)

@@ -1,7 +1,7 @@
 """DTSH: deep supervised hashing with triplet labels.
 
 An image should be more similar to a similar image than to a dissimilar one, by
-a margin that follows the code length: the likelihood of triplets.
+a margin that follows the code length: the likelihood of _losses.
 
     t_ij = <u_i, u_j> / 2
     loss = mean_(i,p,n) log(1 + e^-(t_ip - t_in - bits / 2))
@@ -17,12 +17,9 @@ Reference: Wang, Shi and Kitani, "Deep Supervised Hashing with Triplet Labels",
 ACCV 2016.
 """
 
-import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -37,76 +34,33 @@ def dtsh(
     """Likelihood of triplets, and distance of codes from their signs.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]`, any real numbers.
-        ref_labels: labels of the other images; the batch by default.
-        ref_codes: float `[m, bits]`, their codes.
-        margin: float, of the logit; `bits / 2` by default.
-        quantization: float, weight of the second term (a sum over bits).
-
-    Returns:
-        float32 `[n]`.
+        margin: float, of the logit; `None` for `bits / 2`.
+        quantization: float, weight of the distance from the signs, a sum over
+            bits.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     bits = codes.shape[-1]
     margin = bits / 2 if margin is None else margin
-    product = codes @ ops.transpose(ref_codes) / 2
-    rows = triplets.triplet_mean(
+    rows = _losses.triplet_mean(
         lambda p, n: ops.softplus(margin - (p - n)),
-        product,
+        codes @ ops.transpose(ref_codes) / 2,
         labels,
         ref_labels,
         other,
     )
-    return rows + quantization * bits * terms.to_sign(codes)
+    return rows + quantization * bits * _losses.to_sign(codes)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class DTSHLoss(terms.PairLoss):
-    """The loss of DTSH on real codes.
-
-    Args:
-        bits: int, code length.
-        margin: float, of the logit; `None` for `bits / 2`.
-        quantization: float, weight of the distance from the signs.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Wang et al. 2016.
-    """
+class DTSHLoss(_losses.PairLoss):
+    """The loss of DTSH on real codes."""
 
     function = staticmethod(dtsh)
     takes_bank = False
 
-    def __init__(
-        self, bits, margin=None, quantization=0.004, name="dtsh", **kwargs
-    ):
-        settings = {"margin": margin, "quantization": quantization}
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class DTSH(HashModel):
-    """Hashing with triplet labels, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        margin: float, see `losses.DTSH`.
-        quantization: float, see `losses.DTSH`.
-        **kwargs: see `HashModel`.
-
-    Reference: Wang et al., ACCV 2016.
-    """
+    """Hashing with triplet labels, with one or several labels an image."""
 
     loss_class = DTSHLoss
-
-    def __init__(
-        self, bits, num_classes, margin=None, quantization=0.004, **kwargs
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"margin": margin, "quantization": quantization}
-        self.head = heads.dense(bits)
-        self.finish()

@@ -14,10 +14,8 @@ Reference: Su et al., "Greedy Hash: Towards Fast Optimization for Accurate Hash
 Coding in CNN", NeurIPS 2018.
 """
 
-import keras
-
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -25,59 +23,25 @@ def greedyhash(labels, outputs, quantization=0.1):
     """Cross-entropy of a classifier on binary codes, and a cubic pull.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        outputs: dict with `code`, float `[n, bits]`, the real codes, and
-            `logits`, float `[n, num_classes]`, of the classifier.
-        quantization: float, weight of the pull.
-
-    Returns:
-        float32 `[n]`.
+        quantization: float, weight of the cubic pull to the signs.
     """
-    gap = terms.to_sign(outputs["code"], 3)
-    return terms.cross_entropy(labels, outputs["logits"]) + quantization * gap
+    gap = _losses.to_sign(outputs["code"], 3)
+    return _losses.cross_entropy(labels, outputs["logits"]) + quantization * gap
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class GreedyHashLoss(terms.CodeLoss):
-    """The loss of GreedyHash on `{"code", "logits"}`.
-
-    Args:
-        bits: int, code length, to be checked; `None` for any.
-        quantization: float, weight of the cubic term.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Su et al. 2018.
-    """
+class GreedyHashLoss(_losses.CodeLoss):
+    """The loss of GreedyHash on `{"code", "logits"}`."""
 
     function = staticmethod(greedyhash)
 
-    def __init__(
-        self, bits=None, quantization=0.1, name="greedyhash", **kwargs
-    ):
-        super().__init__(bits, {"quantization": quantization}, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class GreedyHash(HashModel):
-    """Hashing through the sign, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        quantization: float, see `losses.GreedyHash`.
-        **kwargs: see `HashModel`.
-
-    Reference: Su et al., NeurIPS 2018.
-    """
+    """Hashing through the sign, with one or several labels an image."""
 
     loss_class = GreedyHashLoss
     augmentation = ()
 
-    def __init__(self, bits, num_classes, quantization=0.1, **kwargs):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"quantization": quantization}
+    def add_head(self):
         self.head = heads.Classified(
-            bits, num_classes, binary=True, use_bias=False
+            self.bits, self.num_classes, binary=True, use_bias=False
         )
-        self.finish()

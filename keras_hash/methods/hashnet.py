@@ -18,15 +18,12 @@ Reference: Cao et al., "HashNet: Deep Learning to Hash by Continuation", ICCV
 2017.
 """
 
-import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
-
-_WEIGHTS = ("jaccard", "cosine", None)
 
 
 def hashnet(
@@ -40,19 +37,12 @@ def hashnet(
     """Weighted likelihood of pairs.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
-        scale: float, of the inner product; `10 / bits` by default.
+        scale: float, of the inner product; `None` for `10 / bits`.
         weights: what similar pairs are weighted by: `"jaccard"` (dissimilar
             ones by 1), `"cosine"`, squared (dissimilar ones by 1/4), or `None`
             for the class balance alone.
-
-    Returns:
-        float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     similar = similarity.pairs(labels, ref_labels)
@@ -67,60 +57,21 @@ def hashnet(
     if weights == "cosine":
         cosine = similarity.pairs(labels, ref_labels, similarity.cosine)
         weight, contrast = weight * ops.square(cosine), contrast / 4
-    return terms.weighted_mean(terms.nll(product, similar), weight + contrast)
+    likelihood = _losses.nll(product, similar)
+    return _losses.weighted_mean(likelihood, weight + contrast)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class HashNetLoss(terms.PairLoss):
-    """The loss of HashNet on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        scale: float, of the inner product; `None` for `10 / bits`.
-        weights: `"jaccard"`, `"cosine"` or `None`, see `hashnet`.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Raises:
-        ValueError: `weights` is something else.
-
-    Reference: Cao et al. 2017.
-    """
+class HashNetLoss(_losses.PairLoss):
+    """The loss of HashNet on codes in -1..1."""
 
     function = staticmethod(hashnet)
-
-    def __init__(
-        self, bits, scale=None, weights="jaccard", name="hashnet", **kwargs
-    ):
-        if weights not in _WEIGHTS:
-            raise ValueError(
-                f"`weights` should be one of {_WEIGHTS}. "
-                f"Received: weights={weights!r}"
-            )
-        settings = {"scale": scale, "weights": weights}
-        super().__init__(bits, settings, name, **kwargs)
+    choices = {"weights": ("jaccard", "cosine", None)}
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class HashNet(HashModel):
-    """Deep hashing by continuation, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        scale: float, see `losses.HashNet`.
-        weights: see `losses.HashNet`.
-        **kwargs: see `HashModel`.
-
-    Reference: Cao et al., ICCV 2017.
-    """
+    """Deep hashing by continuation, with one or several labels an image."""
 
     loss_class = HashNetLoss
 
-    def __init__(
-        self, bits, num_classes, scale=None, weights="jaccard", **kwargs
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"scale": scale, "weights": weights}
-        self.head = heads.Continuation(bits)
-        self.finish()
+    def add_head(self):
+        self.head = heads.Continuation(self.bits)

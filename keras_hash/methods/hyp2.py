@@ -19,13 +19,11 @@ Multi-label Image Retrieval", MM 2022.
 
 import math
 
-import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods.bank import multi_hot
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 # Best known minimum distance of binary linear codes, by length and dimension
@@ -45,14 +43,9 @@ _DISTANCES = {
 def code_distance(bits, num_classes):
     """How far apart the codes of so many classes can be.
 
-    Args:
-        bits: int, code length.
-        num_classes: int.
-
-    Returns:
-        int: the best known minimum distance of a linear code with at least so
-        many words; beyond the table the largest one that the Griesmer bound
-        allows, at least 1.
+    That is the best known minimum distance of a linear code with at least so
+    many words; beyond the table the largest one that the Griesmer bound
+    allows, at least 1.
     """
     dimension = max(1, (num_classes - 1).bit_length())
     known = _DISTANCES.get(bits, {}).get(dimension)
@@ -70,71 +63,41 @@ def code_distance(bits, num_classes):
 def hyp2(labels, outputs, zeta, beta=0.5):
     """Proxy loss and pair loss, on cosines.
 
-    Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        outputs: dict with `code`, float `[n, bits]`, and `logits`, float
-            `[n, num_classes]`, cosines with the proxies.
-        zeta: float, the cosine below which dissimilar ones are left alone.
-        beta: float, weight of the pairs.
+    Dissimilar ones with a cosine below `zeta` are left alone.
 
-    Returns:
-        float32 `[n]`.
+    Args:
+        beta: float, weight of pairs of images.
     """
     cosines = ops.cast(outputs["logits"], "float32")
-    hot = multi_hot(labels, cosines.shape[-1])
-    near = terms.weighted_mean(1 - cosines, hot)
-    far = terms.weighted_mean(ops.relu(cosines - zeta), 1 - hot)
-    codes = terms.unit(ops.cast(outputs["code"], "float32"))
+    hot = similarity.multi_hot(labels, cosines.shape[-1])
+    near = _losses.weighted_mean(1 - cosines, hot)
+    far = _losses.weighted_mean(ops.relu(cosines - zeta), 1 - hot)
+    codes = ops.cast(outputs["code"], "float32")
     several = ops.cast(ops.sum(hot, axis=1) > 1, "float32")
     apart = several[:, None] * several * (1 - similarity.pairs(hot, hot))
-    between = ops.relu(codes @ ops.transpose(codes) - zeta)
-    return near + far + beta * terms.weighted_mean(between, apart)
+    between = ops.relu(heads.cosines(codes, codes) - zeta)
+    return near + far + beta * _losses.weighted_mean(between, apart)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class HyP2Loss(terms.CodeLoss):
-    """The loss of HyP2 on `{"code", "logits"}`, where logits are cosines.
+class HyP2Loss(_losses.CodeLoss):
+    """The loss of HyP2 on `{"code", "logits"}`, where logits are cosines."""
 
-    Args:
-        bits: int, code length.
-        num_classes: int; sets `zeta` with the code length.
-        beta: float, weight of pairs of images.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
+    function = staticmethod(hyp2)
 
-    Reference: Xu et al. 2022.
-    """
+    def prepare(self, num_classes):
+        """The cosine of codes as far apart as they can be.
 
-    def __init__(self, bits, num_classes, beta=0.5, name="hyp2", **kwargs):
-        settings = {"num_classes": num_classes, "beta": beta}
-        super().__init__(bits, settings, name, **kwargs)
-        self.zeta = 1 - 2 * code_distance(self.bits, num_classes) / self.bits
-
-    def call(self, y_true, y_pred):
-        self._check(y_true, y_pred)
-        return hyp2(y_true, y_pred, self.zeta, self.settings["beta"])
+        Args:
+            num_classes: int; sets `zeta` with the code length.
+        """
+        distance = code_distance(self.bits, num_classes)
+        return {"zeta": 1 - 2 * distance / self.bits}
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class HyP2(HashModel):
-    """Hybrid proxy-pair hashing, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        beta: float, see `losses.HyP2`.
-        **kwargs: see `HashModel`.
-
-    Reference: Xu et al., MM 2022.
-    """
+    """Hybrid proxy-pair hashing, with one or several labels an image."""
 
     loss_class = HyP2Loss
 
-    def __init__(self, bits, num_classes, beta=0.5, **kwargs):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"beta": beta}
-        self.head = heads.Proxies(bits, num_classes)
-        self.finish()
-
-    def default_loss(self):
-        return HyP2Loss(self.bits, self.num_classes, **self.settings)
+    def add_head(self):
+        self.head = heads.Proxies(self.bits, self.num_classes)

@@ -17,12 +17,10 @@ for Multi-Label Image Retrieval", TMM 2020 (arXiv 1803.02987v3); constants from
 the authors' code.
 """
 
-import keras
 from keras import ops
 
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 from keras_hash.methods.isdh import ends
 
@@ -39,18 +37,12 @@ def idhn(
     """Likelihood of wholly similar or dissimilar pairs, regression of others.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
-        gamma: float, weight of the regression, for each bit.
+        gamma: float, weight of the regression: of pairs that share some
+            labels, for each bit.
         scale: float, the largest logit.
         quantization: float, weight of the distance from the signs.
-
-    Returns:
-        float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     bits = codes.shape[-1]
@@ -58,76 +50,19 @@ def idhn(
     product = codes @ ops.transpose(ref_codes) / bits
     hard = ends(cosine)
     soft = gamma * bits * ops.square((product + 1) / 2 - cosine)
-    values = hard * terms.nll(scale * product, cosine) + (1 - hard) * soft
-    return ops.mean(values, axis=1) + quantization * terms.to_sign(codes, 1)
+    values = hard * _losses.nll(scale * product, cosine) + (1 - hard) * soft
+    return ops.mean(values, axis=1) + quantization * _losses.to_sign(codes, 1)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class IDHNLoss(terms.PairLoss):
-    """The loss of IDHN on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        gamma: float, weight of pairs that share some labels, for each bit.
-        scale: float, the largest logit.
-        quantization: float, weight of the distance from the signs.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Zhang et al. 2020
-    """
+class IDHNLoss(_losses.PairLoss):
+    """The loss of IDHN on codes in -1..1."""
 
     function = staticmethod(idhn)
 
-    def __init__(
-        self,
-        bits,
-        gamma=0.1,
-        scale=5.0,
-        quantization=0.1,
-        name="idhn",
-        **kwargs,
-    ):
-        settings = {
-            "gamma": gamma,
-            "scale": scale,
-            "quantization": quantization,
-        }
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class IDHN(HashModel):
-    """Improved deep hashing network, for several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        gamma: float, see `losses.IDHN`.
-        scale: float, see `losses.IDHN`.
-        quantization: float, see `losses.IDHN`.
-        **kwargs: see `HashModel`.
-
-    Reference: Zhang et al., TMM 2020.
-    """
+    """Improved deep hashing network, for several labels an image."""
 
     loss_class = IDHNLoss
+    activation = "softsign"
     augmentation = ()
-
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        gamma=0.1,
-        scale=5.0,
-        quantization=0.1,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {
-            "gamma": gamma,
-            "scale": scale,
-            "quantization": quantization,
-        }
-        self.head = heads.dense(bits, "softsign")
-        self.finish()

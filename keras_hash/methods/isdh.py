@@ -17,12 +17,10 @@ Reference: Zhang et al., "Instance Similarity Deep Hashing for Multi-Label Image
 Retrieval", arXiv 1803.02987v1; constants from the authors' code.
 """
 
-import keras
 from keras import ops
 
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -38,106 +36,36 @@ def isdh(
     """Likelihood of wholly similar or dissimilar pairs, regression of others.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
-        ref_labels: labels of the other side of the pairs; the batch by default.
-        ref_codes: float `[m, bits]`, its codes.
-        gamma: float, weight of the likelihood.
+        gamma: float, weight of the likelihood: of pairs that share all labels
+            or none.
         scale: float, the largest logit.
         quantization: float, weight of the distance from the signs.
-
-    Returns:
-        float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, _ = terms.sides(
+    codes, ref_labels, ref_codes, _ = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
     cosine = similarity.pairs(labels, ref_labels, similarity.cosine)
     product = codes @ ops.transpose(ref_codes) * (scale / codes.shape[-1])
     hard = ends(cosine)
     soft = ops.square(cosine - ops.sigmoid(product))
-    values = hard * gamma * terms.nll(product, cosine) + (1 - hard) * soft
-    return ops.mean(values, axis=1) + quantization * terms.to_sign(codes, 1)
+    values = hard * gamma * _losses.nll(product, cosine) + (1 - hard) * soft
+    return ops.mean(values, axis=1) + quantization * _losses.to_sign(codes, 1)
 
 
 def ends(cosine):
-    """Which pairs share all labels or none.
-
-    Args:
-        cosine: float tensor in 0..1.
-
-    Returns:
-        float32 tensor of 0 and 1.
-    """
+    """Which pairs share all labels or none, as 0 and 1."""
     return ops.cast((cosine > 0.99) | (cosine < 0.01), "float32")
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class ISDHLoss(terms.PairLoss):
-    """The loss of ISDH on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        gamma: float, weight of pairs that share all labels or none.
-        scale: float, the largest logit.
-        quantization: float, weight of the distance from the signs.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Zhang et al. 2018 (v1)
-    """
+class ISDHLoss(_losses.PairLoss):
+    """The loss of ISDH on codes in -1..1."""
 
     function = staticmethod(isdh)
 
-    def __init__(
-        self,
-        bits,
-        gamma=10.0,
-        scale=5.0,
-        quantization=0.1,
-        name="isdh",
-        **kwargs,
-    ):
-        settings = {
-            "gamma": gamma,
-            "scale": scale,
-            "quantization": quantization,
-        }
-        super().__init__(bits, settings, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class ISDH(HashModel):
-    """Instance similarity deep hashing, for several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        gamma: float, see `losses.ISDH`.
-        scale: float, see `losses.ISDH`.
-        quantization: float, see `losses.ISDH`.
-        **kwargs: see `HashModel`.
-
-    Reference: Zhang et al., arXiv 1803.02987v1.
-    """
+    """Instance similarity deep hashing, for several labels an image."""
 
     loss_class = ISDHLoss
+    activation = "softsign"
     augmentation = ()
-
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        gamma=10.0,
-        scale=5.0,
-        quantization=0.1,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {
-            "gamma": gamma,
-            "scale": scale,
-            "quantization": quantization,
-        }
-        self.head = heads.dense(bits, "softsign")
-        self.finish()

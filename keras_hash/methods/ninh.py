@@ -14,12 +14,10 @@ Reference: Lai et al., "Simultaneous Feature Learning and Hash Coding with Deep
 Neural Networks", CVPR 2015.
 """
 
-import keras
 from keras import ops
 
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash import heads
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
@@ -27,79 +25,38 @@ def ninh(labels, codes, ref_labels=None, ref_codes=None, margin=1.0):
     """Triplet hinge on squared distances of codes shown in 0..1.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
-        ref_labels: labels of the other images; the batch by default.
-        ref_codes: float `[m, bits]`, their codes.
         margin: float, in bits.
-
-    Returns:
-        float32 `[n]`.
     """
-    codes, ref_labels, ref_codes, other = terms.sides(
+    codes, ref_labels, ref_codes, other = _losses.sides(
         labels, codes, ref_labels, ref_codes
     )
-    distance = terms.squared_distances(codes, ref_codes) / 4
-    return triplets.triplet_mean(
+    return _losses.triplet_mean(
         lambda p, n: ops.relu(margin + p - n),
-        distance,
+        _losses.squared_distances(codes, ref_codes) / 4,
         labels,
         ref_labels,
         other,
     )
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class NINHLoss(terms.PairLoss):
-    """The loss of NINH on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        margin: float, in bits.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Reference: Lai et al. 2015.
-    """
+class NINHLoss(_losses.PairLoss):
+    """The loss of NINH on codes in -1..1."""
 
     function = staticmethod(ninh)
     takes_bank = False
 
-    def __init__(self, bits, margin=1.0, name="ninh", **kwargs):
-        super().__init__(bits, {"margin": margin}, name, **kwargs)
 
-
-@keras.saving.register_keras_serializable(package="keras_hash")
 class NINH(HashModel):
-    """Triplets and divide-and-encode, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        margin: float, see `losses.NINH`.
-        width: int, features in the slice of a bit.
-        epsilon: float in (0, 0.5], sigmoids further than this from 0.5 are
-            flattened to 0 or 1, without gradient.
-        **kwargs: see `HashModel`.
-
-    Reference: Lai et al., CVPR 2015.
-    """
+    """Triplets and divide-and-encode, with one or several labels an image."""
 
     loss_class = NINHLoss
 
-    def __init__(
-        self,
-        bits,
-        num_classes,
-        margin=1.0,
-        width=50,
-        epsilon=0.5,
-        **kwargs,
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"margin": margin, "width": width, "epsilon": epsilon}
-        self.head = heads.DivideAndEncode(bits, width, epsilon)
-        self.finish()
+    def add_head(self, width=50, epsilon=0.5):
+        """A wide layer with a slice for each bit.
 
-    def default_loss(self):
-        return NINHLoss(self.bits, self.settings["margin"])
+        Args:
+            width: int, features in the slice of a bit.
+            epsilon: float in (0, 0.5], sigmoids further than this from 0.5 are
+                flattened to 0 or 1, without gradient.
+        """
+        self.head = heads.DivideAndEncode(self.bits, width, epsilon)

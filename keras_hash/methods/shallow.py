@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import progress
-from keras_hash.methods import heads
-from keras_hash.methods import inputs
+from keras_hash import similarity
 from keras_hash.methods.base import HashModel
 
 # Rows that are widened to float64 at a time.
@@ -222,7 +222,7 @@ class ShallowHash(HashModel):
                 "or a dataset of (image, label). Received: labels=None"
             )
         labels = np.concatenate(found)
-        inputs.check_labels(labels, self.num_classes)
+        similarity.check_labels(labels, self.num_classes)
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if (labels == labels[0]).all():

@@ -15,28 +15,22 @@ here g is 2, a tanh.
 Reference: He et al., "Hashing as Tie-Aware Learning to Rank", CVPR 2018.
 """
 
-import keras
 from keras import ops
 
 from keras_hash import similarity
-from keras_hash.methods import heads
-from keras_hash.methods import terms
-from keras_hash.methods import triplets
+from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
 def talr(labels, codes, objective="ap", bins=None):
     """One minus the tie-aware AP or NDCG of a batch, relaxed.
 
-    Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
-        codes: float `[n, bits]` in -1..1.
-        objective: `"ap"`, or `"ndcg"` with gains `2^shared - 1`.
-        bins: int, bins of the histogram; `bits // 2` by default.
+    Rows without a similar image do not count.
 
-    Returns:
-        float32 `[n]`, whose mean is the loss; rows without a similar image do
-        not count.
+    Args:
+        objective: `"ap"`, or `"ndcg"` with gains `2^shared - 1`, for several
+            labels an image.
+        bins: int, bins of the histogram of distances; `None` for `bits // 2`.
     """
     codes = ops.cast(codes, "float32")
     bits = codes.shape[-1]
@@ -45,7 +39,7 @@ def talr(labels, codes, objective="ap", bins=None):
     others = 1 - ops.eye(ops.shape(codes)[0], dtype="float32")
     shared = others * similarity.pairs(labels, labels, similarity.shared_count)
     centres = ops.arange(bins + 1, dtype="float32") * width
-    distance = triplets.distances(codes, codes)[:, :, None]
+    distance = _losses.hamming(codes, codes)[:, :, None]
     pulse = ops.relu(1 - ops.absolute(distance - centres) / width)
     pulse = pulse * others[:, :, None]
 
@@ -63,62 +57,23 @@ def talr(labels, codes, objective="ap", bins=None):
         score = ops.sum(hits * precision, axis=1)
     else:
         gain = 2**shared - 1
-        ranks = ops.arange(2, ops.shape(gain)[1] + 2, dtype="float32")
-        ideal = ops.sum(-ops.sort(-gain, axis=1) / ops.log(ranks), axis=1)
+        ideal = _losses.ideal_gain(gain)
         place = upto - count + (count + 1) / 2 + 1
         score = ops.sum(counts(gain) / ops.log(place), axis=1)
     valid = ops.cast(ideal > 0, "float32")
     score = score / ops.where(ideal > 0, ideal, 1.0)
-    return terms.weighted_mean(1 - score, valid)
+    return _losses.weighted_mean(1 - score, valid)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
-class TALRLoss(terms.CodeLoss):
-    """The loss of TALR on codes in -1..1.
-
-    Args:
-        bits: int, code length.
-        objective: `"ap"` or `"ndcg"`.
-        bins: int, bins of the histogram; `None` for `bits // 2`.
-        name: str.
-        **kwargs: see `terms.CodeLoss`.
-
-    Raises:
-        ValueError: `objective` is something else.
-
-    Reference: He et al. 2018.
-    """
+class TALRLoss(_losses.CodeLoss):
+    """The loss of TALR on codes in -1..1."""
 
     function = staticmethod(talr)
-
-    def __init__(self, bits, objective="ap", bins=None, name="talr", **kwargs):
-        if objective not in ("ap", "ndcg"):
-            raise ValueError(
-                "`objective` should be 'ap' or 'ndcg'. "
-                f"Received: objective={objective!r}"
-            )
-        settings = {"objective": objective, "bins": bins}
-        super().__init__(bits, settings, name, **kwargs)
+    choices = {"objective": ("ap", "ndcg")}
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class TALR(HashModel):
-    """Tie-aware learning to rank, with one or several labels an image.
-
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        objective: `"ap"`, or `"ndcg"` for several labels an image.
-        bins: int, see `losses.TALR`.
-        **kwargs: see `HashModel`.
-
-    Reference: He et al., CVPR 2018.
-    """
+    """Tie-aware learning to rank, with one or several labels an image."""
 
     loss_class = TALRLoss
-
-    def __init__(self, bits, num_classes, objective="ap", bins=None, **kwargs):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {"objective": objective, "bins": bins}
-        self.head = heads.dense(bits, "tanh")
-        self.finish()
+    activation = "tanh"

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_hash
 from keras_hash import codes
-from keras_hash.methods.accuracy import CodeAccuracy
+from keras_hash.methods._bank import CodeAccuracy
 
 
 def make(**settings):
@@ -191,6 +191,26 @@ def test_a_users_own_loss_and_metrics(rng):
         plain.compile("sgd")
     plain.compile("sgd", loss="mse")
     plain.fit(images, np.zeros((16, 8)), verbose=0)
+
+
+def test_weighted_metrics_beside_the_methods_own(rng):
+    features, weights = rng.randn(6, 8), np.array([1, 0, 2, 0, 0, 1])
+    model = keras_hash.models.DPSH(4, 2, backbone="features", input_shape=(8,))
+    mean = keras.metrics.MeanMetricWrapper(
+        lambda labels, codes: keras.ops.mean(codes, axis=1), name="mean"
+    )
+    model.compile("sgd", weighted_metrics=[mean])
+    found = model.evaluate(
+        features,
+        np.arange(6) % 2,
+        sample_weight=weights,
+        verbose=0,
+        return_dict=True,
+    )
+    assert set(found) == {"loss", "code_accuracy", "mean"}
+    means = model.real_codes(features).mean(axis=1)
+    expected = np.average(means, weights=weights)
+    assert found["mean"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_keras_file_round_trip_keeps_codes_and_training_state(tmp_path, rng):

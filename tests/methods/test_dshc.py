@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_hash
 from keras_hash import codebooks
-from keras_hash import codes as codes_lib
+from keras_hash import codes
 from keras_hash.methods.dshc import dshc
 from keras_hash.methods.dshc import dshc_marginal
 from keras_hash.methods.dshc import dshc_multi_label
@@ -46,7 +46,7 @@ def test_equals_nested_loops(rng, smoothing):
     got = dshc(labels, ops.convert_to_tensor(logits), targets, smoothing)
     expected = loop_loss(labels, logits, BITS, CLASSES, smoothing)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
-    loss = keras_hash.losses.DSHC(BITS, CLASSES, smoothing)
+    loss = keras_hash.losses.DSHC(BITS, CLASSES, label_smoothing=smoothing)
     np.testing.assert_allclose(
         loss(labels, ops.convert_to_tensor(logits)), expected.mean(), rtol=1e-5
     )
@@ -202,7 +202,9 @@ def test_marginal_by_loops_and_large_logits(rng):
     huge = dshc_marginal(labels, 1e4 * logits, members)
     assert np.isfinite(np.array(huge)).all()
     with pytest.raises(ValueError, match="0 with `marginal`"):
-        keras_hash.losses.DSHC(BITS, CLASSES, 0.1, marginal=True)
+        keras_hash.losses.DSHC(
+            BITS, CLASSES, label_smoothing=0.1, marginal=True
+        )
 
 
 def test_multi_label_by_loops(rng):
@@ -234,12 +236,15 @@ def test_multi_label_codes_are_the_predicted_labels(rng, tmp_path):
     model.compile(keras.optimizers.Adam(1e-2))
     model.fit(images, labels, epochs=2, verbose=0)
     logits = np.array(model(images.astype("float32"), training=False))
-    codes = model.encode(images)
-    np.testing.assert_array_equal(codes_lib.unpack(codes, 5) > 0, logits >= 0)
+    packed = model.encode(images)
+    np.testing.assert_array_equal(codes.unpack(packed, 5) > 0, logits >= 0)
     assert model.bits == 5 and model.similarity == "and"
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again.encode(images), codes)
+    np.testing.assert_array_equal(again.encode(images), packed)
+    for given in ((5, 5), (5,)):
+        same = keras_hash.models.DSHCMultiLabel(*given)
+        assert same.bits == same.num_classes == 5
     with pytest.raises(ValueError, match="one bit a label"):
         keras_hash.models.DSHCMultiLabel(num_classes=5, bits=8)
 

@@ -100,7 +100,7 @@ def build(name, bits):
                 kept["zeta"] = 1 - 2 * code_distance(bits, CLASSES) / bits
             return loop(labels, codes, logits, **kept)
         if name in BOOKS:
-            extra = {"tie": loss.tie} if name == "csq" else {}
+            extra = {"tie": loss.prepared["tie"]} if name == "csq" else {}
             return loop(labels, codes, book, **extra, **kept)
         return loop(labels, codes, **kept)
 
@@ -357,7 +357,7 @@ def test_dcc_against_loops():
             found = dcc(labels, codes.astype("float32"), eta, 0.1, 3)
             expected = loops.dcc(labels, codes, eta, 0.1, 3)
             np.testing.assert_array_equal(found, expected)
-    found = dcc(labels, codes.astype("float32"), 0.1)
+    found = dcc(labels, codes.astype("float32"), 0.1, 0.1, 10)
     expected = loops.dcc(labels, codes, 0.1, 0.1, 10)
     np.testing.assert_array_equal(found, expected)
 

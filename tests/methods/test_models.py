@@ -8,7 +8,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import export
-from keras_hash.methods import bank
+from keras_hash.methods import _bank
 from keras_hash.methods import registry
 from tests.entry import publish
 
@@ -146,7 +146,7 @@ def test_the_bank_is_what_a_batch_is_compared_with():
 
 
 def test_unseen_rows_of_the_bank_stand_for_the_batch():
-    store = bank.MemoryBank(7, 2, 3)
+    store = _bank.MemoryBank(7, 2, 3)
     codes = np.array([[1.0, -1.0], [0.5, 0.25]], "float32")
     refs = store.update(np.array([5, 1]), np.array([2, 0]), codes)
     expected = codes[[0, 1, 0, 1, 0, 0, 0]]

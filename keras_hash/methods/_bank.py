@@ -1,26 +1,21 @@
-"""The memory bank: the latest code of every training image."""
+"""What a model keeps of its codes in training: a bank, and an accuracy."""
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import similarity
+from keras_hash.codes import sign
+
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class MemoryBank(keras.layers.Layer):
-    """Codes and labels of all training images, addressed by sample index.
+    """The latest code and the labels of all training images, by sample index.
 
     Losses that compare pairs take it as `ref_labels` and `ref_codes`: a batch
     is then compared with the whole training set. No gradient flows into it.
     Rows that were never seen show an image of the current batch instead, so
     the first steps compare within the batch.
-
-    Args:
-        size: int, number of training images.
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-
-    Raises:
-        ValueError: `size` is not a positive int.
     """
 
     def __init__(self, size, bits, num_classes, **kwargs):
@@ -47,19 +42,9 @@ class MemoryBank(keras.layers.Layer):
         self.built = True
 
     def update(self, index, labels, codes):
-        """Stores a batch, and returns what to compare it with.
-
-        Args:
-            index: int `[n]`, positions in the training set.
-            labels: int `[n]`, or multi-hot `[n, num_classes]`.
-            codes: float `[n, bits]`.
-
-        Returns:
-            A dict: `ref_labels`, multi-hot `[size, num_classes]`, and
-            `ref_codes`, float32 `[size, bits]`.
-        """
+        """Stores a batch; returns `ref_labels`, multi-hot, and `ref_codes`."""
         codes = ops.stop_gradient(ops.cast(codes, "float32"))
-        labels = multi_hot(labels, self.labels.shape[1])
+        labels = similarity.multi_hot(labels, self.labels.shape[1])
         place = ops.cast(index, "int32")[:, None]
         for weight, rows in (
             (self.codes, codes),
@@ -83,17 +68,29 @@ class MemoryBank(keras.layers.Layer):
         }
 
 
-def multi_hot(labels, num_classes):
-    """Labels as multi-hot rows.
+@keras.saving.register_keras_serializable(package="keras_hash")
+class CodeAccuracy(keras.metrics.Mean):
+    """Leave-one-out nearest-neighbour accuracy of the codes in a batch.
 
-    Args:
-        labels: int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`.
-        num_classes: int.
-
-    Returns:
-        float32 `[n, num_classes]`.
+    For each image, the share of relevant images (same class, or a shared
+    label) among those of the batch at the smallest Hamming distance, itself
+    excluded. It is a quick look at the codes while training, not a retrieval
+    metric: `keras_hash.evaluate` measures retrieval.
     """
-    if len(labels.shape) == 2 and labels.shape[-1] == num_classes:
-        return ops.cast(labels, "float32")
-    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
-    return ops.one_hot(labels, num_classes, dtype="float32")
+
+    def __init__(self, name="code_accuracy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, labels, real_codes, sample_weight=None):
+        """Adds a batch: its labels, and float `[n, bits]`."""
+        signs = sign(ops.cast(real_codes, "float32"))
+        itself = ops.eye(ops.shape(signs)[0])
+        nearness = signs @ ops.transpose(signs) - 1e6 * itself
+        nearest = ops.cast(
+            nearness >= ops.max(nearness, axis=1, keepdims=True), "float32"
+        )
+        nearest = nearest * (1 - itself)
+        relevant = similarity.pairs(labels, labels)
+        hits = ops.sum(nearest * relevant, axis=1)
+        share = hits / ops.maximum(ops.sum(nearest, axis=1), 1)
+        super().update_state(share, sample_weight)

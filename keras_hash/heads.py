@@ -3,51 +3,44 @@
 All of them keep codes centred at 0: a sigmoid `a` appears as `2 a - 1`.
 """
 
-import keras
 from keras import layers
 from keras import ops
 
-from keras_hash import codes as codes_lib
-from keras_hash.methods.terms import unit
+from keras_hash.codes import sign
 
 
-def dense(bits, activation=None, use_bias=True, scale=None, name="hash"):
-    """A fully connected hash layer.
-
-    Args:
-        bits: int, code length.
-        activation: `None`, `"tanh"`, `"softsign"`, ...
-        use_bias: bool.
-        scale: float, standard deviation of the initial weights; the usual
-            Glorot start by default, which suits features of any length. The
-            papers start from 0.01 on 4,096 features.
-        name: str.
-
-    Returns:
-        A `keras.layers.Dense` in float32.
-    """
-    start = "glorot_uniform"
-    if scale is not None:
-        start = keras.initializers.RandomNormal(stddev=scale)
+def dense(bits, activation=None, use_bias=True, name="hash"):
+    """A fully connected hash layer, in float32."""
     return layers.Dense(
         bits,
         activation=activation,
         use_bias=use_bias,
-        kernel_initializer=start,
         dtype="float32",
         name=name,
     )
 
 
+def normalization(**options):
+    """Batch normalisation that follows the data fast, in float32."""
+    return layers.BatchNormalization(momentum=0.9, dtype="float32", **options)
+
+
+def cosines(a, b):
+    """Cosines of all rows of `a` with all of `b`, `[n, m]`; 0 for zero rows."""
+    return _unit(a) @ ops.transpose(_unit(b))
+
+
+def _unit(rows):
+    """Rows of length 1. `keras.ops.normalize` has NaN gradients at zero."""
+    square = ops.sum(rows * rows, axis=-1, keepdims=True)
+    return rows * ops.rsqrt(ops.maximum(square, 1e-6))
+
+
 class Head(layers.Layer):
-    """Base of heads with several layers: builds them in their order.
+    """Base of heads with several layers: builds them in their order."""
 
-    Args:
-        **kwargs: as for `keras.layers.Layer`.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, name="head"):
+        super().__init__(dtype="float32", name=name)
 
     def _build_chain(self, input_shape, chain):
         for layer in chain:
@@ -61,17 +54,11 @@ class Hidden(Head):
 
     Features are normalised first: those of ImageNet networks lie far from 0,
     and pairwise losses take long to leave such a start.
-
-    Args:
-        units: int, width.
-        dropout: float in [0, 1), behind it.
     """
 
     def __init__(self, units, dropout=0.5):
         super().__init__(name="hidden")
-        self.norm = layers.BatchNormalization(
-            momentum=0.9, center=False, scale=False, dtype="float32"
-        )
+        self.norm = normalization(center=False, scale=False)
         self.dense = layers.Dense(units, "relu", dtype="float32", name="dense")
         self.drop = layers.Dropout(dropout, dtype="float32")
 
@@ -84,26 +71,17 @@ class Hidden(Head):
 
 
 class Classified(Head):
-    """Codes and a linear classifier on top of them.
+    """Codes and a linear classifier on top of them: `{"code", "logits"}`.
 
-    Args:
-        bits: int, code length.
-        num_classes: int.
-        activation: of the codes, `None` or `"half_tanh"`, a sigmoid centred
-            at 0.
-        binary: bool, whether the classifier sees the signs of the codes; the
-            gradient passes the sign unchanged (straight-through).
-        use_bias: bool, whether the classifier has a bias.
-
-    Returns (of a call):
-        A dict: `code`, float32 `[n, bits]`, and `logits`, float32
-        `[n, num_classes]`.
+    The activation is `None` or `"half_tanh"`, a sigmoid centred at 0. Where
+    `binary`, the classifier sees the signs of the codes, and the gradient
+    passes the sign unchanged (straight-through).
     """
 
     def __init__(
         self, bits, num_classes, activation=None, binary=False, use_bias=True
     ):
-        super().__init__(name="head")
+        super().__init__()
         self.hash = dense(bits)
         self.classifier = dense(
             num_classes, use_bias=use_bias, name="classifier"
@@ -120,24 +98,15 @@ class Classified(Head):
             code = ops.tanh(code / 2)
         seen = code
         if self.binary:
-            seen = code + ops.stop_gradient(codes_lib.sign(code) - code)
+            seen = code + ops.stop_gradient(sign(code) - code)
         return {"code": code, "logits": self.classifier(seen)}
 
 
 class Proxies(Head):
-    """Codes and their cosines with one learned proxy for each class.
-
-    Args:
-        bits: int, code length.
-        num_classes: int.
-
-    Returns (of a call):
-        A dict: `code`, float32 `[n, bits]`, and `logits`, cosines
-        `[n, num_classes]`.
-    """
+    """Codes, and as logits their cosines with a learned proxy a class."""
 
     def __init__(self, bits, num_classes):
-        super().__init__(name="head")
+        super().__init__()
         self.hash = dense(bits)
         self.size = (num_classes, bits)
 
@@ -149,8 +118,7 @@ class Proxies(Head):
 
     def call(self, features):
         code = self.hash(features)
-        cosines = unit(code) @ ops.transpose(unit(self.proxies))
-        return {"code": code, "logits": cosines}
+        return {"code": code, "logits": cosines(code, self.proxies)}
 
 
 class Continuation(Head):
@@ -159,17 +127,11 @@ class Continuation(Head):
     `beta = sqrt(1 + growth * t)` with the training step `t`, renewed every
     `period` steps. The step is a weight: training resumes where it stopped.
 
-    Args:
-        bits: int, code length.
-        growth: float, defaults to `0.005`.
-        period: int, defaults to `200`.
-
-    Reference: Cao et al. 2017 (HashNet); constants from the
-    authors' code.
+    Reference: Cao et al. 2017 (HashNet); constants from the authors' code.
     """
 
     def __init__(self, bits, growth=0.005, period=200):
-        super().__init__(name="head")
+        super().__init__()
         self.hash = dense(bits)
         self.growth, self.period = growth, period
 
@@ -193,16 +155,11 @@ class DivideAndEncode(Head):
     Sigmoids are flattened to 0 below `0.5 - epsilon` and to 1 above
     `0.5 + epsilon`, shown here centred at 0. The flat parts have no gradient.
 
-    Args:
-        bits: int, code length.
-        width: int, features in a slice. The paper has 50.
-        epsilon: float in (0, 0.5].
-
     Reference: Lai et al. 2015 (NINH)
     """
 
-    def __init__(self, bits, width=50, epsilon=0.5):
-        super().__init__(name="head")
+    def __init__(self, bits, width, epsilon):
+        super().__init__()
         self.bits, self.width, self.epsilon = bits, width, epsilon
         self.wide = dense(bits * width, name="wide")
 
@@ -221,7 +178,7 @@ class DivideAndEncode(Head):
         slices = ops.reshape(self.wide(features), (-1, self.bits, self.width))
         code = ops.tanh((ops.sum(slices * self.kernel, -1) + self.bias) / 2)
         inside = ops.absolute(code) <= 2 * self.epsilon
-        return ops.where(inside, code, codes_lib.sign(code))
+        return ops.where(inside, code, sign(code))
 
 
 class TwoLayers(Head):
@@ -229,16 +186,11 @@ class TwoLayers(Head):
 
     The first passes on without dropout, the second through it.
 
-    Args:
-        bits: int, code length.
-        units: int, width of each layer.
-        dropout: float in [0, 1), after each.
-
     Reference: Zhao et al. 2015 (DSRH) and the authors' layers.
     """
 
     def __init__(self, bits, units, dropout):
-        super().__init__(name="head")
+        super().__init__()
         self.first = layers.Dense(units, "relu", dtype="float32", name="first")
         self.second = layers.Dense(
             units, "relu", dtype="float32", name="second"
@@ -262,18 +214,12 @@ class TwoLayers(Head):
 
 
 class Normalised(Head):
-    """A hash layer without bias, then batch normalisation: balanced bits.
-
-    Args:
-        bits: int, code length.
-    """
+    """A hash layer without bias, then batch normalisation: balanced bits."""
 
     def __init__(self, bits):
-        super().__init__(name="head")
+        super().__init__()
         self.hash = dense(bits, use_bias=False)
-        self.norm = layers.BatchNormalization(
-            momentum=0.9, dtype="float32", name="norm"
-        )
+        self.norm = normalization(name="norm")
 
     def build(self, input_shape):
         self._build_chain(input_shape, [self.hash, self.norm])

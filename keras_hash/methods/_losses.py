@@ -1,0 +1,231 @@
+"""What the losses of different methods share: base classes and terms."""
+
+import keras
+from keras import ops
+
+from keras_hash import similarity
+from keras_hash.codes import num_bytes
+from keras_hash.methods import _keywords
+
+
+class CodeLoss(keras.losses.Loss):
+    """Base of the losses: `Loss(bits, ...)(labels, outputs)`.
+
+    A subclass sets `function`, which takes labels, what the model returns, and
+    constants with their defaults, and returns the loss of each image, float32
+    `[n]`. Its constants are keywords of the loss, and of the model.
+
+    Args:
+        bits: int, code length, at least 1. Losses that need not know it take
+            `None`, and codes of any length.
+        reduction: as in `keras.losses.Loss`. Defaults to the mean over images.
+        name: str.
+        dtype: as in `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: int `[n]`, or multi-hot `[n, num_classes]`.
+        y_pred: float `[n, bits]`, real codes, or a dict of what the model
+            returns.
+        sample_weight: optional float `[n]`.
+
+    Raises:
+        ValueError: `bits` is no code length, or a keyword has a value that
+            makes no sense.
+    """
+
+    function = None
+    # Values that a keyword is limited to, by its name.
+    choices = {}
+    # Whether the other side of the pairs may be a memory bank.
+    takes_bank = False
+    keywords = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        _keywords.register(cls)
+        cls.keywords = {
+            **_keywords.taken(cls, "prepare"),
+            **_keywords.taken(cls, "function"),
+        }
+        required = [
+            name
+            for name, (parameter, _) in cls.keywords.items()
+            if parameter.default is parameter.empty
+        ]
+        _keywords.show(cls, CodeLoss, required)
+
+    def __init__(
+        self,
+        bits=None,
+        *constants,
+        reduction="sum_over_batch_size",
+        name=None,
+        dtype=None,
+        **named,
+    ):
+        self.settings = _keywords.bind(self, constants, named)
+        name = name or type(self).function.__name__
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        for keyword, known in self.choices.items():
+            if self.settings[keyword] not in known:
+                raise ValueError(
+                    f"`{keyword}` should be one of {known}. "
+                    f"Received: {keyword}={self.settings[keyword]!r}"
+                )
+        if bits is not None or type(self).prepare is not CodeLoss.prepare:
+            num_bytes(bits)
+            bits = int(bits)
+        self.bits = bits
+        self.prepared = self.prepare(
+            **_keywords.fitting(self.prepare, self.settings)
+        )
+
+    def prepare(self):
+        """What the function takes beside a batch and constants, by name."""
+        return {}
+
+    def call(self, y_true, y_pred):
+        refs = {}
+        if isinstance(y_true, tuple):
+            y_true, refs["ref_labels"] = y_true
+            y_pred, refs["ref_codes"] = y_pred
+        self.check(y_true, y_pred)
+        function = type(self).function
+        return function(
+            y_true,
+            y_pred,
+            **{k: ops.convert_to_tensor(v) for k, v in self.prepared.items()},
+            **refs,
+            **_keywords.fitting(function, self.settings),
+        )
+
+    def check(self, labels, outputs):
+        """Refuses labels and outputs of another shape."""
+        real = outputs["code"] if isinstance(outputs, dict) else outputs
+        width = self.bits or real.shape[-1]
+        if len(real.shape) != 2 or real.shape[-1] != width:
+            raise ValueError(
+                f"{self.name} takes real codes [n, {width}]. "
+                f"Received: codes.shape={tuple(real.shape)}"
+            )
+        if len(labels.shape) not in (1, 2):
+            raise ValueError(
+                f"{self.name} takes int labels [n] or multi-hot rows "
+                f"[n, num_classes]. Received: labels.shape="
+                f"{tuple(labels.shape)}"
+            )
+
+    def get_config(self):
+        return {**super().get_config(), "bits": self.bits, **self.settings}
+
+
+class PairLoss(CodeLoss):
+    """Base of the losses that compare pairs of images.
+
+    Call arguments:
+        y_true: int `[n]`, or multi-hot `[n, num_classes]`.
+        y_pred: float `[n, bits]`, real codes.
+        sample_weight: optional float `[n]`.
+        ref_labels: labels of the other side of the pairs, such as a memory
+            bank; the batch itself by default.
+        ref_codes: float `[m, bits]`, its codes. No gradient flows into them
+            unless they are computed from the weights.
+    """
+
+    takes_bank = True
+
+    def __call__(
+        self,
+        y_true,
+        y_pred,
+        sample_weight=None,
+        ref_labels=None,
+        ref_codes=None,
+    ):
+        if (ref_labels is None) != (ref_codes is None):
+            raise ValueError(
+                "`ref_labels` and `ref_codes` go together. Received: only "
+                + ("ref_codes" if ref_labels is None else "ref_labels")
+            )
+        if ref_codes is not None:
+            y_true, y_pred = (y_true, ref_labels), (y_pred, ref_codes)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+
+def sides(labels, codes, ref_labels=None, ref_codes=None):
+    """Both sides of the pairs, and which pairs join different images.
+
+    The batch is its own other side by default. Codes become float32; the last
+    of the four is float32 `[n, m]`, 1 where two images differ.
+    """
+    codes = ops.cast(codes, "float32")
+    if ref_codes is None:
+        other = 1 - ops.eye(ops.shape(codes)[0], dtype="float32")
+        return codes, labels, codes, other
+    ref_codes = ops.cast(ref_codes, "float32")
+    other = ops.ones((ops.shape(codes)[0], ops.shape(ref_codes)[0]))
+    return codes, ref_labels, ref_codes, other
+
+
+def nll(logit, similar):
+    """Negative log-likelihood of pairs, `log(1 + e^t) - s t`, stable."""
+    return ops.softplus(logit) - similar * logit
+
+
+def weighted_mean(values, weights):
+    """Row values, `[n]`, whose mean is the weighted mean over all pairs.
+
+    They are 0 where all weights are.
+    """
+    axes = tuple(range(1, len(values.shape)))
+    rows = ops.sum(values * weights, axis=axes)
+    total = ops.sum(weights)
+    scale = ops.cast(ops.shape(rows)[0], "float32")
+    return rows * scale / ops.where(total > 0, total, 1.0)
+
+
+def squared_distances(a, b):
+    """Squared Euclidean distances of all pairs of rows, at least 0."""
+    square = ops.sum(a * a, axis=1)[:, None] + ops.sum(b * b, axis=1)
+    return ops.maximum(square - 2 * a @ ops.transpose(b), 0.0)
+
+
+def hamming(codes, ref_codes):
+    """Hamming distances of all pairs of real codes, relaxed, in bits."""
+    return (codes.shape[-1] - codes @ ops.transpose(ref_codes)) / 2
+
+
+def to_sign(codes, power=2):
+    """Distance of each code from its own sign, `mean_k ||u_k| - 1|^power`."""
+    gap = ops.absolute(ops.absolute(codes) - 1)
+    return ops.mean(gap**power, axis=-1)
+
+
+def cross_entropy(labels, logits):
+    """Softmax cross-entropy of each image, whose labels share a mass of one.
+
+    Rows without labels have 0.
+    """
+    logits = ops.cast(logits, "float32")
+    hot = similarity.multi_hot(labels, logits.shape[-1])
+    targets = hot / ops.maximum(ops.sum(hot, axis=1, keepdims=True), 1)
+    return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
+
+
+def triplet_mean(function, measure, labels, ref_labels, other):
+    """Rows, `[n]`, whose mean is the mean over all valid triplets.
+
+    `function` makes the loss of an image's measure with a similar and with a
+    dissimilar image; `measure` has it for all pairs, and `other` is 1 where
+    they join different images.
+    """
+    similar = similarity.pairs(labels, ref_labels)
+    valid = (similar * other)[:, :, None] * (1 - similar)[:, None, :]
+    losses = function(measure[:, :, None], measure[:, None, :])
+    return weighted_mean(losses, valid)
+
+
+def ideal_gain(gain):
+    """The discounted gain of each row in its best order."""
+    ranks = ops.arange(2, ops.shape(gain)[1] + 2, dtype="float32")
+    return ops.sum(-ops.sort(-gain, axis=1) / ops.log(ranks), axis=1)
