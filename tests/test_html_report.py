@@ -1,7 +1,6 @@
 """The page of a measurement: whole, right, and harmless."""
 
 import base64
-import functools
 import html
 import html.parser
 import io
@@ -466,10 +465,8 @@ def test_average_precision_of_each_query(kind, similarity, rng, monkeypatch):
         benchmark.targets[benchmark.parts["query"][:3]] = 0
     query, labels, *searched = sides(benchmark, codes)
     query, labels = np.tile(query, (2, 1)), np.concatenate([labels, labels])
-    in_parts = functools.partialmethod(
-        keras_hash.HammingEvaluator._parts, few=1, cells=100
-    )
-    monkeypatch.setattr(keras_hash.HammingEvaluator, "_parts", in_parts)
+    monkeypatch.setattr(evaluation.evaluator, "_CELLS", 100)
+    monkeypatch.setattr(evaluation.evaluator, "_ROWS", 1)
     evaluator = keras_hash.HammingEvaluator(query, labels, BITS, similarity)
     with pytest.raises(ValueError, match="There is no database yet"):
         evaluator.average_precision()

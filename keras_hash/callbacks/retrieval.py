@@ -1,5 +1,7 @@
 """`RetrievalMetrics`: what training does to retrieval, epoch by epoch."""
 
+import re
+
 import keras
 import numpy as np
 
@@ -7,7 +9,6 @@ from keras_hash import codes as codes_lib
 from keras_hash.callbacks.source import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
-from keras_hash.evaluation.metrics import describe
 
 
 class RetrievalMetrics(keras.callbacks.Callback):
@@ -130,9 +131,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
             metrics = ["map", *at]
         self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         for name in self.metrics:
-            cut = describe(name).cut
-            if cut is not None:
-                cuts.append(cut)
+            cut = re.search(r"@(\d+)", name)
+            if cut and "radius" not in name and "ball" not in name:
+                cuts.append(int(cut[1]))
         self.k = tuple(dict.fromkeys(cuts))
         self.query = Source(query, "query", images[0])
         self.database = Source(database, "database", images[1])

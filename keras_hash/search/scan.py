@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash.evaluation import kernels
 
 # Distances that are sorted at a time, and bytes of FAISS' counters.
 _BLOCK = 1 << 22
@@ -42,10 +43,13 @@ def nearest(queries, codes, k):
 def _sorted(queries, codes, k):
     words = codes_lib.words(codes).T[:, None, :]
     found = np.empty((2, len(queries), k), "int64")
+    bits = 8 * codes.shape[1]
     rows = max(1, _BLOCK // len(codes))
     for start in range(0, len(queries), rows):
         part = codes_lib.words(queries[start : start + rows])
-        part = codes_lib.ones_of_words(part.T[:, :, None], words, "xor")
+        part = kernels.levels_of_pairs(
+            part.T[:, :, None], words, bits, "hamming"
+        )
         order = np.argsort(part, axis=1, kind="stable")[:, :k]
         found[0, start : start + rows] = np.take_along_axis(part, order, 1)
         found[1, start : start + rows] = order
