@@ -73,10 +73,12 @@ zoo-table: $(READY)
 verify: $(READY)
 	$(BIN)/python tools/verify_zoo.py
 
-# Pages made from docstrings and tables: docs/methods, docs/protocols.md.
+# Pages made from docstrings and tables: docs/methods, docs/protocols.md, the
+# table of docs/metrics.md.
 pages: $(READY)
 	$(BIN)/python tools/method_pages.py
 	$(BIN)/python tools/protocol_page.py
+	$(BIN)/python tools/metric_table.py
 
 # Runs docs/notebooks and makes their pages, docs/start.md and others. Minutes,
 # on the images of CIFAR-10.

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+SIMILARITIES = ("hamming", "and")
 _BIT_VALUES = np.array([128, 64, 32, 16, 8, 4, 2, 1], "int32")
 _POPCOUNT = np.bitwise_count(np.arange(256, dtype="uint8")).astype("int32")
 
@@ -161,6 +162,43 @@ def hamming(a, b):
     Raises:
         ValueError: the codes have different widths or another dtype.
     """
+    return _ones_of_pairs(a, b, "xor")
+
+
+def levels(a, b, bits, similarity="hamming"):
+    """How far apart all pairs of two sets of codes are: near ones are low.
+
+    Args:
+        a: packed codes, array or tensor `uint8 [n, bytes]`.
+        b: packed codes, array or tensor `uint8 [m, bytes]`.
+        bits: int, code length.
+        similarity: `"hamming"`: the distance; `"and"`: `bits` less the ones in
+            common, for codes whose ones are predicted labels.
+
+    Returns:
+        `int32 [n, m]` in 0..bits, a tensor if either is one.
+
+    Raises:
+        ValueError: the codes have different widths or another dtype, or an
+            unknown similarity.
+    """
+    check_similarity(similarity)
+    if similarity == "hamming":
+        return hamming(a, b)
+    return bits - _ones_of_pairs(a, b, "and")
+
+
+def check_similarity(similarity):
+    """Refuses what is not one of `SIMILARITIES`."""
+    if similarity not in SIMILARITIES:
+        raise ValueError(
+            f"`similarity` should be one of {SIMILARITIES}. "
+            f"Received: similarity={similarity!r}"
+        )
+
+
+def _ones_of_pairs(a, b, combine):
+    """Ones of `a ^ b` or `a & b` for all pairs of packed codes, `int32`."""
     for name, value in (("a", a), ("b", b)):
         dtype = keras.backend.standardize_dtype(
             getattr(value, "dtype", np.asarray(value).dtype)
@@ -178,24 +216,52 @@ def hamming(a, b):
     if _is_tensor(a) or _is_tensor(b):
         a = ops.cast(ops.convert_to_tensor(a), "int32")
         b = ops.cast(ops.convert_to_tensor(b), "int32")
-        differing = ops.bitwise_xor(a[:, None, :], b[None, :, :])
-        return ops.sum(ops.take(_POPCOUNT, differing), axis=-1)
-    distances = np.zeros((len(a), len(b)), "int32")
-    for left, right in zip(words(a).T, words(b).T):
-        distances += np.bitwise_count(left[:, None] ^ right)
-    return distances
+        both = ops.bitwise_xor if combine == "xor" else ops.bitwise_and
+        ones = ops.take(_POPCOUNT, both(a[:, None, :], b[None, :, :]))
+        return ops.sum(ones, axis=-1)
+    a, b = words(a).T[:, :, None], words(b).T[:, None, :]
+    return ones_of_words(a, b, combine).astype("int32")
+
+
+def levels_of_words(a, b, bits, similarity="hamming", dtype="int32"):
+    """`levels` of codes as words, for inner loops, see `ones_of_words`."""
+    if similarity == "hamming":
+        return ones_of_words(a, b, "xor", dtype)
+    return bits - ones_of_words(a, b, "and", dtype)
+
+
+def ones_of_words(a, b, combine, dtype="int32"):
+    """Ones of `a ^ b` (`combine="xor"`) or `a & b` (`"and"`).
+
+    The words are the first axis, or come as a tuple; the rest broadcasts.
+    Unsigned arrays give uint8, or uint16 beyond 255 bits; signed TensorFlow
+    tensors give `dtype`, inside a graph too. On a GPU that should be int64, as
+    TensorFlow adds int32 on the CPU.
+    """
+    several = isinstance(a, (np.ndarray, tuple))
+    count = len(a) if several else a.shape[0]
+    if several and isinstance(a[0], np.ndarray):
+        both = np.bitwise_xor if combine == "xor" else np.bitwise_and
+        total = np.bitwise_count(both(a[0], b[0]))
+        if count * a[0].itemsize * 8 > 255:
+            total = total.astype("uint16")
+        for word in range(1, count):
+            total += np.bitwise_count(both(a[word], b[word]))
+        return total
+    import tensorflow as tf
+
+    xor = combine == "xor"
+    both = tf.bitwise.bitwise_xor if xor else tf.bitwise.bitwise_and
+    total = 0
+    for word in range(count):
+        ones = tf.raw_ops.PopulationCount(x=both(a[word], b[word]))
+        total += tf.cast(ones, dtype)
+    return total
 
 
 def words(codes):
-    """Packed codes as machine words, for XOR and popcount.
-
-    Args:
-        codes: `uint8 [n, bytes]`.
-
-    Returns:
-        `uint32 [n, 1]` for up to 4 bytes, else `uint64 [n, ceil(bytes / 8)]`,
-        filled up with zeros.
-    """
+    """Packed codes as machine words, zeros behind: one `uint32` for up to 4
+    bytes, else `uint64 [n, ceil(bytes / 8)]`."""
     count, width = codes.shape
     size = 4 if width <= 4 else 8
     padded = np.zeros((count, -(-width // size) * size), "uint8")
@@ -204,15 +270,8 @@ def words(codes):
 
 
 def group(rows):
-    """Groups equal rows of bytes.
-
-    Args:
-        rows: `uint8 [n, bytes]`.
-
-    Returns:
-        A triple: the index of one row of each group, in the order of the bytes;
-        the group of each row; and the size of each group.
-    """
+    """Groups equal rows of bytes: the index of one row of each group, in the
+    order of the bytes; the group of each row; the size of each group."""
     keys = np.ascontiguousarray(rows)
     if keys.shape[1] <= 8:
         # As one big-endian number a row: sorting numbers is much faster.

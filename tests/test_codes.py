@@ -86,6 +86,34 @@ def test_hamming_is_a_metric_that_counts_bits(shape, others):
     np.testing.assert_array_equal(2 * distances, bits - a.astype(int) @ b.T)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 5), st.integers(0, 999))
+def test_levels_are_distances_or_what_is_not_in_common(bits, others, seed):
+    a = codes.sign(random_real((bits, 4, seed)))
+    b = codes.sign(random_real((bits, others, seed + 1)))
+    packed = codes.pack(a), codes.pack(b)
+    for similarity in codes.SIMILARITIES:
+        expected = [
+            [
+                sum(p != q for p, q in zip(x, y))
+                if similarity == "hamming"
+                else bits - sum(p == q == 1 for p, q in zip(x, y))
+                for y in b
+            ]
+            for x in a
+        ]
+        for sides in (packed, (ops.convert_to_tensor(packed[0]), packed[1])):
+            found = codes.levels(*sides, bits, similarity)
+            assert keras.backend.standardize_dtype(found.dtype) == "int32"
+            np.testing.assert_array_equal(found, expected)
+        words = [codes.words(side) for side in packed]
+        a_words, b_words = words[0].T[:, :, None], words[1].T[:, None]
+        found = codes.levels_of_words(a_words, b_words, bits, similarity)
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="`similarity` should be one of"):
+        codes.levels(*packed, bits, "cosine")
+
+
 def test_zero_is_plus_one_even_when_negative_zero():
     real = np.array([[0.0, -0.0, -1e-30, 1e-30]])
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""The worked example of CONTRIBUTING.md, and the generated pages."""
+"""The worked examples of CONTRIBUTING.md, and the generated pages."""
 
 import inspect
 import pathlib
@@ -6,16 +6,31 @@ import re
 
 import keras
 import method_pages
+import metric_table
 import numpy as np
 import pytest
 
+import keras_hash
+from keras_hash import codes
 from keras_hash import methods
+from keras_hash.callbacks import summaries
+from keras_hash.evaluation import closed_forms
+from keras_hash.evaluation import metrics
+from tests.evaluation import reference
 from tests.methods import loops
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-METHOD, LOOPS = re.findall(
-    r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL
-)
+
+
+def snippets(section):
+    """The Python of a section of CONTRIBUTING."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition(f"\n## {section}\n")
+    text = text[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+METHOD, LOOPS = snippets("A new method")
+FORM, ROW, LOOP = snippets("A new metric")
 
 
 @pytest.fixture
@@ -54,6 +69,49 @@ def test_the_example_is_a_method(added, tmp_path):
         again.encode(features), model.encode(features)
     )
     assert "pairhinge.md" in method_pages.pages()
+
+
+@pytest.fixture
+def row(monkeypatch):
+    """The row of the example among the others."""
+    monkeypatch.setattr(closed_forms, "r_precision", None, raising=False)
+    exec(FORM, vars(closed_forms))
+    added = eval(ROW, dict(vars(metrics)))
+    monkeypatch.setitem(metrics.ROWS, added.name, added)
+    return added
+
+
+def test_the_example_is_a_metric(row, monkeypatch, rng):
+    scope = dict(vars(reference))
+    exec(LOOP, scope)
+    loop = scope["r_precision"]
+    pool = codes.pack(rng.randn(3, 9))
+    query, items = pool[rng.randint(3, size=4)], pool[rng.randint(3, size=6)]
+    labels, classes = rng.randint(3, size=4), rng.randint(3, size=6)
+    sides = query, labels, items, classes
+    expected = []
+    for code, label in zip(query, labels):
+        distances = codes.hamming(code[None], items)[0]
+        relevant = (classes == label).astype(int)
+        orders = reference.tie_orders(distances)
+        expected.append(np.mean([loop(relevant[order]) for order in orders]))
+    report = keras_hash.evaluate(*sides, bits=9, metrics="r_precision")
+    assert report.metrics == {"r_precision": pytest.approx(np.mean(expected))}
+    report = keras_hash.evaluate(*sides, bits=9)
+    assert {"map", "r_precision"} <= set(report.metrics)
+    assert 0 < report.chance["r_precision"] < 1
+    assert "r_precision" in str(report)
+    assert metrics.describe("r_precision").title == "R-precision"
+    assert "| `r_precision` | R-precision | share of" in metric_table.table()
+    written = []
+    monkeypatch.setattr(summaries, "_raw", written.append)
+    summaries.layout(report.metrics)
+    assert "^retrieval/r_precision$" in str(written[0])
+
+
+def test_the_table_of_metrics_is_current():
+    text = metric_table.PAGE.read_text()
+    assert metric_table.page(text) == text, "run `make pages`"
 
 
 def test_the_pages_of_methods_are_current():

@@ -9,6 +9,7 @@ from keras_hash import codes as codes_lib
 from keras_hash import figures
 from keras_hash.callbacks import projector
 from keras_hash.callbacks import summaries
+from keras_hash.evaluation import diagnostics
 
 # Queries in the gallery, and neighbours of each.
 _QUERIES, _NEAREST = 8, 10
@@ -16,8 +17,6 @@ _QUERIES, _NEAREST = 8, 10
 _SIDE, _SPRITE_SIDE = 96, 48
 # Settings that all methods have.
 _VARIED = ("method", "bits", "backbone", "optimizer", "learning_rate")
-# Codes that are unpacked at once.
-_ROWS = 1 << 14
 
 
 class Board:
@@ -80,11 +79,9 @@ class Board:
     def _search(self, codes, labels, pictures):
         """Keeps the nearest images of each query so far."""
         asked = np.stack([code for code, _, _ in self._queries.values()])
-        if self._model.similarity == "and":
-            common = np.bitwise_count(asked[:, None] & codes).sum(axis=-1)
-            distances = self._model.bits - common.astype("int32")
-        else:
-            distances = codes_lib.hamming(asked, codes)
+        distances = codes_lib.levels(
+            asked, codes, self._model.bits, self._model.similarity
+        )
         if self._best is None:
             self._best = [[] for _ in asked]
         for kept, row in zip(self._best, distances):
@@ -171,20 +168,10 @@ class Board:
         summaries.table("card", ["setting", "value"], rows.items())
 
     def _bit_picture(self):
-        codes, bits = np.concatenate(self._codes), self._model.bits
-        share, pairs = np.zeros(bits), np.zeros((bits, bits))
-        # In large parts: many small products wait for threads that are busy.
-        for low in range(0, len(codes), _ROWS):
-            ones = codes_lib.unpack(codes[low : low + _ROWS], bits)
-            ones = (ones > 0).astype("float64")
-            share += ones.sum(axis=0) / len(codes)
-            pairs += ones.T @ ones / len(codes)
-        covariance = pairs - np.outer(share, share)
-        spread = np.sqrt(np.maximum(np.diag(covariance), 0))
-        scale = np.outer(spread, spread)
-        correlation = covariance / np.where(scale > 1e-12, scale, np.inf)
+        codes = np.concatenate(self._codes)
+        found = diagnostics.code_statistics(codes, self._model.bits)
         content = io.BytesIO()
-        figures.code_bits(share, correlation, content)
+        figures.code_bits(found.ones, found.correlation, content)
         return content.getvalue()
 
     def _gallery(self):
@@ -255,10 +242,9 @@ def _relevant(label, other):
 def _pair_counts(evaluator):
     """How many similar and dissimilar pairs there are at each distance."""
     # The table of the evaluator, with equal queries counted as often as given.
-    counts = evaluator._counts
-    often = np.bincount(evaluator._queries.inverse)
+    often = np.bincount(evaluator.inverse)
     found = np.zeros((2, evaluator.bits + 1), "int64")
-    for (shared, _), plane in counts.planes.items():
+    for (shared, _), plane in evaluator.counts.planes.items():
         found[int(shared > 0)] += often @ plane
     return found[1], found[0]
 

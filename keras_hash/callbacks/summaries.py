@@ -5,32 +5,7 @@ All write to the default writer of `tf.summary`, at its step.
 
 import numpy as np
 
-# Charts of the custom-scalars page: metrics by name, or by the part before the
-# cut-off. A chart is there where all of its metrics are.
-_CHARTS = {
-    "ranking": {
-        "mAP, and of a random order": ("map", "chance_map"),
-        "mAP at k": ("map@",),
-        "precision at k": ("precision@",),
-        "recall at k": ("recall@",),
-        "NDCG at k": ("ndcg@",),
-    },
-    "several labels an image": {
-        "ACG at k": ("acg@", "jaccard_acg@", "cosine_acg@"),
-        "NDCG at k": ("jaccard_ndcg@", "cosine_ndcg@"),
-        "weighted mAP": ("wmap@", "jaccard_wmap@", "cosine_wmap@"),
-    },
-    "Hamming radius": {
-        "precision and recall": ("precision_radius@", "recall_radius@"),
-        "queries that find nothing": ("empty_ball@",),
-    },
-    "do the codes collapse?": {
-        "distinct codes": ("unique_codes",),
-        "entropy of the codes, in bits": ("code_entropy",),
-        "share of the largest bucket": ("largest_bucket",),
-        "bits: imbalance and correlation": ("bit_balance", "bit_correlation"),
-    },
-}
+from keras_hash.evaluation import metrics
 
 
 def scalars(report):
@@ -54,40 +29,37 @@ def layout(names):
     from tensorboard.plugins.custom_scalar import layout_pb2
     from tensorboard.plugins.custom_scalar import summary
 
-    page = layout_pb2.Layout()
-    for title, charts in _CHARTS.items():
+    described = {name: metrics.describe(name) for name in names}
+    several = any(known.grade for known in described.values())
+    pages = {}
+    for name, known in described.items():
+        # With one label an image these say what others do.
+        if known.group and (several or known.group != metrics.SEVERAL):
+            charts = pages.setdefault(known.group, {})
+            charts.setdefault(known.chart, []).append(f"^{_tag(name)}$")
+    layout = layout_pb2.Layout()
+    for title, charts in pages.items():
         category = layout_pb2.Category(title=title)
-        for chart, asked in charts.items():
-            found = [
-                [
-                    n
-                    for n in names
-                    if n == one or "@" in one and n.startswith(one)
-                ]
-                for one in asked
-            ]
-            if all(found):
-                tags = [f"^{_tag(name)}$" for name in sum(found, [])]
-                content = layout_pb2.MultilineChartContent(tag=tags)
-                category.chart.add(title=chart, multiline=content)
-        if category.chart:
-            page.category.append(category)
-    _raw(summary.pb(page))
+        for chart, tags in charts.items():
+            content = layout_pb2.MultilineChartContent(tag=tags)
+            category.chart.add(title=chart, multiline=content)
+        layout.category.append(category)
+    _raw(summary.pb(layout))
 
 
-def hparams(values, metrics, trial):
+def hparams(values, names, trial):
     """Writes the settings of a run, and which metrics stand beside them.
 
     Args:
         values: dict from name to bool, int, float or str.
-        metrics: names of metrics of the report.
+        names: names of metrics of the report.
         trial: str, what the run is called; equal names are averaged.
     """
     from tensorboard.plugins.hparams import api
 
     api.hparams_config(
         [api.HParam(name) for name in values],
-        [api.Metric(_tag(name), display_name=name) for name in metrics],
+        [api.Metric(_tag(name), display_name=name) for name in names],
     )
     api.hparams(values, trial_id=trial)
 

@@ -5,4 +5,19 @@ from keras_hash.evaluation.evaluator import evaluate
 from keras_hash.evaluation.evaluator import measure
 from keras_hash.evaluation.report import RetrievalReport
 
-__all__ = ["HammingEvaluator", "RetrievalReport", "evaluate", "measure"]
+__all__ = [
+    "HammingEvaluator",
+    "RetrievalReport",
+    "count_table",
+    "evaluate",
+    "measure",
+]
+
+
+def __getattr__(name):
+    # It is TensorFlow's, which is imported when it is first asked for.
+    if name == "count_table":
+        from keras_hash.evaluation.graph import count_table
+
+        return count_table
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,10 +9,6 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
-# Items whose keys are written before they are counted: those of four queries,
-# with the weights, stay in the second level of the cache.
-_TILE = 1 << 12
-
 
 @intrinsic
 def _popcount(context, x):
@@ -95,21 +91,10 @@ except RuntimeError:
 def count(
     a, b, a_labels, b_labels, weights, multi_hot, bits, by_and, keys, counts
 ):
-    """Counts pairs of codes by shared labels and distance.
+    """Adds pairs to `counts`, as `kernels` says; all arrays in C order.
 
-    Args:
-        a: code words, unsigned `[words, n]`, C order, as all arrays here.
-        b: code words, unsigned `[words, m]`.
-        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
-        b_labels: `[label_words, m]`.
-        weights: `int64 [m]`, multiplicity of each item.
-        multi_hot: bool, whether labels are bit sets.
-        bits: int, code length.
-        by_and: bool, whether the level of a pair is `bits` less the ones in
-            common, in place of the Hamming distance.
-        keys: `[4, any]`, scratch of an integer type that holds the width of
-            `counts`.
-        counts: `int64 [n, levels * (bits + 1)]`, zeros; shared labels major.
+    `keys` is scratch, `[4, tile]` of an integer type that holds a row of the
+    table: a tile's keys are written before they are counted.
     """
     global _kept
     sides = a, b, a_labels, b_labels
@@ -121,15 +106,3 @@ def count(
         # before anything is counted.
         _kept = _fresh
         _fresh(*arguments)
-
-
-def scratch(width):
-    """Room for the keys of one tile.
-
-    Args:
-        width: int, cells of a row of the table.
-
-    Returns:
-        `uint16` or `int32 [4, tile]`.
-    """
-    return np.empty((4, _TILE), "uint16" if width < 1 << 16 else "int32")

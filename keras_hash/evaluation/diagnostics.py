@@ -1,11 +1,56 @@
 """What codes look like: how many differ, how even and independent bits are."""
 
+import dataclasses
+
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash import codes
 
-# Codes that are unpacked at once.
-_ROWS = 1 << 14
+
+@dataclasses.dataclass(frozen=True)
+class CodeStatistics:
+    """What the codes of a set are like.
+
+    Attributes:
+        shares: float64 `[u]`, the share of the items that each distinct code
+            has.
+        mean: float64 `[bits]`, means of the bits as +1 and -1.
+        correlation: float64 `[bits, bits]`, of two bits; 0 for constant ones.
+    """
+
+    shares: np.ndarray
+    mean: np.ndarray
+    correlation: np.ndarray
+
+    @property
+    def ones(self):
+        """The share of ones of each bit, float64 `[bits]`."""
+        return (1 + self.mean) / 2
+
+
+def code_statistics(packed, bits, counts=None, chunk=1 << 14):
+    """The `CodeStatistics` of packed codes, each seen `counts` times.
+
+    Without `counts` every row is one item, and equal rows are counted first.
+    `chunk` codes are unpacked at once: many small products would wait for
+    threads that are busy.
+    """
+    if counts is None:
+        first, _, counts = codes.group(packed)
+        packed = packed[first]
+    shares = counts / counts.sum()
+    mean, second = np.zeros(bits), np.zeros((bits, bits))
+    for low in range(0, len(packed), chunk):
+        rows = slice(low, low + chunk)
+        signs = codes.unpack(packed[rows], bits).astype("float64")
+        weighted = signs * shares[rows, None]
+        mean += weighted.sum(axis=0)
+        second += weighted.T @ signs
+    covariance = second - np.outer(mean, mean)
+    spread = np.sqrt(np.maximum(np.diag(covariance), 0))
+    scale = np.outer(spread, spread)
+    correlation = covariance / np.where(scale > 1e-12, scale, np.inf)
+    return CodeStatistics(shares, mean, correlation)
 
 
 class CodeCensus:
@@ -13,78 +58,34 @@ class CodeCensus:
 
     Memory: 8 bytes and the code for each distinct one, and as much again for
     what was added since they were last merged.
-
-    Args:
-        bits: int, code length.
     """
 
     def __init__(self, bits):
         self.bits = bits
-        width = codes_lib.num_bytes(bits)
+        width = codes.num_bytes(bits)
         self._codes = [np.zeros((0, width), "uint8")]
         self._counts = [np.zeros(0, "int64")]
 
-    def update(self, codes, counts):
-        """Adds codes.
-
-        Args:
-            codes: packed codes `uint8 [m, bytes]`.
-            counts: int `[m]`, how often each was seen.
-        """
-        self._codes.append(np.asarray(codes))
+    def update(self, packed, counts):
+        """Adds codes that were seen so often."""
+        self._codes.append(np.asarray(packed))
         self._counts.append(np.asarray(counts))
         # Merged when as much is new as is known, so that the work stays linear.
         if sum(map(len, self._codes[1:])) >= len(self._codes[0]):
             self.distinct()
 
     def distinct(self):
-        """The distinct codes in order, and their counts.
-
-        Returns:
-            A pair: `uint8 [u, bytes]` and `int64 [u]`.
-        """
-        codes = np.concatenate(self._codes)
+        """The distinct codes in order, and how often each was seen."""
+        packed = np.concatenate(self._codes)
         counts = np.concatenate(self._counts)
         if len(self._codes) > 1:
-            first, inverse, _ = codes_lib.group(codes)
-            codes = codes[first]
+            first, inverse, _ = codes.group(packed)
+            packed = packed[first]
             counts = np.bincount(inverse, counts, len(first)).astype("int64")
-            self._codes, self._counts = [codes], [counts]
-        return codes, counts
+            self._codes, self._counts = [packed], [counts]
+        return packed, counts
 
-    def metrics(self):
-        """Diagnostics of the codes seen.
-
-        Returns:
-            dict: `unique_codes`; `largest_bucket`, the share of items with the
-            most frequent code; `code_entropy`, in bits; `bit_balance`, the mean
-            over bits of |share of ones - share of zeros| (0 is even, 1 is
-            constant); `bit_correlation`, the mean absolute correlation between
-            two bits (constant bits count as 0).
-        """
-        codes, counts = self.distinct()
-        total = counts.sum()
-        share = counts / total
-        mean = np.zeros(self.bits)
-        second = np.zeros((self.bits, self.bits))
-        for low in range(0, len(codes), _ROWS):
-            rows = slice(low, low + _ROWS)
-            signs = codes_lib.unpack(codes[rows], self.bits).astype("float64")
-            weighted = signs * share[rows, None]
-            mean += weighted.sum(axis=0)
-            second += weighted.T @ signs
-        covariance = second - np.outer(mean, mean)
-        spread = np.sqrt(np.maximum(np.diag(covariance), 0))
-        scale = np.outer(spread, spread)
-        correlation = np.abs(covariance) / np.where(
-            scale > 1e-12, scale, np.inf
-        )
-        pairs = self.bits * (self.bits - 1)
-        between = correlation.sum() - np.trace(correlation)
-        return {
-            "unique_codes": float(len(codes)),
-            "largest_bucket": float(share.max()),
-            "code_entropy": float(-(share * np.log2(share)).sum()),
-            "bit_balance": float(np.abs(mean).mean()),
-            "bit_correlation": float(between / pairs) if pairs else 0.0,
-        }
+    def statistics(self):
+        """The `CodeStatistics` of the codes seen."""
+        packed, counts = self.distinct()
+        return code_statistics(packed, self.bits, counts)

@@ -2,23 +2,21 @@
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
-from keras_hash.evaluation import groups as groups_lib
-from keras_hash.evaluation import metrics
+from keras_hash.codes import unpack
+from keras_hash.evaluation import closed_forms
+from keras_hash.evaluation import kernels
 from keras_hash.evaluation import replay
 from keras_hash.evaluation import statistic
-from keras_hash.evaluation import values as values_lib
+from keras_hash.evaluation import values
 from keras_hash.evaluation.diagnostics import CodeCensus
+from keras_hash.evaluation.metrics import GRADES
+from keras_hash.evaluation.metrics import RADIUS
+from keras_hash.evaluation.metrics import choose
+from keras_hash.evaluation.metrics import wanted
 from keras_hash.evaluation.report import RetrievalReport
 
 # Tie modes that a table of counts answers.
 TIES = ("expected", "best", "worst", "random")
-# Cells of the table whose metrics are computed at once: few stay in the cache,
-# but rows are worth their while in dozens only.
-_CELLS, _MOST_CELLS = 1 << 17, 1 << 20
-_ROWS = 1 << 6
-# Items that are counted at once: more would only take more memory.
-_SHARD = 1 << 18
 
 
 class HammingEvaluator:
@@ -38,9 +36,18 @@ class HammingEvaluator:
             in common, for DSHC's multi-label codes.
         group: bool, whether equal items of the database are counted once. It
             changes the time, not the result.
+        kernel: what counts pairs: `"numba"`, `"numpy"`, `"tensorflow"`, or
+            `"auto"`, the fastest on CPU. The counts are the same.
+
+    Attributes:
+        counts: the table counted so far: `counts.planes` is a dict from
+            `(shared labels, labels of the item)` to `int64 [u, bits + 1]`, by
+            distance, a row for each of the `u` distinct queries.
+        inverse: int `[q]`, the row of each query.
 
     Raises:
-        ValueError: codes or labels that do not fit each other or `bits`.
+        ValueError: codes or labels that do not fit each other or `bits`, an
+            unknown similarity, or a kernel that is unknown or not installed.
 
     Example:
 
@@ -57,16 +64,20 @@ class HammingEvaluator:
         bits,
         similarity="hamming",
         group=True,
+        kernel="auto",
     ):
+        kernels.check(kernel)
         self._queries = statistic.Queries(
             query_codes, query_labels, bits, similarity
         )
         self.bits = int(bits)
         self.similarity = similarity
         self._group = group
+        self._kernel = kernel
         self._query_codes = np.array(query_codes)
         self._query_labels = np.array(query_labels)
-        self._counts = statistic.Counts({}, self._queries.sizes, self.bits)
+        self.inverse = self._queries.inverse
+        self.counts = statistic.Counts({}, self._queries.sizes, self.bits)
         self._census = CodeCensus(self.bits)
 
     def update(self, codes, labels):
@@ -82,16 +93,19 @@ class HammingEvaluator:
         Raises:
             ValueError: codes or labels that do not fit the queries'.
         """
-        codes, labels = np.asarray(codes), np.asarray(labels)
-        if labels.shape[:1] != codes.shape[:1]:
+        return self._update(np.asarray(codes), np.asarray(labels))
+
+    def _update(self, packed, labels, shard=1 << 18):
+        """`update`, so many items at once: more would only take memory."""
+        if labels.shape[:1] != packed.shape[:1]:
             # The error, before shards could hide it.
-            statistic.check_labels(labels, len(codes), "database")
-        for low in range(0, max(len(codes), 1), _SHARD):
-            shard = slice(low, low + _SHARD)
+            statistic.check_labels(labels, len(packed), "database")
+        for low in range(0, max(len(packed), 1), shard):
+            part = slice(low, low + shard)
             items = statistic.Items(
-                codes[shard], labels[shard], self.bits, self._group
+                packed[part], labels[part], self.bits, self._group
             )
-            self._counts.add(self._queries.count(items))
+            self.counts.add(self._queries.count(items, self._kernel))
             self._census.update(items.codes, items.weights)
         return self
 
@@ -114,7 +128,7 @@ class HammingEvaluator:
                     "Only evaluators of the same queries can be merged. "
                     f"Received: another {name}"
                 )
-        self._counts.add(other._counts)
+        self.counts.add(other.counts)
         self._census.update(*other._census.distinct())
         return self
 
@@ -135,8 +149,8 @@ class HammingEvaluator:
         codes, code_counts = self._census.distinct()
         return {
             **self._identity(),
-            "keys": self._counts.keys(),
-            "planes": self._counts.stacked(),
+            "keys": self.counts.keys(),
+            "planes": self.counts.stacked(),
             "codes": codes,
             "code_counts": code_counts,
         }
@@ -163,7 +177,7 @@ class HammingEvaluator:
             )
             planes = np.asarray(state["planes"])
             for index, key in enumerate(np.asarray(state["keys"]).tolist()):
-                evaluator._counts.planes[tuple(key)] = planes[:, index]
+                evaluator.counts.planes[tuple(key)] = planes[:, index]
             evaluator._census.update(state["codes"], state["code_counts"])
         except KeyError as error:
             raise ValueError(
@@ -182,6 +196,7 @@ class HammingEvaluator:
         ideal_zero="skip",
         self_match="keep",
         seed=0,
+        metrics=None,
     ):
         """The report on everything counted so far.
 
@@ -190,8 +205,8 @@ class HammingEvaluator:
             ties: `"expected"` (exact expectation over the orders of items at
                 equal distance), `"best"`, `"worst"` or `"random"`.
             denominator: `"min"`, `"all"` or `"topk"`, or a sequence of them,
-                see `metrics.average_precision`. Keys of others than `"min"`
-                end in their name: `map@5000_topk`.
+                see docs/metrics.md. Keys of others than `"min"` end in their
+                name: `map@5000_topk`.
             no_relevant: `"zero"` or `"skip"`: queries without a relevant item.
             empty: `"zero"`, `"skip"` or `"micro"`: precision of an empty
                 Hamming ball; `"micro"` pools the balls of all queries.
@@ -200,6 +215,9 @@ class HammingEvaluator:
             self_match: `"keep"`, or `"drop"`: every query is an item of the
                 database too and leaves itself out.
             seed: int, for `ties="random"`.
+            metrics: str or sequence of str, which to compute, such as
+                `("map", "jaccard_ndcg")`: the names of docs/metrics.md up to
+                the `@`. All if `None`.
 
         Returns:
             A `RetrievalReport`.
@@ -208,7 +226,7 @@ class HammingEvaluator:
             ValueError: no database yet, or an option that does not exist or
                 that needs the order of the items (`evaluate` has it).
         """
-        cuts, denominators = values_lib.check_options(
+        cuts, denominators = values.check_options(
             k,
             denominator,
             no_relevant=no_relevant,
@@ -222,53 +240,31 @@ class HammingEvaluator:
                 "order of the database, which `keras_hash.evaluate` has and "
                 f"a table of counts has not. Received: ties={ties!r}"
             )
-        keys = self._known_keys()
+        chosen = choose(metrics)
         options = {
             "k": cuts,
             "denominators": denominators,
             "no_relevant": no_relevant,
             "ideal_zero": ideal_zero,
         }
-        random = np.random.RandomState(seed)
-        inverse, sizes = self._queries.inverse, self._queries.sizes
-        chunks = {"metrics": [], "chance": [], "best": [], "worst": []}
-        chosen = np.arange(len(sizes))
-        if ties == "random":
-            # Equal queries draw different orders.
-            chosen, inverse = inverse, np.arange(len(inverse))
-        rows = self._rows_at_once(keys)
-        balls = []
-        for low in range(0, len(chosen), rows):
-            these = chosen[low : low + rows]
-            part = self._counts.stacked(these)
-            if self_match == "drop":
-                self._leave_itself_out(part, these, keys)
-            graded = values_lib.grades(
-                keys[:, 0],
-                sizes[these, None],
-                keys[:, 1],
-                self._queries.multi_hot,
-            )
-            found = self._chunk(part, keys, graded, ties, options, random)
-            for name, values in found:
-                chunks[name].append(values)
-            balls.append(part[:, keys[:, 0] > 0].sum(axis=1))
-            balls[-1] = np.stack([part.sum(axis=1), balls[-1]])
-        counts, relevant = np.concatenate(balls, axis=1)[:, inverse]
-        means = {
-            name: values_lib.mean_of_chunks(found, inverse)
-            for name, found in chunks.items()
-        }
-        values, curves = means["metrics"], {}
+        means, counts, relevant = self._means(
+            chosen, options, ties, self_match, np.random.RandomState(seed)
+        )
+        found, curves = means["metrics"], {}
         if self.similarity == "hamming":
-            near, curves = values_lib.ball_metrics(
-                counts, relevant, no_relevant, empty
-            )
-            values |= near
-        values["chance_map"] = means["chance"]["map"]
-        values |= self._census.metrics()
+            curves = values.radius_curves(counts, relevant, no_relevant, empty)
+            near = min(RADIUS, self.bits)
+            for row, name in wanted(chosen, "radius"):
+                value = row.function(curves)[near]
+                found[f"{name}@{RADIUS}"] = float(value)
+        for row, name in wanted(chosen, "chance"):
+            found[name] = float(row.function(means["chance"]))
+        if of_codes := wanted(chosen, "codes"):
+            statistics = self._census.statistics()
+            for row, name in of_codes:
+                found[name] = float(row.function(statistics))
         return RetrievalReport(
-            metrics=values,
+            metrics=found,
             curves=curves,
             chance=means["chance"],
             bounds={
@@ -277,7 +273,7 @@ class HammingEvaluator:
             },
             settings={
                 "bits": self.bits,
-                "queries": len(inverse),
+                "queries": len(self.inverse),
                 "database": int(counts[0].sum()),
                 "similarity": self.similarity,
                 **options,
@@ -287,6 +283,63 @@ class HammingEvaluator:
                 **({"seed": seed} if ties == "random" else {}),
             },
         )
+
+    def _means(self, chosen, options, ties, self_match, random):
+        """Means of the ranking metrics: a dict from part of the report to dict;
+        and how many items, and relevant ones, each query has by distance."""
+        keys = self._known_keys()
+        prefixes = self._prefixes(chosen)
+        inverse, rows = self.inverse, np.arange(len(self._queries.sizes))
+        if ties == "random":
+            # Equal queries draw different orders.
+            inverse, rows = np.arange(len(inverse)), inverse
+        chunks = {"metrics": [], "chance": [], "best": [], "worst": []}
+        balls = []
+        for these, part in self._parts(keys, rows, self_match):
+            graded = values.grades(
+                keys[:, 0],
+                self._queries.sizes[these, None],
+                keys[:, 1],
+                prefixes,
+            )
+            for name, found in _chunk(
+                part, keys, graded, chosen, ties, options, random
+            ):
+                chunks[name].append(found)
+            relevant = part[:, keys[:, 0] > 0].sum(axis=1)
+            balls.append(np.stack([part.sum(axis=1), relevant]))
+        means = {
+            name: values.mean_of_chunks(found, inverse)
+            for name, found in chunks.items()
+        }
+        return means, *np.concatenate(balls, axis=1)[:, inverse]
+
+    def _prefixes(self, chosen):
+        """The prefixes of the grades that are asked for; `""` always."""
+        return [
+            prefix
+            for prefix in GRADES
+            if not prefix
+            or self._queries.multi_hot
+            and any(family.startswith(prefix) for family in chosen)
+        ]
+
+    def _parts(
+        self, keys, rows, self_match, few=1 << 6, cells=1 << 17, most=1 << 20
+    ):
+        """Yields some distinct queries at a time, and their part of the table.
+
+        Of few `cells` the metrics stay in the cache, but rows are worth their
+        while in dozens only: a `few`, as long as they have at most `most`.
+        """
+        width = len(keys) * (self.bits + 1)
+        step = max(1, min(few, most // width), cells // width)
+        for low in range(0, len(rows), step):
+            these = rows[low : low + step]
+            part = self.counts.stacked(these)
+            if self_match == "drop":
+                self._leave_itself_out(part, these, keys)
+            yield these, part
 
     def average_precision(
         self, k=None, denominator="min", no_relevant="zero", self_match="keep"
@@ -308,37 +361,28 @@ class HammingEvaluator:
         Raises:
             ValueError: no database yet, or an option that does not exist.
         """
-        values_lib.check_options(
+        values.check_options(
             () if k is None else k,
             denominator,
             no_relevant=no_relevant,
             self_match=self_match,
         )
         keys = self._known_keys()
-        count = len(self._queries.sizes)
-        values = np.empty(count)
-        rows = self._rows_at_once(keys)
-        for low in range(0, count, rows):
-            these = np.arange(low, min(low + rows, count))
-            part = self._counts.stacked(these)
-            if self_match == "drop":
-                self._leave_itself_out(part, these, keys)
+        rows = np.arange(len(self._queries.sizes))
+        found = np.empty(len(rows))
+        for these, part in self._parts(keys, rows, self_match):
             relevant = part[:, keys[:, 0] > 0].sum(axis=1)
-            values[these] = metrics.average_precision(
-                part.sum(axis=1), relevant, k, denominator
+            groups = values.Groups(part.sum(axis=1), relevant)
+            found[these] = closed_forms.average_precision(
+                groups, k, denominator
             )
             if no_relevant == "skip":
-                values[these[relevant.sum(axis=1) == 0]] = np.nan
-        return values[self._queries.inverse]
-
-    def _rows_at_once(self, keys):
-        width = len(keys) * (self.bits + 1)
-        few = min(_ROWS, _MOST_CELLS // width)
-        return max(1, few, _CELLS // width)
+                found[these[relevant.sum(axis=1) == 0]] = np.nan
+        return found[self.inverse]
 
     def _known_keys(self):
         """The keys of the table, which has to hold something."""
-        keys = self._counts.keys()
+        keys = self.counts.keys()
         if len(keys) == 0:
             raise ValueError(
                 "There is no database yet: call `update` before asking for "
@@ -346,44 +390,12 @@ class HammingEvaluator:
             )
         return keys
 
-    @staticmethod
-    def _chunk(part, keys, graded, ties, options, random):
-        """Metrics, chance level and bounds of some queries, one by one."""
-        by_distance = groups_lib.expected(part, graded[""])
-        if ties == "random":
-            views = values_lib.random_views(part, graded, random)
-        else:
-            views = values_lib.table_views(part, graded, ties)
-        extreme = {"best": (by_distance, True), "worst": (by_distance, False)}
-        yield (
-            "metrics",
-            values_lib.ranking_metrics(
-                views, **options, topk_extreme=extreme.get(ties)
-            ),
-        )
-        # A random order of everything is one group of ties.
-        flat = values_lib.table_views(part.sum(axis=2, keepdims=True), graded)
-        yield "chance", values_lib.ranking_metrics(flat, **options)
-        # The bounds are those of shared counts: planes that differ in the size
-        # of the item's label set alone count as one.
-        shared, starts = np.unique(keys[:, 0], return_index=True)
-        part = np.add.reduceat(part, starts, axis=1)
-        graded = {"": np.tile(shared.astype("float64"), (len(part), 1))}
-        for mode, topk_extreme in extreme.items():
-            views = values_lib.table_views(part, graded, mode)
-            yield (
-                mode,
-                values_lib.ranking_metrics(
-                    views, **options, topk_extreme=topk_extreme, bounded=True
-                ),
-            )
-
     def _leave_itself_out(self, part, rows, keys):
         """Takes each distinct query's own entry out of its counts, in place."""
         at = np.zeros(len(rows), "int64")
         if self.similarity == "and":
             own_codes = self._query_codes[self._queries.first[rows]]
-            ones = codes_lib.unpack(own_codes, self.bits) > 0
+            ones = unpack(own_codes, self.bits) > 0
             at = self.bits - ones.sum(axis=1)
         place = {tuple(key): index for index, key in enumerate(keys.tolist())}
         # A query shares all of its labels with itself.
@@ -412,6 +424,8 @@ def evaluate(
     ties=None,
     convention=None,
     seed=0,
+    kernel="auto",
+    metrics=None,
     **options,
 ):
     """Measures retrieval by Hamming distance.
@@ -435,6 +449,11 @@ def evaluate(
             `"deephash-pytorch"`, `"hashnet"`, `"orthohash"`, `"dpsh"` or
             `"dsrh"`; it sets the options itself.
         seed: int, for the random orders.
+        kernel: `"auto"`, `"numba"`, `"numpy"` or `"tensorflow"`, see
+            `HammingEvaluator`.
+        metrics: str or sequence of str, which to compute, such as
+            `("map", "jaccard_ndcg")`: the names of docs/metrics.md up to the
+            `@`. All if `None`.
         **options: `denominator`, `no_relevant`, `empty`, `ideal_zero` and
             `self_match`, as for `HammingEvaluator.result`.
 
@@ -468,15 +487,22 @@ def evaluate(
             "`self_match='drop'` works on counts, not on one order of the "
             f"database. Received: ties={ties!r}"
         )
-    evaluator = HammingEvaluator(query_codes, query_labels, bits, similarity)
+    evaluator = HammingEvaluator(
+        query_codes, query_labels, bits, similarity, kernel=kernel
+    )
     evaluator.update(database_codes, database_labels)
     report = evaluator.result(
-        k, ties="expected" if in_order else ties, seed=seed, **options
+        k,
+        ties="expected" if in_order else ties,
+        seed=seed,
+        metrics=metrics,
+        **options,
     )
     if in_order:
         keep = ("k", "denominators", "no_relevant", "ideal_zero")
+        chosen = choose(metrics)
         report.metrics.update(
-            replay.metrics(
+            replay.ranking_metrics(
                 query_codes,
                 query_labels,
                 database_codes,
@@ -485,6 +511,8 @@ def evaluate(
                 similarity,
                 ties,
                 seed,
+                evaluator._prefixes(chosen),
+                chosen=chosen,
                 **replayed,
                 **{name: report.settings[name] for name in keep},
             )
@@ -493,6 +521,43 @@ def evaluate(
     if convention is not None:
         report.settings.update(convention=convention, **replayed)
     return report
+
+
+def _chunk(part, keys, graded, chosen, ties, options, random):
+    """Metrics, chance level and bounds of some queries, one by one."""
+    if ties == "random":
+        views = values.random_views(part, graded, random)
+    else:
+        views = values.table_views(part, graded, ties)
+    by_distance = views[""]
+    if ties != "expected":
+        by_distance = values.expected(part, graded[""])
+    extremes = {"best": (by_distance, True), "worst": (by_distance, False)}
+    yield (
+        "metrics",
+        values.ranking_metrics(
+            views, chosen, **options, topk_extreme=extremes.get(ties)
+        ),
+    )
+    # A random order of everything is one group of ties.
+    flat = values.table_views(part.sum(axis=2, keepdims=True), graded)
+    extra = {"map"} if "chance_map" in chosen else set()
+    yield "chance", values.ranking_metrics(flat, chosen | extra, **options)
+    # The bounds are those of shared counts: planes that differ in the size of
+    # the item's label set alone count as one.
+    shared, starts = np.unique(keys[:, 0], return_index=True)
+    part = np.add.reduceat(part, starts, axis=1)
+    graded = {"": np.tile(shared.astype("float64"), (len(part), 1))}
+    ranking = wanted(chosen, "ranking")
+    bounded = {family for row, family in ranking if row.bounded}
+    for mode, topk_extreme in extremes.items():
+        views = values.table_views(part, graded, mode)
+        yield (
+            mode,
+            values.ranking_metrics(
+                views, bounded, **options, topk_extreme=topk_extreme
+            ),
+        )
 
 
 def measure(model, benchmark, query="query", database="database", **options):

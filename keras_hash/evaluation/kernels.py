@@ -1,16 +1,19 @@
 """Counting pairs of codes by distance and shared labels, on packed words.
 
 Three kernels with one contract and the same integers: loops compiled by Numba,
-the fastest on CPU; plain NumPy, which needs nothing else; and one
-`tf.function`.
+the fastest on CPU; plain NumPy, which needs nothing else; and a `tf.function`.
+They turn a `Block` into `int64 [n, levels * (bits + 1)]`, shared labels major.
 """
 
+import dataclasses
 import functools
 import importlib.util
 import sys
 import warnings
 
 import numpy as np
+
+from keras_hash import codes
 
 # Pairs that NumPy and TensorFlow handle at once: their distances stay in the
 # cache. A pair takes at most 32 bytes, so a chunk takes 32 MiB.
@@ -19,19 +22,64 @@ _CHUNK = 1 << 20
 _FEW_PAIRS = 1 << 24
 
 
-def choose(pairs):
-    """The fastest kernel on CPU.
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Queries, and items to count against them.
 
-    Args:
-        pairs: int, how many pairs there are to count.
-
-    Returns:
-        `numba_kernel`; or `numpy_kernel` where Numba does not work, or for few
-        pairs while the loops are not imported.
+    Attributes:
+        a: code words of the queries, unsigned `[words, n]`.
+        b: code words of the items, unsigned `[words, m]`.
+        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
+        b_labels: `[label_words, m]`.
+        weights: `int64 [m]`, multiplicity of each item.
+        multi_hot: bool, whether labels are bit sets.
+        levels: int, largest number of shared labels, plus one.
+        bits: int, code length.
+        similarity: `"hamming"` or `"and"`.
     """
+
+    a: np.ndarray
+    b: np.ndarray
+    a_labels: np.ndarray
+    b_labels: np.ndarray
+    weights: np.ndarray
+    multi_hot: bool
+    levels: int
+    bits: int
+    similarity: str
+
+    @property
+    def shape(self):
+        """Rows and columns of the table."""
+        return self.a.shape[1], self.levels * (self.bits + 1)
+
+
+def choose(name, pairs):
+    """The kernel of that name; for `"auto"` the fastest on CPU for so many
+    pairs: NumPy's where Numba does not work, or is not worth its import."""
+    if name != "auto":
+        return KERNELS[name]
     ready = "keras_hash.evaluation.compiled" in sys.modules
     wanted = ready or pairs >= _FEW_PAIRS
     return numba_kernel if wanted and _loops() else numpy_kernel
+
+
+def check(name):
+    """Refuses a kernel that is unknown or does not work here."""
+    if name != "auto" and name not in KERNELS:
+        raise ValueError(
+            f"`kernel` should be one of {('auto', *KERNELS)}. "
+            f"Received: kernel={name!r}"
+        )
+    missing = {
+        "numba": lambda: _loops() is None,
+        "tensorflow": lambda: importlib.util.find_spec("tensorflow") is None,
+    }
+    if missing.get(name, bool)():
+        raise ValueError(
+            f"`kernel={name!r}` needs what is not installed, or is switched "
+            f"off, here. Received: kernel={name!r}; 'auto' counts everywhere"
+        )
 
 
 @functools.cache
@@ -56,210 +104,89 @@ def _loops():
     return None if numba.config.DISABLE_JIT else compiled
 
 
-def numba_kernel(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """`numpy_kernel` as compiled loops: no array of pairs is made.
-
-    Args:
-        a: code words, unsigned `[words, n]`.
-        b: code words, unsigned `[words, m]`.
-        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
-        b_labels: `[label_words, m]`.
-        weights: `int64 [m]`, multiplicity of each item.
-        multi_hot: bool, whether labels are bit sets.
-        levels: int, largest number of shared labels, plus one.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-
-    Returns:
-        `int64 [n, levels * (bits + 1)]`, shared labels major.
-    """
-    compiled = _loops()
-    counts = np.zeros((a.shape[1], levels * (bits + 1)), "int64")
-    compiled.count(
-        *map(np.ascontiguousarray, (a, b, a_labels, b_labels, weights)),
-        bool(multi_hot),
-        bits,
-        similarity == "and",
-        compiled.scratch(counts.shape[1]),
+def numba_kernel(block, chunk=1 << 12):
+    """Compiled loops: no array of pairs is made, `chunk` items are keyed."""
+    counts = np.zeros(block.shape, "int64")
+    sides = block.a, block.b, block.a_labels, block.b_labels, block.weights
+    # The keys of four queries, with the weights, stay in the second level of
+    # the cache.
+    small = "uint16" if counts.shape[1] < 1 << 16 else "int32"
+    _loops().count(
+        *map(np.ascontiguousarray, sides),
+        bool(block.multi_hot),
+        block.bits,
+        block.similarity == "and",
+        np.empty((4, chunk), small),
         counts,
     )
     return counts
 
 
-def numpy_kernel(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """Counts the pairs of two sets of codes by shared labels and distance.
-
-    Args:
-        a: code words, unsigned `[words, n]`.
-        b: code words, unsigned `[words, m]`.
-        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
-        b_labels: `[label_words, m]`.
-        weights: `int64 [m]`, multiplicity of each item.
-        multi_hot: bool, whether labels are bit sets.
-        levels: int, largest number of shared labels, plus one.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-
-    Returns:
-        `int64 [n, levels * (bits + 1)]`, shared labels major.
-    """
-    count, width = a.shape[1], levels * (bits + 1)
+def numpy_kernel(block, chunk=_CHUNK):
+    """Plain NumPy, at most `chunk` pairs at a time."""
+    count, width = block.shape
+    weights, bits = block.weights, block.bits
+    a, a_labels = block.a[:, :, None], block.a_labels[:, :, None]
     total = np.zeros(count * width, "int64")
     # Items that stand for themselves alone need no weights, which cost most.
     once, more = np.flatnonzero(weights == 1), np.flatnonzero(weights != 1)
-    for chunk in [*_chunks(count, once), *_chunks(count, more)]:
-        keys = np.arange(0, count * width, width)[:, None] + levels_of_pairs(
-            a[:, :, None], b[:, None, chunk], bits, similarity
-        )
-        if multi_hot:
-            shared = _ones(a_labels[:, :, None], b_labels[:, None, chunk])
+    for part in [*_parts(count, once, chunk), *_parts(count, more, chunk)]:
+        keys = np.arange(0, count * width, width)[:, None]
+        b, b_labels = block.b[:, None, part], block.b_labels[:, None, part]
+        keys = keys + codes.levels_of_words(a, b, bits, block.similarity)
+        if block.multi_hot:
+            shared = codes.ones_of_words(a_labels, b_labels, "and")
         else:
-            shared = a_labels[0][:, None] == b_labels[0][chunk]
+            shared = a_labels[0] == b_labels[0]
         keys += np.multiply(shared, bits + 1, dtype="int64")
         repeats = None
-        if weights[chunk[0]] != 1:
+        if weights[part[0]] != 1:
             # In float64: exact up to 2**53 items.
-            repeats = np.broadcast_to(weights[chunk], keys.shape).ravel()
+            repeats = np.broadcast_to(weights[part], keys.shape).ravel()
         found = np.bincount(keys.ravel(), repeats, count * width)
         total += found.astype("int64")
     return total.reshape(count, width)
 
 
-def _chunks(rows, columns):
-    """Some columns at a time: at most `_CHUNK` pairs with so many rows."""
-    step = max(1, _CHUNK // rows)
-    starts = range(0, len(columns), step)
-    return [columns[start : start + step] for start in starts]
-
-
-def _ones(a, b, combine=np.bitwise_and):
-    """Ones of `combine(a, b)`, summed over the words of the first axis."""
-    total = np.bitwise_count(combine(a[0], b[0]))
-    if len(a) * a.itemsize * 8 > 255:
-        total = total.astype("uint16")
-    for left, right in zip(a[1:], b[1:]):
-        total += np.bitwise_count(combine(left, right))
-    return total
-
-
-def levels_of_pairs(a, b, bits, similarity):
-    """The level of pairs of codes: near ones have a low one.
-
-    Args:
-        a: code words with the words on the first axis; broadcasts against `b`.
-        b: code words with the words on the first axis.
-        bits: int, code length.
-        similarity: `"hamming"`: the distance; `"and"`: `bits` less the ones in
-            common.
-
-    Returns:
-        uint8, or uint16 for more than 255 bits, without the first axis.
-    """
-    if similarity == "hamming":
-        return _ones(a, b, np.bitwise_xor)
-    common = _ones(a, b)
-    return common.dtype.type(bits) - common
-
-
-def tensorflow_kernel(
-    a, b, a_labels, b_labels, weights, multi_hot, levels, bits, similarity
-):
-    """`numpy_kernel` as one `tf.function`, on all cores.
-
-    Args:
-        a: code words, unsigned `[words, n]`.
-        b: code words, unsigned `[words, m]`.
-        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
-        b_labels: `[label_words, m]`.
-        weights: `int64 [m]`, multiplicity of each item.
-        multi_hot: bool, whether labels are bit sets.
-        levels: int, largest number of shared labels, plus one.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-
-    Returns:
-        `int64 [n, levels * (bits + 1)]`, shared labels major.
-    """
-    import tensorflow as tf
+def tensorflow_kernel(block, chunk=_CHUNK):
+    """A `tf.function` on all cores, at most `chunk` pairs at a time."""
+    from keras_hash.evaluation import graph
 
     # TensorFlow counts the ones of signed words only.
     a, b, a_labels, b_labels = (
         np.ascontiguousarray(x).view(f"int{8 * x.itemsize}")
-        for x in (a, b, a_labels, b_labels)
+        for x in (block.a, block.b, block.a_labels, block.b_labels)
     )
-    total = np.zeros((a.shape[1], levels * (bits + 1)), "int64")
-    for chunk in _chunks(a.shape[1], np.arange(len(weights))):
-        total += _graph()(
-            a,
-            b[:, chunk],
-            a_labels,
-            b_labels[:, chunk],
-            weights[chunk],
-            tf.constant(levels),
-            tf.constant(bits),
-            # Python numbers: the graph holds one step for each word.
-            (len(a), len(a_labels)),
-            multi_hot,
-            similarity == "and",
+    total = np.zeros(block.shape, "int64")
+    for part in _parts(len(total), np.arange(len(block.weights)), chunk):
+        total += graph.count_words(
+            tuple(a),
+            tuple(b[:, part]),
+            tuple(a_labels),
+            tuple(b_labels[:, part]),
+            block.weights[part],
+            # Tensors: other numbers need no other graph.
+            np.array(block.levels),
+            np.array(block.bits),
+            bool(block.multi_hot),
+            block.similarity,
         ).numpy()
     return total
 
 
-@functools.cache
-def _graph():
-    import tensorflow as tf
+KERNELS = {
+    "numba": numba_kernel,
+    "numpy": numpy_kernel,
+    "tensorflow": tensorflow_kernel,
+}
 
-    def ones(x, y, words, combine):
-        """Ones of `combine(x, y)` for all pairs, int32 `[n, m]`."""
-        total = 0
-        for word in range(words):
-            both = combine(x[word, :, None], y[word])
-            total += tf.cast(tf.raw_ops.PopulationCount(x=both), tf.int32)
-        return total
 
-    @tf.function(reduce_retracing=True)
-    def count(
-        a,
-        b,
-        a_labels,
-        b_labels,
-        weights,
-        levels,
-        bits,
-        words,
-        multi_hot,
-        by_and,
-    ):
-        code_words, label_words = words
-        if by_and:
-            keys = bits - ones(a, b, code_words, tf.bitwise.bitwise_and)
-        else:
-            keys = ones(a, b, code_words, tf.bitwise.bitwise_xor)
-        if multi_hot:
-            shared = ones(
-                a_labels, b_labels, label_words, tf.bitwise.bitwise_and
-            )
-            keys += shared * (bits + 1)
-        else:
-            # The two may differ in width.
-            own, others = (
-                tf.cast(a_labels, tf.int64),
-                tf.cast(b_labels, tf.int64),
-            )
-            same = own[0][:, None] == others[0]
-            keys += tf.where(same, bits + 1, 0)
-        width = levels * (bits + 1)
-        return tf.math.bincount(
-            keys,
-            tf.broadcast_to(weights, tf.shape(keys)),
-            minlength=width,
-            maxlength=width,
-            axis=-1,
-            dtype=tf.int64,
-        )
+def _parts(rows, columns, chunk):
+    """Some columns at a time: at most `chunk` pairs with so many rows."""
+    step = max(1, chunk // rows)
+    starts = range(0, len(columns), step)
+    return [columns[start : start + step] for start in starts]
 
-    return count
+
+# `keras_hash.html_report` still calls it by this name.
+levels_of_pairs = codes.levels_of_words

@@ -1,283 +1,338 @@
-"""Ranking metrics in closed form, as expected values over the order of ties.
+"""The table of metrics: one row each, from which all who name them read.
 
-All functions take arrays with one row a query and one column a group of equal
-rank, nearest group first: `counts`, the database items in each group;
-`relevant`, how many of them are relevant; and sums of graded relevance. Any
-order inside a group is equally likely and the result is the exact expectation:
-nothing is sorted or drawn at random. A ranking without ties is the case of
-groups of one item, so the same functions serve every tie mode.
-
-References: McSherry and Najork, "Computing Information Retrieval Performance
-Measures Efficiently in the Presence of Tied Scores", ECIR 2008; He et al.,
-"Hashing as Tie-Aware Learning to Rank", CVPR 2018.
+What a row says reaches `RetrievalReport.metrics`, the HTML report, the charts
+of TensorBoard and the table of docs/metrics.md (`make pages`).
 """
+
+import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
-DENOMINATORS = ("min", "all", "topk")
+from keras_hash.evaluation import closed_forms
+
+# The radius at which precision, recall and empty balls are reported.
+RADIUS = 2
+# What other grades of relevance add to title and text.
+GRADES = {
+    "": ("", ""),
+    "jaccard_": (", Jaccard", "; graded by the Jaccard coefficient of labels"),
+    "cosine_": (", cosine", "; graded by the cosine of label sets"),
+}
+SEVERAL = "several labels an image"
 
 
-def average_precision(counts, relevant, k=None, denominator="min"):
-    """Average precision of each query.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A row of the table of metrics: all that is said about one.
 
-    The sum of precision over the relevant positions up to `k`, divided by what
-    `denominator` says: `"min"`: `min(k, relevant items in the database)`;
-    `"all"`: all relevant items; `"topk"`: the relevant items among the first
-    `k`, as most hashing code does (not monotone: a later hit can lower it).
-    0 where the denominator is 0.
-
-    Args:
-        counts: int `[q, groups]`.
-        relevant: int `[q, groups]`.
-        k: int, cut-off, or `None` for the whole ranking.
-        denominator: str.
-
-    Returns:
-        `float64 [q]` in 0..1.
+    Attributes:
+        name: str, its key in `RetrievalReport.metrics`, up to an `@`.
+        title: str, what tables call it.
+        text: str, what it is, in a line; `{}` stands for the radius.
+        function: what computes it from its `source`.
+        source: `"ranking"`: `function(groups)` of `values.Groups`, with the
+            cut-off and the denominator where it has them, gives float64 `[q]`,
+            NaN where it is not defined; `"radius"`: `function(curves)` of a
+            report's curves gives a value a radius; `"codes"`: `function(codes)`
+            of `diagnostics.CodeStatistics` gives a number; `"chance"`:
+            `function(chance)` of the metrics of a random order gives a number.
+        better: `"higher"`, `"lower"`, or `""` where neither is.
+        group: str, heading of its charts in TensorBoard.
+        chart: str, title of its chart; rows of one title share one. Those at
+            cut-offs are called after the title.
+        note: str, what docs/metrics.md adds to the text.
+        whole: bool, whether the whole ranking has a value.
+        cuts: bool, whether each cut-off has one.
+        denominators: bool, whether it depends on that option.
+        graded: bool, whether Jaccard coefficient and cosine of label sets have
+            values of their own, in place of the shared labels.
+        bounded: bool, whether reports have its bounds over tie orders.
+        per_item: bool, whether it divides by the cut-off, so that one beyond
+            the database counts misses.
+        undefined: `"no_relevant"` or `"ideal_zero"`, the option that says what
+            a query counts for which there is nothing to find.
+        extreme: for denominators, `function(groups, k, best)` of the groups by
+            distance: the extreme over all tie orders for `"topk"`, for which no
+            one order is.
+        digits: int, decimals that are shown.
     """
-    return weighted_average_precision(
-        counts, relevant, relevant, k, denominator
-    )
+
+    name: str
+    title: str
+    text: str
+    function: Callable = None
+    source: str = "ranking"
+    better: str = "higher"
+    group: str = "ranking"
+    chart: str = ""
+    note: str = ""
+    whole: bool = False
+    cuts: bool = False
+    denominators: bool = False
+    graded: bool = False
+    bounded: bool = False
+    per_item: bool = False
+    undefined: str = "no_relevant"
+    extreme: Callable = None
+    digits: int = 4
+
+    @property
+    def families(self):
+        """What its keys begin with: its name, and that of each grade."""
+        grades = GRADES if self.graded else [""]
+        return [grade + self.name for grade in grades]
 
 
-def extreme_topk_average_precision(counts, relevant, k, best):
-    """Best or worst average precision with the denominator `"topk"`.
+_RadiusMetric = functools.partial(
+    Metric, source="radius", group="Hamming radius"
+)
+_CodesMetric = functools.partial(
+    Metric, source="codes", better="", group="do the codes collapse?"
+)
 
-    The hits inside the group that holds rank `k` change the denominator too,
-    so every number of them is tried.
 
-    Args:
-        counts: int `[q, groups]`.
-        relevant: int `[q, groups]`.
-        k: int, cut-off.
-        best: bool, whether relevant items come first in their group.
+def _bit_correlation(codes):
+    correlation = np.abs(codes.correlation)
+    pairs = len(correlation) * (len(correlation) - 1)
+    between = correlation.sum() - np.trace(correlation)
+    return between / pairs if pairs else 0.0
 
-    Returns:
-        `float64 [q]` in 0..1.
+
+ROWS = {
+    row.name: row
+    for row in [
+        Metric(
+            name="map",
+            title="mAP",
+            text="mean average precision: at each relevant image the share of "
+            "relevant ones up to there, averaged",
+            function=closed_forms.average_precision,
+            chart="mAP, and of a random order",
+            whole=True,
+            cuts=True,
+            denominators=True,
+            bounded=True,
+            extreme=closed_forms.extreme_topk_average_precision,
+        ),
+        Metric(
+            name="precision",
+            title="precision",
+            text="share of relevant images among the first",
+            note=" k; positions behind the end of the database count as misses",
+            function=closed_forms.precision,
+            cuts=True,
+            per_item=True,
+        ),
+        Metric(
+            name="recall",
+            title="recall",
+            text="share of the relevant images that are found",
+            note=", among the first k",
+            function=closed_forms.recall,
+            cuts=True,
+        ),
+        Metric(
+            name="wmap",
+            title="weighted mAP",
+            text="mAP with the mean number of shared labels in place of the "
+            "share",
+            note="; can exceed 1",
+            function=closed_forms.weighted_average_precision,
+            group=SEVERAL,
+            cuts=True,
+            denominators=True,
+            graded=True,
+        ),
+        Metric(
+            name="acg",
+            title="ACG",
+            text="mean number of labels shared with the query",
+            note=", over the first k",
+            function=closed_forms.cumulated_gain,
+            group=SEVERAL,
+            cuts=True,
+            graded=True,
+            per_item=True,
+        ),
+        Metric(
+            name="ndcg",
+            title="NDCG",
+            text="gain 2^shared - 1, discounted by log2(1 + rank), over the "
+            "best order",
+            note=" of the whole database",
+            function=closed_forms.ndcg,
+            cuts=True,
+            graded=True,
+            bounded=True,
+            undefined="ideal_zero",
+        ),
+        _RadiusMetric(
+            name="precision_radius",
+            title="precision by radius",
+            text="share of relevant images within Hamming radius {}",
+            function=lambda curves: curves["precision"],
+            chart="precision and recall",
+        ),
+        _RadiusMetric(
+            name="recall_radius",
+            title="recall by radius",
+            text="share of the relevant images within Hamming radius {}",
+            function=lambda curves: curves["recall"],
+            chart="precision and recall",
+        ),
+        _RadiusMetric(
+            name="empty_ball",
+            title="empty balls",
+            text="share of queries without an image within Hamming radius {}",
+            function=lambda curves: curves["empty"],
+            better="lower",
+            chart="queries that find nothing",
+        ),
+        Metric(
+            name="chance_map",
+            title="mAP by chance",
+            text="mAP of a random order",
+            function=lambda chance: chance["map"],
+            source="chance",
+            better="",
+            chart="mAP, and of a random order",
+        ),
+        _CodesMetric(
+            name="unique_codes",
+            title="distinct codes",
+            text="in the database",
+            function=lambda codes: len(codes.shares),
+            chart="distinct codes",
+            digits=0,
+        ),
+        _CodesMetric(
+            name="largest_bucket",
+            title="largest bucket",
+            text="share of the database with the most frequent code",
+            function=lambda codes: codes.shares.max(),
+            chart="share of the largest bucket",
+        ),
+        _CodesMetric(
+            name="code_entropy",
+            title="entropy",
+            text="of the code of an image, in bits",
+            function=lambda codes: (
+                -(codes.shares * np.log2(codes.shares)).sum()
+            ),
+            chart="entropy of the codes, in bits",
+        ),
+        _CodesMetric(
+            name="bit_balance",
+            title="bit balance",
+            text="mean of |share of ones - share of zeros|: 0 is even, 1 is "
+            "constant",
+            function=lambda codes: np.abs(codes.mean).mean(),
+            better="lower",
+            chart="bits: imbalance and correlation",
+        ),
+        _CodesMetric(
+            name="bit_correlation",
+            title="bit correlation",
+            text="mean absolute correlation of two bits: 0 is independent",
+            function=_bit_correlation,
+            better="lower",
+            chart="bits: imbalance and correlation",
+        ),
+    ]
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """What a key of `RetrievalReport.metrics` means.
+
+    Attributes:
+        row: the `Metric`; a bare one for a key that no row knows.
+        grade: str, `""`, `"jaccard_"` or `"cosine_"`.
+        cut: int, how many items it looks at, or `None`.
+        radius: int, or `None`.
+        denominator: str, where the key names one.
     """
-    before, inside = _positions(counts, k)
-    hits_before = np.cumsum(relevant, axis=1) - relevant
-    # Of the groups that lie before rank k as a whole.
-    start = before if best else before + counts - relevant
-    gained = _run(hits_before, start, relevant)
-    values = np.zeros(len(counts))
-    for row, group in enumerate(_last_group(inside)):
-        places, found = inside[row, group], hits_before[row, group]
-        x = _possible_hits(counts[row, group], relevant[row, group], places)
-        begin = before[row, group] + (0 * x if best else places - x)
-        ratio = gained[row, :group].sum() + _run(found, begin, x)
-        ratio = ratio / np.maximum(found + x, 1)
-        values[row] = ratio.max() if best else ratio.min()
-    return values
+
+    row: Metric
+    grade: str = ""
+    cut: int = None
+    radius: int = None
+    denominator: str = ""
+
+    @property
+    def family(self):
+        """The key up to the `@`."""
+        return self.grade + self.row.name
+
+    @property
+    def title(self):
+        """What tables call it."""
+        title = self.row.title + GRADES[self.grade][0]
+        if self.denominator:
+            title += f", divided by {self.denominator}"
+        return title
+
+    @property
+    def text(self):
+        """What it is, in a line."""
+        text = self.row.text
+        if self.radius is not None:
+            text = text.format(self.radius)
+        return text + GRADES[self.grade][1]
+
+    @property
+    def group(self):
+        """The heading of its chart in TensorBoard."""
+        return SEVERAL if self.grade else self.row.group
+
+    @property
+    def chart(self):
+        """The title of its chart in TensorBoard."""
+        if self.cut is not None:
+            return f"{self.row.title} at k"
+        return self.row.chart or self.row.title
 
 
-def weighted_average_precision(
-    counts, relevant, relevance, k=None, denominator="min"
-):
-    """Expected weighted average precision: average cumulated gain at hits.
+def describe(key):
+    """What a key of `RetrievalReport.metrics` means, as a `Described`."""
+    family, _, rest = key.partition("@")
+    number, _, denominator = rest.partition("_")
+    number = int(number) if number.isdecimal() else None
+    for row in ROWS.values():
+        if family in row.families:
+            grade = family.removesuffix(row.name)
+            if row.source == "radius":
+                return Described(row, radius=number)
+            return Described(row, grade, number, None, denominator)
+    row = Metric(name=family, title=family, text="", better="", group="")
+    return Described(row, "", number, None, denominator)
 
-    The sum, over the relevant positions up to `k`, of the mean relevance up to
-    there. With relevance 0 and 1 it is `average_precision`; with shared label
-    counts it can exceed 1.
 
-    Args:
-        counts: int `[q, groups]`.
-        relevant: int `[q, groups]`.
-        relevance: float `[q, groups]`, sums of relevance; items that are not
-            relevant have 0.
-        k: int, cut-off, or `None`.
-        denominator: as for `average_precision`.
+def choose(names):
+    """The families that `names` choose, all for `None`.
 
-    Returns:
-        `float64 [q]`.
+    A family is a row's name, or that behind the prefix of a grade.
     """
-    relevance = np.asarray(relevance, "float64")
-    before, inside = _positions(counts, k)
-    sums_before = np.cumsum(relevance, axis=1) - relevance
-    size = np.maximum(counts, 1.0)
-    slope = (relevant - 1.0) / np.maximum(size - 1, 1)
-    # With a group of n items, n+ relevant, behind N items whose relevance sums
-    # to R, the j-th position adds (n+/n) (R + mean + (j-1) mean slope) / (N+j);
-    # the sums of 1/(N+j) are differences of harmonic numbers.
-    span = _spans("harmonic", counts, k)
-    gained = relevant * sums_before * span
-    gained += relevance * (span + slope * (inside - (before + 1) * span))
-    gained /= size
-    if denominator == "topk" and k is not None:
-        return _expected_over_hits(
-            counts, relevant, relevance, sums_before, before, inside, gained
+    families = [family for row in ROWS.values() for family in row.families]
+    if names is None:
+        return set(families)
+    names = [names] if isinstance(names, str) else list(names)
+    if not names or set(names) - set(families):
+        raise ValueError(
+            f"`metrics` should be some of {families}; `k` gives the cut-offs. "
+            f"Received: metrics={names!r}"
         )
-    total = _denominator(relevant, k, denominator)
-    return gained.sum(axis=1) / np.maximum(total, 1)
+    return set(names)
 
 
-def hits(counts, relevant, k):
-    """Expected number of relevant items among the first `k`.
-
-    Args:
-        counts: int `[q, groups]`.
-        relevant: int `[q, groups]`.
-        k: int.
-
-    Returns:
-        `float64 [q]`.
-    """
-    _, inside = _positions(counts, k)
-    found = relevant * (inside / np.maximum(counts, 1))
-    return np.sum(found, axis=1)
-
-
-def precision(counts, relevant, k):
-    """Expected precision at `k`; positions behind the end count as misses.
-
-    Args:
-        counts: int `[q, groups]`.
-        relevant: int `[q, groups]`.
-        k: int.
-
-    Returns:
-        `float64 [q]` in 0..1.
-    """
-    return hits(counts, relevant, k) / k
-
-
-def recall(counts, relevant, k):
-    """Expected recall at `k`; 0 for a query without a relevant item.
-
-    Args:
-        counts: int `[q, groups]`.
-        relevant: int `[q, groups]`.
-        k: int.
-
-    Returns:
-        `float64 [q]` in 0..1.
-    """
-    total = np.maximum(relevant.sum(axis=1), 1)
-    return hits(counts, relevant, k) / total
-
-
-def cumulated_gain(counts, gains, k):
-    """Expected average cumulated gain at `k` (ACG): mean gain of the first `k`.
-
-    Args:
-        counts: int `[q, groups]`.
-        gains: float `[q, groups]`, sums of gain.
-        k: int.
-
-    Returns:
-        `float64 [q]`.
-    """
-    _, inside = _positions(counts, k)
-    return np.sum(gains * (inside / np.maximum(counts, 1)), axis=1) / k
-
-
-def discounted_gain(counts, gains, k=None):
-    """Expected discounted cumulated gain: gains over `log2(1 + rank)`.
-
-    Args:
-        counts: int `[q, groups]`.
-        gains: float `[q, groups]`, sums of gain.
-        k: int, cut-off, or `None`.
-
-    Returns:
-        `float64 [q]`.
-    """
-    span = _spans("discount", counts, k)
-    return np.sum(gains / np.maximum(counts, 1) * span, axis=1)
-
-
-def _positions(counts, k):
-    """Items before each group, and how many of it lie before rank `k`."""
-    before = np.cumsum(counts, axis=1) - counts
-    if k is None:
-        return before, counts
-    return before, np.clip(k - before, 0, counts)
-
-
-def _denominator(relevant, k, denominator):
-    total = relevant.sum(axis=1)
-    if k is None or denominator == "all":
-        return total
-    return np.minimum(total, k)
-
-
-def _run(hits_before, start, count):
-    """Precision summed over `count` hits in a row behind `start` items."""
-    # (P + 1) / (S + 1) + ... + (P + c) / (S + c) with P hits among S items.
-    span = _harmonic(start + count) - _harmonic(start)
-    return count - (start - hits_before) * span
-
-
-def _last_group(inside):
-    """Of each query: the last group that reaches into the first k ranks."""
-    filled = np.where(inside > 0, np.arange(inside.shape[1]), 0)
-    return filled.max(axis=1)
-
-
-def _possible_hits(n, n_relevant, places):
-    """The numbers of hits that `places` of a group can hold."""
-    low = max(0, places - (n - n_relevant))
-    return np.arange(low, min(places, n_relevant) + 1)
-
-
-def _expected_over_hits(
-    counts, relevant, relevance, sums_before, before, inside, gained
-):
-    """Expectation of a ratio whose denominator is the hits in the top k.
-
-    Only the group that straddles rank `k` has a random number of hits, which
-    is hypergeometric.
-    """
-    from scipy.special import gammaln
-
-    values = np.zeros(len(counts))
-    for row, group in enumerate(_last_group(inside)):
-        n, n_relevant = int(counts[row, group]), int(relevant[row, group])
-        places, start = int(inside[row, group]), int(before[row, group])
-        earlier = gained[row, :group].sum()
-        hits_before = relevant[row, :group].sum()
-        x = _possible_hits(n, n_relevant, places)
-
-        def log_choose(a, b):
-            return gammaln(a + 1) - gammaln(b + 1) - gammaln(a - b + 1)
-
-        log_p = log_choose(n_relevant, x)
-        log_p = log_p + log_choose(n - n_relevant, places - x)
-        p = np.exp(log_p - log_p.max())
-        p /= p.sum()
-        span = _harmonic(start + places) - _harmonic(start)
-        m = relevance[row, group] / max(n_relevant, 1)
-        inner = (sums_before[row, group] + m) * span
-        slope = (x - 1) / max(places - 1, 1)
-        inner = inner + m * slope * (places - (start + 1) * span)
-        inner = x / max(places, 1) * inner
-        total = hits_before + x
-        values[row] = np.sum(p * (earlier + inner) / np.maximum(total, 1))
-    return values
-
-
-def _spans(kind, counts, k):
-    """Sum of the terms of the ranks of each group, up to rank `k`."""
-    ends = np.cumsum(counts, axis=1)
-    if k is not None:
-        ends = np.minimum(ends, k)
-    return np.diff(_sums(kind, ends), axis=1, prepend=0)
-
-
-def _harmonic(index):
-    return _sums("harmonic", index)
-
-
-# The longest table asked for, of each kind.
-_TABLES = {}
-
-
-def _sums(kind, index):
-    """Sums of the first terms, as many as `index`: 1/i or 1/log2(1 + i)."""
-    most = int(np.max(index, initial=1))
-    table = _TABLES.get(kind)
-    if table is None or most >= len(table):
-        terms = np.arange(1, 1 << most.bit_length(), dtype="float64")
-        terms = 1 / terms if kind == "harmonic" else 1 / np.log2(1 + terms)
-        table = _TABLES[kind] = np.concatenate([[0.0], np.cumsum(terms)])
-    return table[index]
+def wanted(chosen, source):
+    """Pairs of row and family: those of one source among the `chosen`."""
+    return [
+        (row, family)
+        for row in ROWS.values()
+        for family in row.families
+        if row.source == source and family in chosen
+    ]

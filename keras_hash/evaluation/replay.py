@@ -9,11 +9,9 @@ slow, and only meant for that.
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
-from keras_hash.evaluation import groups as groups_lib
-from keras_hash.evaluation import kernels
+from keras_hash import codes
 from keras_hash.evaluation import statistic
-from keras_hash.evaluation import values as values_lib
+from keras_hash.evaluation import values
 
 # Orders that need the positions of items, which a table of counts lacks.
 ORDERS = ("stable", "argsort", "shuffle")
@@ -47,22 +45,10 @@ CONVENTIONS = {
         "ideal_zero": "skip",
     },
 }
-# Distances and relevance of one chunk: 2**22 pairs.
-_CHUNK = 1 << 22
 
 
 def convention(name):
-    """The options that a code base implies.
-
-    Args:
-        name: str, a key of `CONVENTIONS`.
-
-    Returns:
-        dict of options.
-
-    Raises:
-        ValueError: unknown name.
-    """
+    """The options that a code base implies."""
     if name not in CONVENTIONS:
         raise ValueError(
             f"`convention` should be one of {sorted(CONVENTIONS)}. "
@@ -72,16 +58,11 @@ def convention(name):
 
 
 def order(distances, ties, random):
-    """Positions of the items in the order of a ranking.
+    """Positions of the items in the order of a ranking, `int64 [q, m]`.
 
-    Args:
-        distances: int `[q, m]`.
-        ties: `"stable"`, `"argsort"` (NumPy's default sort, unstable) or
-            `"shuffle"` (a stable sort of the shuffled database).
-        random: `numpy.random.RandomState`, for `"shuffle"`.
-
-    Returns:
-        `int64 [q, m]`.
+    Of `distances`, int `[q, m]`. `ties` is `"stable"`, `"argsort"` (NumPy's
+    default sort, unstable) or `"shuffle"` (a stable sort of the shuffled
+    database, by the `numpy.random.RandomState` given).
     """
     if ties == "shuffle":
         shuffled = random.permutation(distances.shape[1])
@@ -91,7 +72,7 @@ def order(distances, ties, random):
     return np.argsort(distances.astype("float32"), axis=1, kind=kind)
 
 
-def metrics(
+def ranking_metrics(
     query_codes,
     query_labels,
     database_codes,
@@ -100,29 +81,18 @@ def metrics(
     similarity,
     ties,
     seed,
+    prefixes,
     drop_last=False,
     skip_without_hit=False,
+    chunk=1 << 22,
     **options,
 ):
-    """Ranking metrics of one order of the database.
+    """Ranking metrics of one order of the database, a dict of floats.
 
-    Args:
-        query_codes: packed codes `uint8 [q, bytes]`.
-        query_labels: int `[q]` or multi-hot `[q, num_classes]`.
-        database_codes: packed codes `uint8 [m, bytes]`.
-        database_labels: int `[m]` or multi-hot `[m, num_classes]`.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-        ties: one of `ORDERS`.
-        seed: int, for `"shuffle"`.
-        drop_last: bool, whether `map` loses the last item of the ranking.
-        skip_without_hit: bool, whether a query without a hit among the first k
-            is left out of `map@k`.
-        **options: `k`, `denominators`, `no_relevant` and `ideal_zero`, as for
-            `values.ranking_metrics`.
-
-    Returns:
-        dict from name to float.
+    With `drop_last`, `map` loses the last item of the ranking; with
+    `skip_without_hit`, a query without a hit among the first k is left out of
+    `map@k`. So many pairs are ranked at once as `chunk` says. `prefixes` are
+    those of the grades, `options` as for `values.ranking_metrics`.
     """
     query_labels = statistic.check_labels(
         query_labels, len(query_codes), "query"
@@ -130,45 +100,45 @@ def metrics(
     database_labels = statistic.check_labels(
         database_labels, len(database_codes), "database"
     )
-    multi = query_labels.ndim == 2
     sizes = statistic.label_sizes(database_labels)
     query_sizes = statistic.label_sizes(query_labels)
     random = np.random.RandomState(seed)
-    rows = max(1, _CHUNK // len(database_codes))
+    rows = max(1, chunk // len(database_codes))
     chunks = []
     for low in range(0, len(query_codes), rows):
         part = slice(low, low + rows)
-        level = kernels.levels_of_pairs(
-            codes_lib.words(query_codes[part]).T[:, :, None],
-            codes_lib.words(database_codes).T[:, None, :],
-            bits,
-            similarity,
+        levels = codes.levels(
+            query_codes[part], database_codes, bits, similarity
         )
-        if multi:
+        if query_labels.ndim == 2:
             left = query_labels[part].astype("float32")
             shared = left @ database_labels.T.astype("float32")
         else:
             shared = query_labels[part, None] == database_labels
-        places = order(level, ties, random)
-        graded = values_lib.grades(
+        places = order(levels, ties, random)
+        graded = values.grades(
             np.take_along_axis(shared, places, axis=1),
             query_sizes[part, None],
             sizes[places],
-            multi,
+            prefixes,
         )
-        views = {n: groups_lib.ranking(v) for n, v in graded.items()}
-        found = values_lib.ranking_metrics(views, **options)
-        if drop_last:
-            cut = groups_lib.ranking(graded[""][:, :-1])
-            whole = values_lib.ranking_metrics(
-                {"": cut}, **{**options, "k": []}
-            )
+        views = {name: values.ranking(v) for name, v in graded.items()}
+        found = values.ranking_metrics(views, **options)
+        if drop_last and "map" in found:
+            cut = {"": values.ranking(graded[""][:, :-1])}
+            whole = values.ranking_metrics(cut, **{**options, "k": []})
             found["map"] = whole["map"]
         if skip_without_hit:
-            for cut in options["k"]:
-                without = (views[""].relevant[:, :cut] == 0).all(axis=1)
-                for denominator in options["denominators"]:
-                    suffix = "" if denominator == "min" else f"_{denominator}"
-                    found[f"map@{cut}{suffix}"][without] = np.nan
+            _leave_out(found, views[""].relevant, options)
         chunks.append(found)
-    return values_lib.mean_of_chunks(chunks)
+    return values.mean_of_chunks(chunks)
+
+
+def _leave_out(found, relevant, options):
+    """Skips the queries without a hit among the first k in `map@k`."""
+    for cut in options["k"]:
+        without = (relevant[:, :cut] == 0).all(axis=1)
+        for denominator in options["denominators"]:
+            suffix = "" if denominator == "min" else f"_{denominator}"
+            if f"map@{cut}{suffix}" in found:
+                found[f"map@{cut}{suffix}"][without] = np.nan

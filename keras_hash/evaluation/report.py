@@ -4,11 +4,12 @@ import dataclasses
 import json
 
 from keras_hash import files
+from keras_hash.evaluation import metrics
 
-# Families of metrics whose number is a Hamming radius.
-BY_RADIUS = ("precision_radius", "recall_radius", "empty_ball")
-# Those that divide by the cut-off.
-_PER_ITEM = ("precision", "acg")
+# `keras_hash.html_report` still asks by this name.
+BY_RADIUS = tuple(
+    row.name for row in metrics.ROWS.values() if row.source == "radius"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +42,7 @@ class RetrievalReport:
     settings: dict
 
     def to_json(self):
-        """The report as JSON text.
-
-        Returns:
-            str.
-        """
+        """The report as JSON text, which `from_json` reads."""
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
@@ -91,11 +88,7 @@ class RetrievalReport:
         )
 
     def save(self, path):
-        """Writes the report as a JSON file.
-
-        Args:
-            path: str or path.
-        """
+        """Writes the report as a JSON file to `path`, a str or path."""
         files.write(path, self.to_json() + "\n")
 
     def shown(self):
@@ -109,19 +102,16 @@ class RetrievalReport:
             dict like `metrics`.
         """
         beyond = self.beyond()
-        return {
-            name: value
-            for name, value in self.metrics.items()
-            if (cut := cut_off(name)) not in beyond
-            or (cut == beyond[0] and not _family(name).endswith(_PER_ITEM))
-        }
+        shown = {}
+        for name, value in self.metrics.items():
+            known = metrics.describe(name)
+            whole = beyond and known.cut == beyond[0] and not known.row.per_item
+            if whole or known.cut not in beyond:
+                shown[name] = value
+        return shown
 
     def beyond(self):
-        """The cut-offs beyond the database.
-
-        Returns:
-            list of int, rising.
-        """
+        """The cut-offs beyond the database, a rising list of int."""
         size = self.settings["database"]
         return sorted(k for k in set(self.settings["k"]) if k > size)
 
@@ -146,7 +136,7 @@ class RetrievalReport:
             bounds = self.bounds.get(name)
             table.add_row(
                 name,
-                f"{value:.0f}" if name == "unique_codes" else f"{value:.4f}",
+                f"{value:.{metrics.describe(name).row.digits}f}",
                 f"{self.chance[name]:.4f}" if name in self.chance else "",
                 f"{bounds[0]:.4f} .. {bounds[1]:.4f}" if bounds else "",
             )
@@ -176,19 +166,5 @@ class RetrievalReport:
 
 
 def cut_off(name):
-    """The number of items that a metric looks at.
-
-    Args:
-        name: str, a key of `RetrievalReport.metrics`.
-
-    Returns:
-        int, or `None` for metrics of the whole ranking, by radius or of codes.
-    """
-    number = name.partition("@")[2].partition("_")[0]
-    if not number.isdecimal() or _family(name) in BY_RADIUS:
-        return None
-    return int(number)
-
-
-def _family(name):
-    return name.partition("@")[0]
+    """The cut-off of a key, for `keras_hash.html_report`."""
+    return metrics.describe(name).cut

@@ -11,13 +11,8 @@ import os
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
+from keras_hash import codes
 from keras_hash.evaluation import kernels
-
-SIMILARITIES = ("hamming", "and")
-# Queries that a thread counts at once, and cells of the table that it fills.
-_ROWS = 1 << 8
-_CELLS = 1 << 20
 
 
 @dataclasses.dataclass
@@ -37,11 +32,7 @@ class Counts:
     bits: int
 
     def add(self, other):
-        """Adds another table of the same queries to this one, in place.
-
-        Args:
-            other: a `Counts`.
-        """
+        """Adds another table of the same queries to this one, in place."""
         if not self.planes:
             self.planes = dict(other.planes)
             return
@@ -55,22 +46,12 @@ class Counts:
             self.planes[key] = plane if plane.base is None else plane.copy()
 
     def keys(self):
-        """The keys of the planes, sorted: shared labels first.
-
-        Returns:
-            `int64 [planes, 2]`.
-        """
+        """The keys of the planes, `int64 [planes, 2]`, sorted."""
         return np.array(sorted(self.planes), "int64").reshape(-1, 2)
 
     def stacked(self, rows=slice(None)):
-        """Some queries' rows of all planes, in the order of `keys`.
-
-        Args:
-            rows: slice or int array of distinct queries; all by default.
-
-        Returns:
-            `int64 [rows, planes, bits + 1]`.
-        """
+        """Some queries' rows of all planes, `int64 [rows, planes, bits + 1]`,
+        in the order of `keys`."""
         planes = [self.planes[key][rows] for key in sorted(self.planes)]
         if planes:
             return np.stack(planes, axis=1)
@@ -82,43 +63,29 @@ class Counts:
 class Items:
     """A shard of the database: codes and labels, equal ones counted once.
 
-    Args:
-        codes: packed codes `uint8 [m, bytes]`.
-        labels: int `[m]` or multi-hot `[m, num_classes]`.
-        bits: int, code length.
-        group: bool, whether to count equal items once. It changes the time,
-            not the result.
-
     Attributes:
         codes: `uint8 [n, bytes]`, those of each group, fewest labels first.
         weights: `int64 [n]`, how many items there are of each.
         sizes: `int64 [n]`, labels of each, in rising order.
         num_classes: int, or `None` for class numbers.
-
-    Raises:
-        ValueError: codes or labels that do not fit each other or `bits`.
     """
 
-    def __init__(self, codes, labels, bits, group=True):
-        codes = codes_lib.check(codes, bits, "database_codes")
-        labels = check_labels(labels, len(codes), "database")
+    def __init__(self, packed, labels, bits, group=True):
+        packed = codes.check(packed, bits, "database_codes")
+        labels = check_labels(labels, len(packed), "database")
         self.num_classes = labels.shape[1] if labels.ndim == 2 else None
-        first, _, weights = _group(codes, labels, group)
+        first, _, weights = _group(packed, labels, group)
         sizes = label_sizes(labels[first])
         order = np.argsort(sizes, kind="stable")
         first = first[order]
-        self.codes, self.weights = codes[first], weights[order]
+        self.codes, self.weights = packed[first], weights[order]
         self.sizes = sizes[order]
         self._words = _words(self.codes)
         self._labels = _label_words(labels[first])
 
     def blocks(self):
-        """The items by their number of labels.
-
-        Yields:
-            The number of labels, the code words `[words, n]`, the labels
-            `[label_words, n]` and the weights `int64 [n]`.
-        """
+        """Yields the items by their number of labels: that number, the words
+        of codes, the words of labels, and the weights."""
         starts = np.flatnonzero(np.diff(self.sizes, prepend=-1))
         for low, high in zip(starts, [*starts[1:], len(self.sizes)]):
             yield (
@@ -132,60 +99,35 @@ class Items:
 class Queries:
     """Query codes and labels, equal ones grouped, ready to be counted against.
 
-    Args:
-        codes: packed codes `uint8 [q, bytes]`.
-        labels: int `[q]` or multi-hot `[q, num_classes]`.
-        bits: int, code length.
-        similarity: `"hamming"`, or `"and"`: the level of a pair is
-            `bits - popcount(a & b)`, for codes whose ones are predicted labels.
-
     Attributes:
         first: int `[u]`, a query of each group of equal codes and labels.
         inverse: int `[q]`, the group of each query.
         sizes: `int64 [u]`, labels of each group.
-
-    Raises:
-        ValueError: codes or labels that do not fit each other or `bits`, or an
-            unknown similarity.
     """
 
-    def __init__(self, codes, labels, bits, similarity="hamming"):
-        if similarity not in SIMILARITIES:
-            raise ValueError(
-                f"`similarity` should be one of {SIMILARITIES}. "
-                f"Received: similarity={similarity!r}"
-            )
+    def __init__(self, packed, labels, bits, similarity="hamming"):
+        codes.check_similarity(similarity)
         self.bits = int(bits)
         self.similarity = similarity
-        codes = codes_lib.check(codes, bits, "query_codes")
-        labels = check_labels(labels, len(codes), "query")
+        packed = codes.check(packed, bits, "query_codes")
+        labels = check_labels(labels, len(packed), "query")
         self.multi_hot = labels.ndim == 2
         self.num_classes = labels.shape[1] if self.multi_hot else None
-        self.first, self.inverse, _ = _group(codes, labels, True)
+        self.first, self.inverse, _ = _group(packed, labels, True)
         first = self.first
         self.sizes = label_sizes(labels[first])
-        self._words = _words(codes[first])
+        self._words = _words(packed[first])
         self._labels = _label_words(labels[first])
         # Pairs counted so far.
         self._pairs = 0
 
-    def count(self, items, kernel=None):
-        """Counts a shard of the database.
+    def count(self, items, kernel="auto", **sizes):
+        """The `Counts` of a shard of the database.
 
-        Memory beside the inputs: the planes, 8 bytes for each query, distance
-        and plane; and of the kernels that are not compiled, for each thread,
-        one chunk of 2**20 pairs (at most 32 MiB).
-
-        Args:
-            items: `Items` of codes of the same length.
-            kernel: what counts a block: a function of `kernels`. The
-                fastest one on CPU if `None`.
-
-        Returns:
-            A `Counts`.
-
-        Raises:
-            ValueError: labels of another kind than those of the queries.
+        `kernel` is a name, or a function like those of `kernels`. Memory beside
+        the inputs: the planes, 8 bytes for each query, distance and plane; and
+        of the kernels that are not compiled, for each thread, one chunk of
+        2**20 pairs (at most 32 MiB).
         """
         if items.num_classes != self.num_classes:
             raise ValueError(
@@ -194,12 +136,15 @@ class Queries:
                 f"{_kind(items.num_classes)} for the database"
             )
         self._pairs += len(self.first) * len(items.codes)
-        kernel = kernel or kernels.choose(self._pairs)
+        if isinstance(kernel, str):
+            kernel = kernels.choose(kernel, self._pairs)
         planes = {}
         # Inside a block, a pair is described by its distance and its shared
         # labels.
         for size, words, labels, weights in items.blocks():
-            table = self._count_block(words, labels, size, weights, kernel)
+            table = self._count_block(
+                words, labels, size, weights, kernel, **sizes
+            )
             found = np.flatnonzero(table.any(axis=(0, 2)))
             for shared in found.tolist():
                 plane = table[:, shared]
@@ -208,16 +153,28 @@ class Queries:
                 planes[shared, size] = plane.copy() if few else plane
         return Counts(planes, self.sizes, self.bits)
 
-    def _count_block(self, words, label_words, size, weights, kernel):
-        """`int64 [unique queries, levels, bits + 1]` of a block."""
+    def _count_block(
+        self,
+        words,
+        label_words,
+        size,
+        weights,
+        kernel,
+        rows=1 << 8,
+        cells=1 << 20,
+    ):
+        """`int64 [unique queries, levels, bits + 1]` of a block.
+
+        A thread counts at most `rows` queries at once and fills `cells`.
+        """
         levels, distances = size + 1, self.bits + 1
         count = len(self.first)
         table = np.empty((count, levels * distances), "int64")
-        rows = min(_ROWS, max(1, _CELLS // (levels * distances)))
+        rows = min(rows, max(1, cells // (levels * distances)))
 
         def fill(top):
             these = slice(top, top + rows)
-            table[these] = kernel(
+            block = kernels.Block(
                 self._words[:, these],
                 words,
                 self._labels[:, these],
@@ -228,6 +185,7 @@ class Queries:
                 self.bits,
                 self.similarity,
             )
+            table[these] = kernel(block)
 
         # The kernels let go of the interpreter in most of the work.
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -236,33 +194,16 @@ class Queries:
 
 
 def label_sizes(labels):
-    """The number of labels of each item.
-
-    Args:
-        labels: checked labels, int `[n]` or multi-hot `[n, num_classes]`.
-
-    Returns:
-        `int64 [n]`; ones for class numbers.
-    """
+    """The number of labels of each item, `int64 [n]`; 1 for class numbers."""
     if labels.ndim == 1:
         return np.ones(len(labels), "int64")
     return labels.sum(axis=1, dtype="int64")
 
 
 def check_labels(labels, count, name):
-    """Checks labels and copies them.
+    """Checks labels and copies them: `int64 [n]`, or bool multi-hot.
 
-    Args:
-        labels: int `[n]` or multi-hot `[n, num_classes]`.
-        count: int, number of codes that they belong to.
-        name: str, `"query"` or `"database"`, for the error.
-
-    Returns:
-        `int64 [n]`, or bool `[n, num_classes]`.
-
-    Raises:
-        ValueError: an empty set, another length or rank, multi-hot values
-            other than 0 and 1, or class numbers that are no whole numbers.
+    `name` is `"query"` or `"database"`, for the error.
     """
     labels = np.asarray(labels)
     if count == 0:
@@ -300,9 +241,9 @@ def _kind(width):
     return "class numbers" if width is None else f"{width} labels an item"
 
 
-def _words(codes):
+def _words(packed):
     """Packed codes as machine words, `[words, n]`: words before items."""
-    return np.ascontiguousarray(codes_lib.words(codes).T)
+    return np.ascontiguousarray(codes.words(packed).T)
 
 
 def _label_words(labels):
@@ -316,16 +257,16 @@ def _label_words(labels):
     return labels[None]
 
 
-def _group(codes, labels, group):
+def _group(packed, labels, group):
     """Equal (code, label) rows: first index, inverse and count of each."""
-    count = len(codes)
+    count = len(packed)
     if not group:
         return np.arange(count), np.arange(count), np.ones(count, "int64")
     if labels.ndim == 2:
-        packed = np.packbits(labels, axis=1)
+        named = np.packbits(labels, axis=1)
     else:
-        packed = _class_bytes(labels)
-    return codes_lib.group(np.concatenate([codes, packed], axis=1))
+        named = _class_bytes(labels)
+    return codes.group(np.concatenate([packed, named], axis=1))
 
 
 def _class_bytes(labels):

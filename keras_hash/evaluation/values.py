@@ -1,9 +1,11 @@
 """All metrics of a set of queries, from the groups of their rankings."""
 
+import dataclasses
+
 import numpy as np
 
 from keras_hash import similarity
-from keras_hash.evaluation import groups as groups_lib
+from keras_hash.evaluation import closed_forms
 from keras_hash.evaluation import metrics
 
 CHOICES = {
@@ -12,24 +14,11 @@ CHOICES = {
     "ideal_zero": ("skip", "zero", "one"),
     "self_match": ("keep", "drop"),
 }
-# The radii at which precision, recall and empty balls are reported.
-RADIUS = 2
 
 
 def check_options(k, denominator, **choices):
-    """Checks the options of a report.
-
-    Args:
-        k: int or sequence of ints, cut-offs.
-        denominator: str or sequence of str.
-        **choices: values for the names in `CHOICES`.
-
-    Returns:
-        A pair of lists: cut-offs and denominators.
-
-    Raises:
-        ValueError: an option out of range or unknown.
-    """
+    """Checks the options of a report: lists of its cut-offs and denominators,
+    and values for the names in `CHOICES`."""
     cuts = [k] if np.ndim(k) == 0 else list(k)
     for cut in cuts:
         if not isinstance(cut, (int, np.integer)) or cut < 1:
@@ -39,7 +28,7 @@ def check_options(k, denominator, **choices):
             )
     single = isinstance(denominator, str)
     denominators = [denominator] if single else list(denominator)
-    allowed = {"denominator": metrics.DENOMINATORS, **CHOICES}
+    allowed = {"denominator": closed_forms.DENOMINATORS, **CHOICES}
     given = [("denominator", d) for d in denominators] + list(choices.items())
     for name, value in given:
         if name not in allowed or value not in allowed[name]:
@@ -51,58 +40,108 @@ def check_options(k, denominator, **choices):
     return [int(cut) for cut in cuts], denominators
 
 
-def grades(shared, query_sizes, sizes, multi_label):
-    """Relevance of items by every grade.
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """Rankings as groups of equal rank, one a query, nearest group first.
 
-    Args:
-        shared: int array, labels shared with the query.
-        query_sizes: int array, labels of the query.
-        sizes: int array, labels of the item.
-        multi_label: bool; one class an item has one grade only.
+    Attributes:
+        counts: `int64 [q, groups]`, items in each group.
+        relevant: `int64 [q, groups]`, those with relevance above 0.
+        relevance: `float64 [q, groups]`, sums of relevance.
+        gains: `float64 [q, groups]`, sums of the gain `2**relevance - 1`.
+        ideal: a pair `[q, runs]` of counts and gain sums in the best order of
+            all items, whatever their distance.
+    """
 
-    Returns:
-        dict from metric prefix to float64 array.
+    counts: np.ndarray
+    relevant: np.ndarray
+    relevance: np.ndarray = None
+    gains: np.ndarray = None
+    ideal: tuple = None
+
+
+def expected(planes, values):
+    """One group a distance, in which any order is equally likely.
+
+    Of `planes`, `int64 [q, planes, distances]`, items by kind and distance, and
+    `values`, `float64 [q, planes]`, the relevance of an item of each kind.
+    """
+    return Groups(
+        counts=planes.sum(axis=1),
+        relevant=np.einsum("qpg,qp->qg", planes, (values > 0).astype("int64")),
+        relevance=np.einsum("qpg,qp->qg", planes, values),
+        gains=np.einsum("qpg,qp->qg", planes, _gain(values)),
+        ideal=_ideal(planes, values),
+    )
+
+
+def extreme(planes, values, best):
+    """The best or the worst order inside each distance: a group for each
+    distance and kind, since the items of a kind are alike."""
+    order = np.argsort(-values if best else values, axis=1, kind="stable")
+    values = np.take_along_axis(values, order, axis=1)
+    planes = np.take_along_axis(planes, order[:, :, None], axis=1)
+    counts = planes.transpose(0, 2, 1).reshape(len(planes), -1)
+    repeated = np.tile(values, planes.shape[2])
+    return Groups(
+        counts=counts,
+        relevant=counts * (repeated > 0),
+        relevance=counts * repeated,
+        gains=counts * _gain(repeated),
+        ideal=_ideal(planes, values),
+    )
+
+
+def ranking(values):
+    """Groups of one item: a ranking whose order is known, of the relevance of
+    its items, `float64 [q, items]`."""
+    ones = np.ones(values.shape, "int64")
+    return Groups(
+        counts=ones,
+        relevant=(values > 0).astype("int64"),
+        relevance=values,
+        gains=_gain(values),
+        ideal=(ones, -np.sort(-_gain(values), axis=1)),
+    )
+
+
+def _gain(values):
+    return np.exp2(values) - 1
+
+
+def _ideal(planes, values):
+    order = np.argsort(-values, axis=1, kind="stable")
+    counts = np.take_along_axis(planes.sum(axis=2), order, axis=1)
+    gains = np.take_along_axis(_gain(values), order, axis=1)
+    return counts, counts * gains
+
+
+def grades(shared, query_sizes, sizes, prefixes):
+    """Relevance of items by the prefix of its grade.
+
+    Of the labels that they share with the query, and the sizes of both label
+    sets: int arrays that broadcast.
     """
     return {
-        name: grade(shared, query_sizes, sizes)
-        for name, grade in similarity.GRADES.items()
-        if multi_label or name == ""
+        prefix: similarity.GRADES[prefix](shared, query_sizes, sizes)
+        for prefix in prefixes
     }
 
 
 def table_views(planes, graded, ties="expected"):
-    """Groups of every grade from a table of counts.
-
-    Args:
-        planes: `int64 [q, planes, distances]`.
-        graded: dict from prefix to `float64 [q, planes]`.
-        ties: `"expected"`, `"best"` or `"worst"`.
-
-    Returns:
-        dict from prefix to `Groups`.
-    """
+    """`Groups` of every grade from a table of counts."""
     if ties == "expected":
         return {
-            name: groups_lib.expected(planes, values)
-            for name, values in graded.items()
+            name: expected(planes, values) for name, values in graded.items()
         }
     return {
-        name: groups_lib.extreme(planes, values, ties == "best")
+        name: extreme(planes, values, ties == "best")
         for name, values in graded.items()
     }
 
 
 def random_views(planes, graded, random):
-    """Groups of one item each, in a random order inside each distance.
-
-    Args:
-        planes: `int64 [q, planes, distances]`.
-        graded: dict from prefix to `float64 [q, planes]`.
-        random: `numpy.random.RandomState`.
-
-    Returns:
-        dict from prefix to `Groups`.
-    """
+    """`Groups` of one item each, in a random order inside each distance."""
     kinds = []
     for table in planes:
         counts = table.T.ravel()
@@ -113,110 +152,67 @@ def random_views(planes, graded, random):
         kinds.append(kind[np.lexsort((random.rand(len(kind)), distance))])
     kinds = np.array(kinds)
     return {
-        name: groups_lib.ranking(np.take_along_axis(values, kinds, axis=1))
+        name: ranking(np.take_along_axis(values, kinds, axis=1))
         for name, values in graded.items()
     }
 
 
 def ranking_metrics(
     views,
+    chosen,
     k,
     denominators,
     no_relevant,
     ideal_zero,
     topk_extreme=None,
-    bounded=False,
 ):
-    """Every ranking metric of each query.
+    """The ranking metrics of each query, NaN where it is skipped.
 
-    Args:
-        views: dict from prefix to `Groups`; `""` is the shared label count.
-        k: list of int.
-        denominators: list of str.
-        no_relevant: `"zero"` or `"skip"`.
-        ideal_zero: `"skip"`, `"zero"` or `"one"`.
-        topk_extreme: for the tie modes `"best"` and `"worst"`: a pair of the
-            groups by distance and whether the best is wanted. With the
-            denominator `"topk"` no single order is the extreme.
-        bounded: bool, whether to compute AP and NDCG alone.
-
-    Returns:
-        dict from name to `float64 [q]`; NaN where a query is skipped.
+    `views` are the `Groups` of each grade, `chosen` the families that are
+    wanted. `topk_extreme`, for the tie modes "best" and "worst", is a pair of
+    the groups by distance and whether the best is wanted: with the denominator
+    "topk" no single order is the extreme.
     """
-    plain = views[""]
-    counts, relevant = plain.counts, plain.relevant
-    values = {"map": metrics.average_precision(counts, relevant)}
-    for cut in k:
-        if not bounded:
-            values[f"precision@{cut}"] = metrics.precision(
-                counts, relevant, cut
-            )
-            values[f"recall@{cut}"] = metrics.recall(counts, relevant, cut)
-        for denominator in denominators:
-            # The suffix keeps numbers of different meaning apart.
-            key = f"@{cut}" + (
-                "" if denominator == "min" else f"_{denominator}"
-            )
-            if topk_extreme is not None and denominator == "topk":
-                by_distance, best = topk_extreme
-                values["map" + key] = metrics.extreme_topk_average_precision(
-                    by_distance.counts, by_distance.relevant, cut, best
-                )
-                continue
-            values["map" + key] = metrics.average_precision(
-                counts, relevant, cut, denominator
-            )
-            for prefix, view in () if bounded else views.items():
-                name = f"{prefix}wmap{key}"
-                values[name] = metrics.weighted_average_precision(
-                    view.counts, view.relevant, view.relevance, cut, denominator
-                )
-        for prefix, view in () if bounded else views.items():
-            values[f"{prefix}acg@{cut}"] = metrics.cumulated_gain(
-                view.counts, view.relevance, cut
-            )
-    if no_relevant == "skip":
-        skipped = relevant.sum(axis=1) == 0
-        values = {
-            name: np.where(skipped, np.nan, value)
-            for name, value in values.items()
-        }
-    for prefix, view in views.items():
-        for cut in k:
-            values[f"{prefix}ndcg@{cut}"] = ndcg(view, cut, ideal_zero)
-    return values
-
-
-def ndcg(view, k, ideal_zero="skip"):
-    """Normalised discounted cumulated gain at `k`.
-
-    Args:
-        view: `Groups`.
-        k: int.
-        ideal_zero: where the ideal is zero: `"skip"` (NaN), `"zero"`, `"one"`.
-
-    Returns:
-        `float64 [q]`.
-    """
-    ideal = metrics.discounted_gain(*view.ideal, k)
-    value = metrics.discounted_gain(view.counts, view.gains, k)
+    found = {}
+    empty = views[""].relevant.sum(axis=1) == 0
     instead = {"skip": np.nan, "zero": 0.0, "one": 1.0}[ideal_zero]
-    return np.where(ideal > 0, value / np.where(ideal > 0, ideal, 1), instead)
+
+    def add(row, key, values):
+        if row.undefined == "ideal_zero":
+            values = np.where(np.isnan(values), instead, values)
+        elif no_relevant == "skip":
+            values = np.where(empty, np.nan, values)
+        found[key] = values
+
+    wanted = [
+        (row, family, views[family.removesuffix(row.name)])
+        for row, family in metrics.wanted(chosen, "ranking")
+        if family.removesuffix(row.name) in views
+    ]
+    for row, family, groups in wanted:
+        if row.whole:
+            add(row, family, row.function(groups))
+    for cut in k:
+        for row, family, groups in wanted:
+            if row.cuts and not row.denominators:
+                add(row, f"{family}@{cut}", row.function(groups, cut))
+            for denominator in denominators if row.denominators else ():
+                # The suffix keeps numbers of different meaning apart.
+                suffix = "" if denominator == "min" else f"_{denominator}"
+                key = f"{family}@{cut}{suffix}"
+                if topk_extreme is None or denominator != "topk":
+                    add(row, key, row.function(groups, cut, denominator))
+                elif row.extreme:
+                    by_distance, best = topk_extreme
+                    add(row, key, row.extreme(by_distance, cut, best))
+    return found
 
 
-def ball_metrics(counts, relevant, no_relevant, empty):
-    """Precision and recall within each Hamming radius.
+def radius_curves(counts, relevant, no_relevant, empty):
+    """Precision, recall and empty balls within each radius, as lists.
 
-    Args:
-        counts: `int64 [q, bits + 1]`.
-        relevant: `int64 [q, bits + 1]`.
-        no_relevant: `"zero"` or `"skip"`: the recall of a query without a
-            relevant item.
-        empty: `"zero"`, `"skip"` or `"micro"`: the precision of an empty ball;
-            `"micro"` pools the balls of all queries.
-
-    Returns:
-        A pair: metrics at radius 2, and curves over all radii as lists.
+    Of `counts` and `relevant`, `int64 [q, bits + 1]`. `no_relevant` and `empty`
+    are the options of a report.
     """
     found = np.cumsum(counts, axis=1)
     correct = np.cumsum(relevant, axis=1)
@@ -234,13 +230,7 @@ def ball_metrics(counts, relevant, no_relevant, empty):
             np.where(total > 0, correct / np.maximum(total, 1), instead)
         )
     share_empty = np.mean(found == 0, axis=0)
-    near = min(RADIUS, counts.shape[1] - 1)
-    values = {
-        f"precision_radius@{RADIUS}": float(precision[near]),
-        f"recall_radius@{RADIUS}": float(recall[near]),
-        f"empty_ball@{RADIUS}": float(share_empty[near]),
-    }
-    return values, {
+    return {
         "radius": list(range(counts.shape[1])),
         "precision": precision.tolist(),
         "recall": recall.tolist(),
@@ -249,14 +239,8 @@ def ball_metrics(counts, relevant, no_relevant, empty):
 
 
 def mean(values):
-    """Mean over queries that leaves skipped ones (NaN) out.
-
-    Args:
-        values: `float64 [q, ...]`.
-
-    Returns:
-        The mean over the first axis; NaN where every query is skipped.
-    """
+    """Mean over queries, the first axis, that leaves skipped ones (NaN) out;
+    NaN where every query is skipped."""
     kept = ~np.isnan(values)
     total = np.where(kept, values, 0).sum(axis=0)
     count = kept.sum(axis=0)
@@ -264,14 +248,9 @@ def mean(values):
 
 
 def mean_of_chunks(chunks, inverse=None):
-    """Means of metrics that were computed for chunks of queries.
+    """Means of metrics that were computed for chunks of queries, by name.
 
-    Args:
-        chunks: list of dicts from name to `float64 [u]`.
-        inverse: int `[q]`, which row each query has; one each if `None`.
-
-    Returns:
-        dict from name to float.
+    `inverse`, int `[q]`, says which row each query has; one each if `None`.
     """
     joined = {
         name: np.concatenate([chunk[name] for chunk in chunks])

@@ -108,14 +108,8 @@ class HammingSearch(keras.layers.Layer):
         """Distances and places of the nearest items of one query."""
         import tensorflow as tf
 
-        combine = tf.bitwise.bitwise_xor
-        if self.similarity == "and":
-            combine = tf.bitwise.bitwise_and
-        ones = 0
-        for word in range(self.words.shape[0]):
-            both = combine(self.words[word], query[word])
-            count = tf.raw_ops.PopulationCount(x=both)
-            ones += tf.cast(count, tf.int32)
+        combine = "and" if self.similarity == "and" else "xor"
+        ones = codes_lib.ones_of_words(self.words, query, combine)
         # Among equals the first is taken: that of the smallest id.
         nearness = -ones if self.similarity == "hamming" else ones
         best, places = tf.math.top_k(nearness, self.k)

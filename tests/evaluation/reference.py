@@ -3,6 +3,8 @@
 import itertools
 import math
 
+from keras_hash.evaluation import metrics
+
 
 def popcount(a, b, similarity):
     """The level of a pair of +-1 codes."""
@@ -90,21 +92,37 @@ def ndcg(values, k):
     return discounted_gain(values, k) / ideal if ideal else None
 
 
+LOOPS = {
+    "map": average_precision,
+    "precision": precision,
+    "recall": recall,
+    "wmap": weighted_average_precision,
+    "acg": cumulated_gain,
+    "ndcg": ndcg,
+}
+
+
 def all_metrics(values_by_kind, cuts, denominators=("min", "all", "topk")):
-    """Every metric of one ranking, by the names of the report."""
-    plain = values_by_kind[""]
-    found = {"map": average_precision(plain)}
-    for k in cuts:
-        found[f"precision@{k}"] = precision(plain, k)
-        found[f"recall@{k}"] = recall(plain, k)
-        for kind in denominators:
-            end = f"@{k}" + ("" if kind == "min" else f"_{kind}")
-            found["map" + end] = average_precision(plain, k, kind)
-            for name, values in values_by_kind.items():
-                found[f"{name}wmap{end}"] = weighted_average_precision(
-                    values, k, kind
-                )
-        for name, values in values_by_kind.items():
-            found[f"{name}acg@{k}"] = cumulated_gain(values, k)
-            found[f"{name}ndcg@{k}"] = ndcg(values, k)
+    """Every metric of one ranking, by the names of the report.
+
+    A row of the table of metrics is computed by the loop of its name.
+    """
+    found = {}
+    for row in metrics.ROWS.values():
+        if row.source != "ranking":
+            continue
+        loop = LOOPS[row.name]
+        for kind, values in values_by_kind.items():
+            family = kind + row.name
+            if family not in row.families:
+                continue
+            if row.whole:
+                found[family] = loop(values)
+            for k in cuts if row.cuts else ():
+                if not row.denominators:
+                    found[f"{family}@{k}"] = loop(values, k)
+                    continue
+                for name in denominators:
+                    end = "" if name == "min" else f"_{name}"
+                    found[f"{family}@{k}{end}"] = loop(values, k, name)
     return found

@@ -1,6 +1,6 @@
 """The evaluator against loops over all orders of the ties."""
 
-from unittest import mock
+import functools
 
 import numpy as np
 import pytest
@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 
 import keras_hash
 from keras_hash import codes
-from keras_hash.evaluation import evaluator as evaluator_lib
-from keras_hash.evaluation import kernels
 from keras_hash.evaluation import replay
-from keras_hash.evaluation import statistic
 from tests.evaluation import reference
 
 KINDS = ("", "jaccard_", "cosine_")
@@ -241,14 +238,9 @@ def test_shards_merging_grouping_chunks_and_kernels_change_nothing(
     for worker in workers:
         merged.merge(keras_hash.HammingEvaluator.from_state(worker.state()))
     same = [merged.result()]
-    for kernel in (kernels.numba_kernel, kernels.tensorflow_kernel):
-        with (
-            mock.patch.object(kernels, "choose", return_value=kernel),
-            mock.patch.object(kernels, "_CHUNK", int(random.randint(1, 40))),
-            mock.patch.object(statistic, "_ROWS", int(random.randint(1, 9))),
-        ):
-            same.append(fresh(group=False).update(items, item_labels).result())
-            same.append(fresh().update(items, item_labels).result())
+    for kernel in ("numba", "numpy", "tensorflow"):
+        named = fresh(group=bool(seed % 2), kernel=kernel)
+        same.append(named.update(items, item_labels).result())
     for report in same:
         for part in ("metrics", "chance"):
             found, expected = getattr(report, part), getattr(whole, part)
@@ -552,6 +544,9 @@ def test_clear_errors():
         ({"ideal_zero": "nan"}, "`ideal_zero` should be one of"),
         ({"self_match": "yes"}, "`self_match` should be one of"),
         ({"k": 0}, "`k` should be"),
+        ({"kernel": "cuda"}, "`kernel` should be one of"),
+        ({"metrics": ("map", "ndcg@100")}, "`metrics` should be some of"),
+        ({"metrics": ()}, "`metrics` should be some of"),
     ]:
         with pytest.raises(ValueError, match=message):
             keras_hash.evaluate(*case, bits=6, **options)
@@ -599,17 +594,18 @@ def test_the_table_names_its_conventions(capsys):
 def test_rows_are_evaluated_in_chunks(monkeypatch):
     case = random_case(12, 9, 40, 3, seed=0)
     whole = keras_hash.evaluate(*case, bits=12)
-    monkeypatch.setattr(evaluator_lib, "_CELLS", 2)
-    monkeypatch.setattr(evaluator_lib, "_ROWS", 2)
+    in_parts = functools.partialmethod(
+        keras_hash.HammingEvaluator._parts, few=2, cells=2
+    )
+    monkeypatch.setattr(keras_hash.HammingEvaluator, "_parts", in_parts)
     parts = keras_hash.evaluate(*case, bits=12)
     assert parts.metrics == pytest.approx(whole.metrics, abs=1e-12)
 
 
-def test_labels_of_another_number_than_codes_are_refused(monkeypatch, rng):
+def test_labels_of_another_number_than_codes_are_refused(rng):
     # Where the codes fill their shards, the shards alone would not tell.
-    monkeypatch.setattr(evaluator_lib, "_SHARD", 4)
     code, labels = codes.pack(rng.randn(8, 12)), np.arange(11)
     found = keras_hash.HammingEvaluator(code, labels[:8], 12)
     for count in (7, 9, 11):
         with pytest.raises(ValueError, match=rf"labels.shape=\({count},\)"):
-            found.update(code, labels[:count])
+            found._update(code, labels[:count], shard=4)

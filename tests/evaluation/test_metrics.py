@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_hash.evaluation import groups
-from keras_hash.evaluation import metrics
+from keras_hash.evaluation import closed_forms
+from keras_hash.evaluation.values import Groups
+from keras_hash.evaluation.values import ranking
 
 
 def test_one_large_group_has_the_closed_form_of_a_random_order():
@@ -12,14 +13,15 @@ def test_one_large_group_has_the_closed_form_of_a_random_order():
     harmonic = np.sum(1 / np.arange(1, size + 1))
     slope = (good - 1) / (size - 1)
     expected = (harmonic + slope * (size - harmonic)) / size
-    got = metrics.average_precision(np.array([[size]]), np.array([[good]]))
+    groups = Groups(np.array([[size]]), np.array([[good]]))
+    got = closed_forms.average_precision(groups)
     assert got[0] == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("denominator", metrics.DENOMINATORS)
+@pytest.mark.parametrize("denominator", closed_forms.DENOMINATORS)
 def test_a_large_ranking_without_ties_equals_the_textbook(denominator, rng):
     values = (rng.rand(1, 20_000) < 0.1).astype("float64")
-    view = groups.ranking(values)
+    view = ranking(values)
     k = 5000
     good = values[0, :k]
     gained = np.sum(np.cumsum(good) / np.arange(1, k + 1) * good)
@@ -28,15 +30,15 @@ def test_a_large_ranking_without_ties_equals_the_textbook(denominator, rng):
         "all": values.sum(),
         "topk": good.sum(),
     }[denominator]
-    got = metrics.average_precision(view.counts, view.relevant, k, denominator)
+    got = closed_forms.average_precision(view, k, denominator)
     assert got[0] == pytest.approx(gained / total, rel=1e-9)
 
 
 def test_the_topk_denominator_equals_sampling_at_a_large_size(rng):
     counts = np.array([[30, 400, 5000]])
     relevant = np.array([[20, 100, 900]])
-    k = 1000
-    exact = metrics.average_precision(counts, relevant, k, "topk")[0]
+    groups, k = Groups(counts, relevant), 1000
+    exact = closed_forms.average_precision(groups, k, "topk")[0]
     draws = []
     for _ in range(400):
         order = np.concatenate(
@@ -50,7 +52,7 @@ def test_the_topk_denominator_equals_sampling_at_a_large_size(rng):
     error = np.std(draws) / np.sqrt(len(draws))
     assert abs(np.mean(draws) - exact) < 4 * error
     worst, best = (
-        metrics.extreme_topk_average_precision(counts, relevant, k, best)[0]
+        closed_forms.extreme_topk_average_precision(groups, k, best)[0]
         for best in (False, True)
     )
     assert worst < min(draws) < max(draws) < best
@@ -58,14 +60,12 @@ def test_the_topk_denominator_equals_sampling_at_a_large_size(rng):
 
 def test_topk_is_not_monotone_as_users_have_found():
     for values, expected in (([1, 0, 1], 5 / 6), ([1, 0, 0], 1)):
-        view = groups.ranking(np.array([values], "float64"))
-        got = metrics.average_precision(view.counts, view.relevant, 3, "topk")
+        view = ranking(np.array([values], "float64"))
+        got = closed_forms.average_precision(view, 3, "topk")
         assert got[0] == pytest.approx(expected)
 
 
 def test_weighted_average_precision_can_exceed_one():
-    view = groups.ranking(np.array([[3.0, 2.0, 0.0]]))
-    got = metrics.weighted_average_precision(
-        view.counts, view.relevant, view.relevance
-    )
+    view = ranking(np.array([[3.0, 2.0, 0.0]]))
+    got = closed_forms.weighted_average_precision(view)
     assert got[0] == pytest.approx((3 + 2.5) / 2)

@@ -5,6 +5,7 @@ import pytest
 
 import keras_hash
 from keras_hash import codes
+from keras_hash.evaluation import metrics
 
 
 def by_sorting(query, query_labels, items, item_labels):
@@ -111,3 +112,63 @@ def test_metrics_of_ones_own_are_shown(rng):
     report = keras_hash.evaluate(code, labels, code, labels, bits=12)
     report.metrics["mine@best"] = 0.5
     assert "mine@best" in str(report)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_every_key_is_described(several, rng):
+    code = codes.pack(rng.randn(30, 12))
+    labels = rng.randint(2, size=(30, 3)) if several else np.arange(30) % 3
+    report = keras_hash.evaluate(
+        code, labels, code, labels, 12, k=(3, 7), denominator=("min", "topk")
+    )
+    for key in report.metrics:
+        known = metrics.describe(key)
+        assert metrics.ROWS[known.row.name] is known.row
+        assert known.title and known.text and known.group and known.chart
+        assert "{" not in known.text
+        assert key.partition("@")[0] == known.family
+        number = known.radius if known.cut is None else known.cut
+        again = "" if number is None else f"@{number}"
+        again += f"_{known.denominator}" if known.denominator else ""
+        assert key == known.family + again
+    assert metrics.describe("cosine_wmap@7_topk").title == (
+        "weighted mAP, cosine, divided by topk"
+    )
+    assert metrics.describe("empty_ball@2").text.endswith("radius 2")
+    own = metrics.describe("mine@best")
+    assert (own.title, own.text, own.group, own.cut) == ("mine", "", "", None)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_chosen_metrics_are_those_of_the_whole_report(several, rng):
+    code = codes.pack(rng.randn(30, 12))
+    labels = rng.randint(2, size=(30, 3)) if several else np.arange(30) % 3
+    sides = code, labels, code, labels
+    whole = keras_hash.evaluate(*sides, bits=12, k=(3, 7))
+    for chosen, keys, bounds in (
+        ("map", {"map", "map@3", "map@7"}, {"map", "map@3", "map@7"}),
+        (("precision",), {"precision@3", "precision@7"}, set()),
+        (("chance_map",), {"chance_map"}, set()),
+        (["unique_codes", "empty_ball"], {"unique_codes", "empty_ball@2"}, 0),
+        ("ndcg", {"ndcg@3", "ndcg@7"}, {"ndcg@3", "ndcg@7"}),
+        (
+            ("jaccard_ndcg", "recall"),
+            {"recall@3", "recall@7"}
+            | ({"jaccard_ndcg@3", "jaccard_ndcg@7"} if several else set()),
+            set(),
+        ),
+    ):
+        report = keras_hash.evaluate(*sides, bits=12, k=(3, 7), metrics=chosen)
+        assert set(report.metrics) == keys
+        assert set(report.bounds) == (bounds or set())
+        for key in keys:
+            assert report.metrics[key] == whole.metrics[key]
+            if key in report.bounds:
+                assert report.bounds[key] == whole.bounds[key]
+        assert report.curves == whole.curves
+        assert str(report)
+    for options in ({"ties": "stable"}, {"convention": "hashnet"}):
+        report = keras_hash.evaluate(
+            *sides, bits=12, metrics="recall", **options
+        )
+        assert {key.partition("@")[0] for key in report.metrics} == {"recall"}

@@ -1,5 +1,6 @@
 """The count table against plain loops over pairs."""
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -83,7 +84,7 @@ def test_equals_nested_loops(bits, queries, size, multi, group, kernel, seed):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("multi", [False, True])
-def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel, multi):
+def test_chunks_do_not_change_the_table(rng, kernel, multi):
     items, labels = codes.pack(rng.randn(300, 70)), rng.randint(5, size=300)
     if multi:
         labels = rng.randint(2, size=(300, 5))
@@ -91,18 +92,15 @@ def test_chunks_do_not_change_the_table(monkeypatch, rng, kernel, multi):
     shard = statistic.Items(items, labels, 70)
     whole = counter.count(shard, kernel)
     for rows, cells, chunk in ((1, 1, 9), (7, 1 << 20, 64), (40, 500, 1000)):
-        monkeypatch.setattr(statistic, "_ROWS", rows)
-        monkeypatch.setattr(statistic, "_CELLS", cells)
-        monkeypatch.setattr(kernels, "_CHUNK", chunk)
-        monkeypatch.setattr(compiled, "_TILE", chunk)
-        part = counter.count(shard, kernel)
+        small = functools.partial(kernel, chunk=chunk)
+        part = counter.count(shard, small, rows=rows, cells=cells)
         assert part.planes.keys() == whole.planes.keys()
         for key, plane in whole.planes.items():
             np.testing.assert_array_equal(part.planes[key], plane)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("similarity", statistic.SIMILARITIES)
+@pytest.mark.parametrize("similarity", codes.SIMILARITIES)
 def test_wide_tables_and_large_weights(rng, kernel, similarity):
     # 301 distances of 300 shared labels: more cells than 16 bits can name.
     labels = np.zeros((3, 300), "uint8")
@@ -147,17 +145,19 @@ LOOPS = "keras_hash.evaluation.compiled"
 
 
 def test_the_compiled_kernel_is_chosen_where_it_pays(monkeypatch, anew):
-    assert kernels.choose(10) is kernels.numba_kernel
+    assert kernels.choose("auto", 10) is kernels.numba_kernel
     # Few pairs are not worth the import.
     monkeypatch.delitem(sys.modules, LOOPS)
-    assert kernels.choose(10**6) is kernels.numpy_kernel
-    assert kernels.choose(10**9) is kernels.numba_kernel
+    assert kernels.choose("auto", 10**6) is kernels.numpy_kernel
+    assert kernels.choose("auto", 10**9) is kernels.numba_kernel
 
 
 def test_pairs_of_all_shards_together_are_worth_the_import(monkeypatch, rng):
     asked = []
     monkeypatch.setattr(
-        kernels, "choose", lambda n: asked.append(n) or kernels.numpy_kernel
+        kernels,
+        "choose",
+        lambda name, pairs: asked.append(pairs) or kernels.numpy_kernel,
     )
     code, labels = codes.pack(rng.randn(20, 40)), np.arange(20)
     counter = statistic.Queries(code[:3], labels[:3], 40)
@@ -177,8 +177,10 @@ def test_where_numba_does_not_work_numpy_counts(monkeypatch, anew, broken):
         monkeypatch.delattr(LOOPS)
         monkeypatch.setattr(numba, "njit", None)
         with pytest.warns(RuntimeWarning, match="Numba .* cannot be imported"):
-            assert kernels.choose(10**9) is kernels.numpy_kernel
-    assert kernels.choose(10**9) is kernels.numpy_kernel
+            assert kernels.choose("auto", 10**9) is kernels.numpy_kernel
+    assert kernels.choose("auto", 10**9) is kernels.numpy_kernel
+    with pytest.raises(ValueError, match="'numba'` needs what is not"):
+        kernels.check("numba")
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "a file"])
@@ -201,7 +203,7 @@ expected, counts = np.zeros((2, 6, 66), int)
 keys = np.bitwise_count(a.T ^ b) + 33 * (one.T == other)
 np.add.at(expected, (np.arange(6)[:, None], keys), 7)
 w = np.full(50, 7)
-rest = False, 32, False, compiled.scratch(66), counts
+rest = False, 32, False, np.empty((4, 4096), "uint16"), counts
 compiled.count(a, b, one, other, w, *rest)
 assert (counts == expected).all()
 print(compiled._kept is compiled._fresh)
