@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_hash.codes import check
 from keras_hash.codes import num_bytes
+from keras_hash.codes import ones_of_words
 
 
 class HammingSearch(keras.layers.Layer):
@@ -109,7 +110,7 @@ class HammingSearch(keras.layers.Layer):
         import tensorflow as tf
 
         combine = "and" if self.similarity == "and" else "xor"
-        ones = codes_lib.ones_of_words(self.words, query, combine)
+        ones = ones_of_words(self.words, query, combine)
         # Among equals the first is taken: that of the smallest id.
         nearness = -ones if self.similarity == "hamming" else ones
         best, places = tf.math.top_k(nearness, self.k)
