@@ -183,30 +183,14 @@ class Benchmark:
 
 
 def listing(names, top=10):
-    """Names with reasons in one line.
-
-    Args:
-        names: dict from name to reason.
-        top: int, how many are named.
-
-    Returns:
-        str.
-    """
+    """Names with reasons in one line."""
     named = [f"{name}: {reason}" for name, reason in list(names.items())[:top]]
     rest = len(names) - len(named)
     return "; ".join(named) + (f"; and {rest} more" if rest else "")
 
 
 def label_counts(targets, num_classes):
-    """Images of each label.
-
-    Args:
-        targets: int `[n]`, or multi-hot `[n, num_classes]`.
-        num_classes: int.
-
-    Returns:
-        int `[num_classes]`.
-    """
+    """Images of each label."""
     if targets.ndim == 1:
         return np.bincount(targets, minlength=num_classes)
     return targets.sum(axis=0, dtype="int64")

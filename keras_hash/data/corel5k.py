@@ -92,19 +92,7 @@ def is_prepared():
 
 
 def read_labels(folder):
-    """Reads the words of all photos.
-
-    Args:
-        folder: `pathlib.Path` in the layout that `load` describes.
-
-    Returns:
-        A pair: the list of all words, and a dict from split to a dict from the
-        number of a photo to the positions of its words.
-
-    Raises:
-        ValueError: a line cannot be read.
-        FileNotFoundError: a file is missing.
-    """
+    """All words, and by split the positions of each photo's words."""
     words = _words(folder / "labels" / "words")
     return words, {
         split: _entries(folder, photos, labels, len(words))
@@ -113,16 +101,7 @@ def read_labels(folder):
 
 
 def photo(folder, split, name):
-    """The path of a photo.
-
-    Args:
-        folder: `pathlib.Path` in the layout that `load` describes.
-        split: `"train"` or `"test"`.
-        name: str, the photo's number.
-
-    Returns:
-        A `pathlib.Path`.
-    """
+    """The path of a photo."""
     return folder / _SPLITS[split][0] / f"{name}.jpeg"
 
 

@@ -33,19 +33,7 @@ def query_per_class(targets, count, seed):
 
 
 def draw_per_class(targets, query, train, train_in_database, seed):
-    """Draws queries, then training images, from every class.
-
-    Args:
-        targets: int `[n]`.
-        query: int, queries a class.
-        train: int, training images a class.
-        train_in_database: bool, whether the database, which is all images but
-            the queries, keeps the training images.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
+    """Draws queries, then training images, from every class."""
     random = np.random.RandomState(seed)
     queries, trained = [], []
     for c in np.unique(targets):
@@ -107,22 +95,7 @@ def draw_per_label(targets, query, train, seed):
 def draw_at_random(
     targets, query, train, seed, train_in_database, query_in_database=False
 ):
-    """Draws queries, then training images, from all images alike.
-
-    Args:
-        targets: `[n]` or `[n, num_classes]`, of which only `n` counts.
-        query: int, number of queries.
-        train: int, number of training images.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-        train_in_database: bool, whether training images stay in the database.
-        query_in_database: bool, whether queries stay in it.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-
-    Raises:
-        ValueError: there are too few images.
-    """
+    """Draws queries, then training images, from all images alike."""
     if query + train > len(targets):
         raise ValueError(
             f"There should be {query} queries and {train} training images. "
@@ -140,19 +113,7 @@ def draw_at_random(
 
 
 def by_split(splits, query, per_class=None, targets=None, seed=None):
-    """One of the publisher's splits as queries, the others as database.
-
-    Args:
-        splits: str `[n]`.
-        query: str, split of the queries.
-        per_class: int, training images drawn from every class of the
-            database; `None` for all of the database.
-        targets: int `[n]`, needed for that draw.
-        seed: int of that draw.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
+    """One of the publisher's splits as queries, the others as database."""
     queries = np.flatnonzero(splits == query)
     database = np.flatnonzero(splits != query)
     trained = database
@@ -273,16 +234,7 @@ def _related(targets, drawn):
 
 
 def parts(train, query, database):
-    """The index sets of a protocol, with an empty validation part.
-
-    Args:
-        train: int indices.
-        query: int indices.
-        database: int indices.
-
-    Returns:
-        A dict with `train`, `validation`, `query` and `database`.
-    """
+    """The index sets of a protocol, with an empty validation part."""
     return {
         "train": np.asarray(train),
         "validation": np.zeros(0, "int64"),

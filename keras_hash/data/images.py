@@ -99,17 +99,7 @@ def check(path):
 
 
 def pair(size):
-    """A size as height and width.
-
-    Args:
-        size: int, or `(height, width)`.
-
-    Returns:
-        A tuple of two ints.
-
-    Raises:
-        ValueError: it is neither, or below 1.
-    """
+    """A size as height and width."""
     sides = (size, size) if isinstance(size, (int, np.integer)) else size
     try:
         height, width = (int(side) for side in sides)
@@ -191,18 +181,7 @@ class ImageFiles:
 
 
 def image_files(places):
-    """The image files in files and folders.
-
-    Args:
-        places: list of str, files and folders; a file counts whatever its name,
-            in folders names in `ENDINGS` do and hidden files do not.
-
-    Returns:
-        list of str, sorted within each folder, each path once.
-
-    Raises:
-        ValueError: there are none, or a place is missing.
-    """
+    """The files given; in folders, those with `ENDINGS` that are not hidden."""
     paths = []
     for place in map(pathlib.Path, places):
         if not place.exists():
@@ -223,11 +202,7 @@ def image_files(places):
 
 
 def threads():
-    """Threads that read files: Pillow works outside of Python's lock.
-
-    Returns:
-        int.
-    """
+    """Threads that read files: Pillow works outside of Python's lock."""
     return min(32, 2 + (os.cpu_count() or 1))
 
 

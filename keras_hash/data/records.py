@@ -46,27 +46,13 @@ class RecordImages:
         return images.reshape(*indices.shape, *images.shape[1:])
 
     def take(self, rows):
-        """A pool of some of the images.
-
-        Args:
-            rows: int `[k]`.
-
-        Returns:
-            A `RecordImages`.
-        """
+        """A pool of some of the images."""
         return RecordImages(
             self.files, self.places[rows], self.decode, self.size
         )
 
     def dataset(self, indices):
-        """Images as a dataset: read lazily, in parallel, in their order.
-
-        Args:
-            indices: int `[k]`.
-
-        Returns:
-            An unbatched `tf.data.Dataset` of `uint8 [height, width, 3]`.
-        """
+        """Images as a dataset: read lazily, in parallel, in their order."""
         import tensorflow as tf
 
         def load(place):
@@ -90,16 +76,7 @@ class RecordImages:
 
 
 def scan(files, parse):
-    """Reads all records once, without their images.
-
-    Args:
-        files: sequence of paths of TFRecord files.
-        parse: function from a serialized example to a tuple of tensors.
-
-    Returns:
-        A pair: a list of tuples of numpy values, and places as `RecordImages`
-        takes them.
-    """
+    """Values of all records, read once without images, and their places."""
     import tensorflow as tf
 
     rows, places = [], []

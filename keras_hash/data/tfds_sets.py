@@ -180,34 +180,12 @@ def load(name, protocol="official"):
 
 
 def is_prepared(name):
-    """Whether a dataset can be loaded.
-
-    Args:
-        name: str, a key of `SOURCES`.
-
-    Returns:
-        bool.
-    """
+    """Whether a dataset can be loaded."""
     return places.prepared(SOURCES[name].builder) is not None
 
 
 def read(folder, splits, id_field, label_fields):
-    """Ids and labels of a prepared dataset, and a pool of its images.
-
-    Args:
-        folder: path that contains the folders of the versions; the newest is
-            read.
-        splits: sequence of str.
-        id_field: path of the field with ids.
-        label_fields: paths of fields with labels. A single field with one
-            label gives int labels, all else multi-hot rows.
-
-    Returns:
-        A tuple: `RecordImages`, labels, ids, split names, names of labels.
-
-    Raises:
-        ValueError: the files are no TFRecords.
-    """
+    """Pool, labels, ids, split names and names of labels of a prepared set."""
     import tensorflow_datasets as tfds
 
     versions = tfds.core.utils.version.list_all_versions(str(folder))

@@ -32,17 +32,7 @@ def encoded(path):
 
 
 def lines(path):
-    """The lines of a text file.
-
-    Args:
-        path: `epath.Path` or `pathlib.Path`.
-
-    Returns:
-        A list of str, less the empty ones.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
+    """The lines of a text file, less the empty ones."""
     if not path.exists():
         raise FileNotFoundError(f"The file {path} is missing.")
     text = path.read_text(encoding="utf-8")
@@ -50,17 +40,7 @@ def lines(path):
 
 
 def first(paths):
-    """The first path that exists.
-
-    Args:
-        paths: sequence of `epath.Path` or `pathlib.Path`.
-
-    Returns:
-        One of them.
-
-    Raises:
-        FileNotFoundError: none exists.
-    """
+    """The first path that exists."""
     for path in paths:
         if path.exists():
             return path
