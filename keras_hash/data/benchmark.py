@@ -200,13 +200,6 @@ def chance(query, database):
     """The probability that a query and an image share a label.
 
     It is the precision of random results.
-
-    Args:
-        query: int `[n]`, or multi-hot `[n, num_classes]`.
-        database: the same for the images that are searched.
-
-    Returns:
-        float; 0 where a side is empty.
     """
     if not len(query) or not len(database):
         return 0.0

@@ -14,22 +14,6 @@ def load(protocol="official"):
     of `KERAS_HASH_DATA` or of `../shared/data`, and in the default folder of
     TensorFlow Datasets, which downloads it where it can. Folders that were
     given are only read.
-
-    Args:
-        protocol: `"official"`: the 10,000 test images are the queries, the
-            50,000 training images are training set and database; `"dshc"`:
-            the same counts, drawn from all; `"cifar10-1"`: 1,000 queries,
-            5,000 training images, which are among the 59,000 of the database;
-            `"cifar10"`: the same without them, 54,000; `"disjoint"`: the
-            official one, with half of the classes for training and the other
-            half for queries and database.
-
-    Returns:
-        A `Benchmark`, each split in the order of its ids.
-
-    Raises:
-        ValueError: another protocol.
-        FileNotFoundError: not prepared anywhere and not downloadable.
     """
     plan = protocols.find("cifar10", protocol)
     splits, labels = _read()
@@ -54,11 +38,7 @@ def load(protocol="official"):
 
 
 def is_prepared():
-    """Whether CIFAR-10 can be loaded without a download.
-
-    Returns:
-        bool.
-    """
+    """Whether CIFAR-10 can be loaded without a download."""
     return places.prepared("cifar10") is not None
 
 

@@ -31,21 +31,6 @@ def load(protocol="official"):
     The photos are turned as their EXIF tag says and resized, bilinear with
     antialias, to a square of 128x128 (`SIDE`), whatever their shape. An image
     stays where it has no label.
-
-    Args:
-        protocol: `"official"`: the 499 test images are the queries, the 4,500
-            training images are training set and database. The labels are the
-            260 words that occur in both, in the order of the list.
-
-    Returns:
-        A `Benchmark` with multi-hot labels, each split in the order of its
-        label file, with ids such as `"train/1000"`.
-
-    Raises:
-        ValueError: another protocol, or a line or an image that cannot be
-            read.
-        FileNotFoundError: the folder, or a file that it should hold, is
-            missing.
     """
     plan = protocols.find("corel5k", protocol)
     folder = _folder()
@@ -83,11 +68,7 @@ def load(protocol="official"):
 
 
 def is_prepared():
-    """Whether the folder of Corel-5K is here.
-
-    Returns:
-        bool.
-    """
+    """Whether the folder of Corel-5K is here."""
     return _folder() is not None
 
 

@@ -7,20 +7,7 @@ from keras_hash.data.benchmark import Benchmark
 
 
 def load(protocol="official"):
-    """Loads the digits, enlarged from 8x8 to 32x32 and scaled to 0..255.
-
-    Args:
-        protocol: `"official"`: 36 queries a class (seed 0), the other 1,437
-            images are training set and database; `"disjoint"`: the same, with
-            half of the classes for training and the other half for queries and
-            database.
-
-    Returns:
-        A `Benchmark`.
-
-    Raises:
-        ValueError: another protocol.
-    """
+    """Loads the digits, enlarged from 8x8 to 32x32 and scaled to 0..255."""
     plan = protocols.find("digits", protocol)
     from scipy import ndimage
     from sklearn import datasets

@@ -10,14 +10,6 @@ def query_per_class(targets, count, seed):
     """Draws the same number of queries from every class.
 
     The other images are the training set and the database.
-
-    Args:
-        targets: int `[n]`.
-        count: int, queries a class.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
     """
     random = np.random.RandomState(seed)
     query = np.sort(
@@ -53,19 +45,6 @@ def draw_per_label(targets, query, train, seed):
     A random permutation is walked once. An image becomes a query for the first
     of its labels that still needs one, else a training image in the same way.
     As an image has other labels too, a label ends up with more than its number.
-
-    Args:
-        targets: multi-hot `[n, num_classes]`.
-        query: int, queries a label.
-        train: int, training images a label; `None` for all but the queries.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts; the database is all
-        images but the queries.
-
-    Raises:
-        ValueError: a label has too few images.
     """
     needed = [np.full(targets.shape[1], count or 0) for count in (query, train)]
     drawn = ([], [])
@@ -130,21 +109,7 @@ def by_split(splits, query, per_class=None, targets=None, seed=None):
 
 
 def separate_classes(targets, split, train_share=0.5, seed=0):
-    """Restricts a split so that training and retrieval share no class.
-
-    Args:
-        targets: int `[n]`.
-        split: dict of index arrays for the four parts.
-        train_share: float in (0, 1), share of the classes that train.
-        seed: int, draws these classes.
-
-    Returns:
-        A dict of index arrays: training and validation images of the drawn
-        classes, queries and database of all others.
-
-    Raises:
-        ValueError: labels are multi-hot, or one side would have no class.
-    """
+    """Restricts a split so that training and retrieval share no class."""
     targets = np.asarray(targets)
     if targets.ndim != 1:
         raise ValueError(
@@ -173,14 +138,6 @@ def draw(targets, share, seed):
     one image of a class that has two, and never all of it. With several:
     iterative stratification; images without labels, or that share none with
     the images that are left, are not drawn.
-
-    Args:
-        targets: int `[n]`, or multi-hot `[n, num_classes]`.
-        share: float in [0, 1).
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        Sorted int indices.
     """
     targets = np.asarray(targets)
     random = np.random.RandomState(seed)

@@ -19,35 +19,13 @@ def decode(path):
     The image is turned as its EXIF orientation says; transparency becomes
     white; grey, palette and CMYK images become RGB; 16 bits are scaled to 8;
     of an animation the first frame counts.
-
-    Args:
-        path: str or path of a file in any format that Pillow reads.
-
-    Returns:
-        `uint8 [h, w, 3]`.
-
-    Raises:
-        ValueError: the file cannot be read, is empty, no image, cut off, of
-            float pixels, or above `MAX_PIXELS`, which is seen in its
-            header before anything is decoded. The message names the file.
     """
     with _opened(path) as image:
         return np.asarray(_turned(image))
 
 
 def read(path, size):
-    """Decodes one image file and resizes it, bilinear with antialias.
-
-    Args:
-        path: as for `decode`.
-        size: `(height, width)`.
-
-    Returns:
-        `uint8 [height, width, 3]`.
-
-    Raises:
-        ValueError: as `decode`.
-    """
+    """Decodes one image file and resizes it, bilinear with antialias."""
     from PIL import Image
 
     height, width = size
@@ -59,18 +37,7 @@ def read(path, size):
 
 
 def thumbnail(path, side):
-    """Decodes one image file to be looked at, small.
-
-    Args:
-        path: as for `decode`.
-        side: int, the longest side at most; smaller images stay as they are.
-
-    Returns:
-        `uint8 [h, w, 3]`.
-
-    Raises:
-        ValueError: as `decode`.
-    """
+    """Decodes one image file to be looked at, small."""
     with _opened(path) as image:
         # A JPEG is decoded at no more than twice the size that is wanted.
         image.draft(None, (2 * side, 2 * side))
@@ -80,14 +47,7 @@ def thumbnail(path, side):
 
 
 def check(path):
-    """Whether `decode` would work, at less cost where the format allows.
-
-    Args:
-        path: as for `decode`.
-
-    Returns:
-        `None`, or a str: why the file cannot be used, without its name.
-    """
+    """Whether `decode` would work, at less cost where the format allows."""
     try:
         with _opened(path) as image:
             # The whole file is still parsed, but JPEGs skip most arithmetic.

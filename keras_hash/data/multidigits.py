@@ -19,17 +19,6 @@ def load(protocol="official"):
     image. Each is drawn on its own, so classes can repeat (the label is the
     set), at 12 to 16 pixels and at a random place of its quarter. An id names
     the digits from top left to bottom right: `"query_0003_d0017_d1203"`.
-
-    Args:
-        protocol: `"official"`: 1,000 queries made of the 360 digits that are
-            the queries of `digits`, 6,000 training images, which are also the
-            database, made of the other 1,437 (seed 0).
-
-    Returns:
-        A `Benchmark` with multi-hot labels of 10 classes.
-
-    Raises:
-        ValueError: another protocol.
     """
     plan = protocols.find("multidigits", protocol)
     from sklearn import datasets

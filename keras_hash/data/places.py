@@ -13,16 +13,7 @@ def folders(name):
 
 
 def prepared(name):
-    """The folder of TensorFlow Datasets in which a dataset is prepared.
-
-    Args:
-        name: str, dataset and configuration, such as `"voc/2007"`.
-
-    Returns:
-        str, the first of `TFDS_DATA_DIR`, the folder `tfds` of
-        `KERAS_HASH_DATA` and of `../shared/data`, and the default folder, that
-        holds it; or `None`.
-    """
+    """The folder of TensorFlow Datasets in which a dataset is prepared."""
     candidates = [
         os.environ.get("TFDS_DATA_DIR"),
         *folders("tfds"),

@@ -12,14 +12,6 @@ class RecordImages:
 
     It stands for an array `uint8 [n, height, width, 3]`: `len(pool)`,
     `pool.shape`, and `pool[indices]` for an int, a slice, ints or a mask.
-
-    Args:
-        files: sequence of paths.
-        places: int `[n, 3]`: number of the file, offset of the record, and
-            length of its content.
-        decode: function from a serialized example to an image, as TensorFlow
-            operations.
-        size: `(height, width)` of the images that `decode` makes.
     """
 
     dtype = np.dtype("uint8")

@@ -129,20 +129,6 @@ def load(name, protocol="official"):
     resized, bilinear with antialias, to 224x224 (`SIZE`) unless all images of
     the set have one size already, as those of CIFAR-100, which are kept in
     memory.
-
-    Args:
-        name: str, a key of `SOURCES`.
-        protocol: str, one of its protocols in `protocols.PROTOCOLS`. A warning
-            tells where the prepared set has fewer images than it should.
-
-    Returns:
-        A `Benchmark`, in the order of the ids.
-
-    Raises:
-        ValueError: another protocol, files that are no TFRecords, or too few
-            images.
-        FileNotFoundError: the dataset is not prepared in any of the places
-            that are looked at.
     """
     plan = protocols.find(name, protocol)
     source = SOURCES[name]

@@ -4,16 +4,7 @@ from keras_hash.data import images
 
 
 def encoded(path):
-    """A photo as a TFDS image feature takes it.
-
-    Args:
-        path: path of an image file.
-
-    Returns:
-        The path, as str, where the file can be stored as it is; `uint8
-        [h, w, 3]` where it has to be turned or is not grey or RGB; `None` where
-        it is missing or cannot be decoded.
-    """
+    """A photo as a TFDS image feature takes it."""
     from PIL import ExifTags
     from PIL import Image
 

@@ -66,18 +66,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def read_labels(folder):
-    """Reads the annotation files.
-
-    Args:
-        folder: `epath.Path` with a file `<label>.txt` for every label.
-
-    Returns:
-        A dict from the number of a photo to the names of its labels.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a line is no number of a photo.
-    """
+    """Reads the annotation files."""
     labels = {}
     for name in label_sets.MIR38:
         path = folder / f"{name}.txt"
