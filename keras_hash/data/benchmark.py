@@ -5,6 +5,8 @@ import hashlib
 
 import numpy as np
 
+from keras_hash.data import draws
+
 PARTS = ("train", "validation", "query", "database")
 
 
@@ -163,22 +165,20 @@ class Benchmark:
         """Cuts a validation set from the training set.
 
         Args:
-            share: float in (0, 1), taken from every class of a single-label
-                set, from the whole of a multi-label one.
+            share: float in (0, 1), of the images of every class or label; with
+                several labels an image, images without any stay.
             seed: int.
 
         Returns:
             A new `Benchmark`; the database keeps all of its images.
         """
         train = self.parts["train"]
-        random = np.random.RandomState(seed)
-        keep = np.ones(len(train), bool)
-        strata = self.targets[train] if not self.multi_label else 0 * train
-        for stratum in np.unique(strata):
-            members = np.flatnonzero(strata == stratum)
-            cut = random.permutation(members)[: round(share * len(members))]
-            keep[cut] = False
-        parts = {**self.parts, "train": train[keep], "validation": train[~keep]}
+        held = draws.draw(self.targets[train], share, seed, some_of_each=False)
+        parts = {
+            **self.parts,
+            "train": np.delete(train, held),
+            "validation": train[held],
+        }
         return dataclasses.replace(self, parts=parts)
 
 

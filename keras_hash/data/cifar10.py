@@ -1,21 +1,82 @@
-"""CIFAR-10 through TensorFlow Datasets."""
+"""CIFAR-10 through TensorFlow Datasets.
+
+The prepared dataset is looked for in `TFDS_DATA_DIR`, in the folder `tfds` of
+`KERAS_HASH_DATA` or of `../shared/data`, and in the default folder of
+TensorFlow Datasets, which downloads it where it can. Folders that were given
+are only read.
+"""
 
 import numpy as np
 
+from keras_hash.data import draws
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
+_DRAWN = "Drawn from all 60,000 images, training before test. " + protocols.OURS
+PROTOCOLS = (
+    protocols.published(
+        dataset="cifar10",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="10 classes",
+        papers=("DLBHC", "SSDH", "GreedyHash (cifar2)"),
+    ),
+    protocols.Protocol(
+        dataset="cifar10",
+        name="dshc",
+        query="1,000 a class",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="10 classes",
+        draw=protocols.drawn(
+            draws.draw_per_class, query=1000, train=5000, train_in_database=True
+        ),
+        papers=("DSHC", "TALR (setting 2)", "DeepHash-pytorch (cifar10-2)"),
+        seed=0,
+        notes=_DRAWN,
+    ),
+    protocols.Protocol(
+        dataset="cifar10",
+        name="cifar10-1",
+        query="100 a class",
+        train="500 a class",
+        database="all images but the queries, training images included",
+        counts=dict(query=1000, train=5000, database=59_000),
+        labels="10 classes",
+        draw=protocols.drawn(
+            draws.draw_per_class, query=100, train=500, train_in_database=True
+        ),
+        papers=("CNNH", "DPSH", "DTSH", "DSDH", "GreedyHash", "TALR"),
+        seed=0,
+        notes=_DRAWN,
+    ),
+    protocols.Protocol(
+        dataset="cifar10",
+        name="cifar10",
+        query="100 a class",
+        train="500 a class",
+        database="all images but the queries and the training images",
+        counts=dict(query=1000, train=5000, database=54_000),
+        labels="10 classes",
+        draw=protocols.drawn(
+            draws.draw_per_class, query=100, train=500, train_in_database=False
+        ),
+        papers=("DeepHash-pytorch", "HashNet lists"),
+        seed=0,
+        notes=_DRAWN,
+    ),
+    protocols.disjoint(
+        dataset="cifar10",
+        counts=dict(query=5000, train=25_000, database=25_000),
+        labels="10 classes, 5 of them trained",
+        whole=protocols.test_images,
+    ),
+)
 
-def load(protocol="official"):
-    """Loads CIFAR-10.
 
-    The prepared dataset is looked for in `TFDS_DATA_DIR`, in the folder `tfds`
-    of `KERAS_HASH_DATA` or of `../shared/data`, and in the default folder of
-    TensorFlow Datasets, which downloads it where it can. Folders that were
-    given are only read.
-    """
-    plan = protocols.find("cifar10", protocol)
+def load(plan):
+    """The images of both splits, each in the order of its ids, in memory."""
     splits, labels = _read()
     columns = {
         key: np.concatenate([splits[s][key] for s in ("train", "test")])
@@ -26,8 +87,8 @@ def load(protocol="official"):
         ["train", "test"], [len(splits[s]["label"]) for s in ("train", "test")]
     )
     return Benchmark(
-        name="cifar10",
-        protocol=protocol,
+        name=plan.dataset,
+        protocol=plan.name,
         images=columns["image"],
         targets=targets,
         ids=columns["id"].astype(str),

@@ -1,4 +1,11 @@
-"""Corel-5K: photos with one to five words each, from a folder."""
+"""Corel-5K (Duygulu et al. 2002): photos with up to five words, from a folder.
+
+The folder `corel5k` is looked for in `KERAS_HASH_DATA` and in `../shared/data`,
+and is only read. It holds `train_jpeg/<id>.jpeg`, `test_jpeg/<id>.jpeg` and, in
+`labels/`, the list `words` and the files `training_label` and `test_label` with
+lines `id word word ...`, where words are numbers that count from 1. The labels
+are the words that occur in both splits, in the order of the list.
+"""
 
 from concurrent import futures
 
@@ -18,21 +25,19 @@ _SPLITS = {
     "test": ("test_jpeg", "test_label"),
 }
 
+PROTOCOLS = (
+    protocols.published(
+        dataset="corel5k",
+        counts=dict(query=499, train=4500, database=4500),
+        labels="260 words that occur in both splits",
+        papers=("Duygulu et al. 2002",),
+        notes="The published lists. Images may have no label.",
+    ),
+)
 
-def load(protocol="official"):
-    """Loads Corel-5K (Duygulu et al. 2002).
 
-    The folder `corel5k` is looked for in `KERAS_HASH_DATA` and in
-    `../shared/data`, and is only read. It holds `train_jpeg/<id>.jpeg`,
-    `test_jpeg/<id>.jpeg` and, in `labels/`, the list `words` and the files
-    `training_label` and `test_label` with lines `id word word ...`, where
-    words are numbers that count from 1.
-
-    The photos are turned as their EXIF tag says and resized, bilinear with
-    antialias, to a square of 128x128 (`SIDE`), whatever their shape. An image
-    stays where it has no label.
-    """
-    plan = protocols.find("corel5k", protocol)
+def load(plan):
+    """The photos, each split in the order of its label file, in memory."""
     folder = _folder()
     if folder is None:
         looked = " and ".join(str(p) for p in places.folders("corel5k"))
@@ -43,25 +48,26 @@ def load(protocol="official"):
             "KERAS_HASH_DATA to the folder around it. "
             f"Looked for: {looked}"
         )
-    words, annotated = read_labels(folder)
-    paths, ids, rows = [], [], []
-    for split, entries in annotated.items():
-        paths += [photo(folder, split, name) for name in entries]
+    words = _words(folder / "labels" / "words")
+    paths, ids, rows, splits = [], [], [], []
+    for split, (photos, listed) in _SPLITS.items():
+        entries = _entries(folder / photos, folder / "labels" / listed, words)
+        paths += [folder / photos / f"{name}.jpeg" for name in entries]
         ids += [f"{split}/{name}" for name in entries]
+        splits += [split] * len(entries)
         targets = np.zeros((len(entries), len(words)), "uint8")
         for row, numbers in zip(targets, entries.values()):
             row[numbers] = 1
         rows.append(targets)
     common = rows[0].any(axis=0) & rows[1].any(axis=0)
     targets = np.concatenate(rows)[:, common]
-    splits = np.repeat(list(annotated), [len(row) for row in rows])
     return Benchmark(
-        name="corel5k",
-        protocol=protocol,
+        name=plan.dataset,
+        protocol=plan.name,
         images=_decode_all(paths),
         targets=targets,
         ids=np.array(ids),
-        parts=plan.draw(targets, splits),
+        parts=plan.draw(targets, np.array(splits)),
         labels=[words[i] for i in np.flatnonzero(common)],
         licence="research use (Corel photos, Duygulu et al. 2002)",
     )
@@ -72,25 +78,9 @@ def is_prepared():
     return _folder() is not None
 
 
-def read_labels(folder):
-    """All words, and by split the positions of each photo's words."""
-    words = _words(folder / "labels" / "words")
-    return words, {
-        split: _entries(folder, photos, labels, len(words))
-        for split, (photos, labels) in _SPLITS.items()
-    }
-
-
-def photo(folder, split, name):
-    """The path of a photo."""
-    return folder / _SPLITS[split][0] / f"{name}.jpeg"
-
-
 def _folder():
-    for place in places.folders("corel5k"):
-        if place.is_dir():
-            return place
-    return None
+    found = [place for place in places.folders("corel5k") if place.is_dir()]
+    return found[0] if found else None
 
 
 def _lines(path):
@@ -116,25 +106,24 @@ def _words(path):
     return words
 
 
-def _entries(folder, photos, labels, num_words):
+def _entries(photos, path, words):
     """Dict from the images of a label file to their words, from 0."""
-    path = folder / "labels" / labels
-    present = {image.name for image in (folder / photos).glob("*.jpeg")}
+    present = {image.name for image in photos.glob("*.jpeg")}
     entries = {}
     for number, line in enumerate(_lines(path), 1):
         name, *fields = line.split() or [""]
         numbers = [int(f) if f.isdecimal() else 0 for f in fields]
-        valid = all(1 <= n <= num_words for n in numbers)
+        valid = all(1 <= n <= len(words) for n in numbers)
         if not name or name in entries or not valid:
             raise ValueError(
                 f"{path}, line {number}: a line should hold an id that no "
-                f"other line has and word numbers from 1 to {num_words}. "
+                f"other line has and word numbers from 1 to {len(words)}. "
                 f"Received: {line!r}"
             )
         if f"{name}.jpeg" not in present:
             raise FileNotFoundError(
-                f"{path}, line {number}: the image "
-                f"{folder / photos / name}.jpeg is missing."
+                f"{path}, line {number}: the image {photos / name}.jpeg is "
+                "missing."
             )
         entries[name] = np.array(numbers, int) - 1
     return entries

@@ -1,50 +1,37 @@
 """Draws: which images become queries, training images and database.
 
-Each is a function of labels, or of the publisher's splits, and a seed.
+Each is a function of labels, or of the publisher's splits, and a seed, and
+gives sorted int indices: a protocol's draw, a dict of them for the four parts.
+`numpy.random.RandomState` keeps its stream for ever.
 """
 
 import numpy as np
 
 
-def query_per_class(targets, count, seed):
-    """Draws the same number of queries from every class.
-
-    The other images are the training set and the database.
-    """
+def draw_per_class(targets, query, seed, train=None, train_in_database=True):
+    """Queries, then training images, of every class; `train=None` takes all."""
     random = np.random.RandomState(seed)
-    query = np.sort(
-        np.concatenate(
-            [
-                random.permutation(np.flatnonzero(targets == c))[:count]
-                for c in np.unique(targets)
-            ]
-        )
-    )
-    rest = np.setdiff1d(np.arange(len(targets)), query)
-    return parts(train=rest, query=query, database=rest)
-
-
-def draw_per_class(targets, query, train, train_in_database, seed):
-    """Draws queries, then training images, from every class."""
-    random = np.random.RandomState(seed)
+    last = None if train is None else query + train
     queries, trained = [], []
     for c in np.unique(targets):
         members = random.permutation(np.flatnonzero(targets == c))
         queries.append(members[:query])
-        trained.append(members[query : query + train])
-    queries, trained = (np.sort(np.concatenate(x)) for x in (queries, trained))
-    database = np.setdiff1d(np.arange(len(targets)), queries)
-    if not train_in_database:
-        database = np.setdiff1d(database, trained)
-    return parts(trained, queries, database)
+        trained.append(members[query:last])
+    return _parts_of(
+        len(targets),
+        np.concatenate(queries),
+        np.concatenate(trained),
+        train_in_database,
+    )
 
 
 def draw_per_label(targets, query, train, seed):
     """Draws the same number of queries for every label, then training images.
 
     A random permutation is walked once. An image becomes a query for the first
-    of its labels that still needs one, else a training image in the same way.
-    As an image has other labels too, a label ends up with more than its number.
+    of its labels that still needs one, else a training image in the same way;
+    `train=None` takes all but the queries. As an image has other labels too, a
+    label ends up with more than its number.
     """
     needed = [np.full(targets.shape[1], count or 0) for count in (query, train)]
     drawn = ([], [])
@@ -65,10 +52,10 @@ def draw_per_label(targets, query, train, seed):
                 f"There should be {query} queries and {train} training images "
                 f"for every label; there are too few for {lacking.tolist()}."
             )
-    queries = np.sort(np.array(drawn[0], int))
-    database = np.setdiff1d(np.arange(len(targets)), queries)
-    trained = database if train is None else np.sort(np.array(drawn[1], int))
-    return parts(trained, queries, database)
+    queries, trained = (np.array(rows, int) for rows in drawn)
+    if train is None:
+        trained = np.setdiff1d(np.arange(len(targets)), queries)
+    return _parts_of(len(targets), queries, trained)
 
 
 def draw_at_random(
@@ -81,18 +68,20 @@ def draw_at_random(
             f"Received: {len(targets)} images"
         )
     order = np.random.RandomState(seed).permutation(len(targets))
-    queries = np.sort(order[:query])
-    trained = np.sort(order[query : query + train])
-    database = np.arange(len(targets))
-    if not query_in_database:
-        database = np.setdiff1d(database, queries)
-    if not train_in_database:
-        database = np.setdiff1d(database, trained)
-    return parts(trained, queries, database)
+    return _parts_of(
+        len(targets),
+        order[:query],
+        order[query : query + train],
+        train_in_database,
+        query_in_database,
+    )
 
 
 def by_split(splits, query, per_class=None, targets=None, seed=None):
-    """One of the publisher's splits as queries, the others as database."""
+    """One of the publisher's splits as queries, the others as database.
+
+    All of the database trains, or `per_class` images drawn from every class.
+    """
     queries = np.flatnonzero(splits == query)
     database = np.flatnonzero(splits != query)
     trained = database
@@ -131,25 +120,28 @@ def separate_classes(targets, split, train_share=0.5, seed=0):
     }
 
 
-def draw(targets, share, seed):
+def draw(targets, share, seed, some_of_each=True):
     """Draws a share of the images, stratified by label.
 
-    With one label an image: the share of every class, rounded, but at least
-    one image of a class that has two, and never all of it. With several:
-    iterative stratification; images without labels, or that share none with
-    the images that are left, are not drawn.
+    With one label an image: the share of every class, rounded; with
+    `some_of_each` at least one image of a class that has two, and never all of
+    it. With several: iterative stratification; images without labels, or that
+    share none with the images that are left, are not drawn.
     """
     targets = np.asarray(targets)
     random = np.random.RandomState(seed)
-    if share == 0:
+    if share == 0 or not len(targets):
         return np.zeros(0, "int64")
     if targets.ndim == 2:
         return _related(targets, _iterative(targets, share, random))
     drawn = []
     for c in np.unique(targets):
         members = random.permutation(np.flatnonzero(targets == c))
-        wanted = max(1, int(share * len(members) + 0.5))
-        drawn.append(members[: min(wanted, len(members) - 1)])
+        wanted = round(share * len(members))
+        if some_of_each:
+            wanted = max(1, int(share * len(members) + 0.5))
+            wanted = min(wanted, len(members) - 1)
+        drawn.append(members[:wanted])
     return np.sort(np.concatenate(drawn))
 
 
@@ -198,3 +190,15 @@ def parts(train, query, database):
         "query": np.asarray(query),
         "database": np.asarray(database),
     }
+
+
+def _parts_of(
+    count, queries, trained, train_in_database=True, query_in_database=False
+):
+    """Sorted parts whose database is all images, but those that stay out."""
+    database = np.arange(count)
+    if not query_in_database:
+        database = np.setdiff1d(database, queries)
+    if not train_in_database:
+        database = np.setdiff1d(database, trained)
+    return parts(np.sort(trained), np.sort(queries), database)

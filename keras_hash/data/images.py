@@ -36,14 +36,30 @@ def read(path, size):
         )
 
 
-def thumbnail(path, side):
-    """Decodes one image file to be looked at, small."""
-    with _opened(path) as image:
+def thumbnail(picture, side, square=False):
+    """A file or pixels to be looked at, small: the longest side is `side`.
+
+    Smaller pictures stay as they are. `square` puts the whole on black.
+    """
+    from PIL import Image
+
+    if not isinstance(picture, (str, os.PathLike)):
+        pixels = np.clip(np.asarray(picture, "float32"), 0, 255)
+        return _shrunk(Image.fromarray(pixels.astype("uint8")), side, square)
+    with _opened(picture) as image:
         # A JPEG is decoded at no more than twice the size that is wanted.
         image.draft(None, (2 * side, 2 * side))
-        small = _turned(image)
-        small.thumbnail((side, side))
-        return np.asarray(small)
+        return _shrunk(_turned(image), side, square)
+
+
+def _shrunk(image, side, square):
+    from PIL import ImageOps
+
+    if square:
+        side = min(side, max(image.size))
+        return np.asarray(ImageOps.pad(image, (side, side)))
+    image.thumbnail((side, side))
+    return np.asarray(image)
 
 
 def check(path):
