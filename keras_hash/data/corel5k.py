@@ -7,13 +7,12 @@ lines `id word word ...`, where words are numbers that count from 1. The labels
 are the words that occur in both splits, in the order of the list.
 """
 
-from concurrent import futures
-
 import numpy as np
 
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
+from keras_hash.data.images import ImageFiles
 
 # One square for all photos: the known copy has 192x128 throughout, with upright
 # photos stretched to it, so that no one shape is right for both.
@@ -64,7 +63,7 @@ def load(plan):
     return Benchmark(
         name=plan.dataset,
         protocol=plan.name,
-        images=_decode_all(paths),
+        images=ImageFiles(paths, SIDE)[:],
         targets=targets,
         ids=np.array(ids),
         parts=plan.draw(targets, np.array(splits)),
@@ -127,24 +126,3 @@ def _entries(photos, path, words):
             )
         entries[name] = np.array(numbers, int) - 1
     return entries
-
-
-def _decode_all(paths):
-    images = np.empty((len(paths), SIDE, SIDE, 3), "uint8")
-    with futures.ThreadPoolExecutor() as pool:
-        for i, image in enumerate(pool.map(_decode, paths)):
-            images[i] = image
-    return images
-
-
-def _decode(path):
-    from PIL import Image
-    from PIL import ImageOps
-
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{path} is not a readable image: {error}") from error
-    # Pillow's filters widen where they shrink: antialias.
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))

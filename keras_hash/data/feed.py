@@ -191,9 +191,12 @@ class Source:
                 "Received: an infinite dataset"
             )
         if cardinality == 0:
-            raise ValueError(
-                f"`{self.name}` has no images. Received: an empty dataset"
-            )
+            raise self._empty()
+
+    def _empty(self):
+        return ValueError(
+            f"`{self.name}` has no images. Received: an empty dataset"
+        )
 
     def _set_count(self, count):
         self._count = count
@@ -227,9 +230,7 @@ class Source:
                 for label in labels.as_numpy_iterator()
             )
         if count == 0:
-            raise ValueError(
-                f"`{self.name}` has no images. Received: an empty dataset"
-            )
+            raise self._empty()
         self._set_count(count)
         return count
 
@@ -256,9 +257,7 @@ class Source:
         for _, labels, *_ in self.dataset.take(1).as_numpy_iterator():
             labels = flat_labels(labels, batched)
             return labels if batched else labels[None]
-        raise ValueError(
-            f"`{self.name}` has no images. Received: an empty dataset"
-        )
+        raise self._empty()
 
     def batches(self, size, rank):
         """Positions, images, labels and pictures of each batch, in order."""
@@ -271,9 +270,7 @@ class Source:
             seen += len(positions)
             yield positions, images, labels, pictures
         if not seen:
-            raise ValueError(
-                f"`{self.name}` has no images. Received: an empty dataset"
-            )
+            raise self._empty()
 
     def _read(self, size, rank):
         if self.dataset is None:

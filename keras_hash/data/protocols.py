@@ -20,14 +20,9 @@ OURS = "The counts are published, the lists ours."
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """What a protocol chooses from a pool.
+    """What a protocol chooses from a pool: its rows, in the order of the ids.
 
-    Attributes:
-        rows: int `[n]`, positions in the pool, in the order of the ids.
-        targets: labels of these rows, with the columns of the protocol.
-        labels: list of str, names of the columns or classes; empty if the pool
-            had none.
-        parts: dict from part name to int indices into `rows`.
+    Labels and parts belong to these rows, `parts` are positions among them.
     """
 
     rows: np.ndarray

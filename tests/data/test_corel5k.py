@@ -197,11 +197,11 @@ def test_missing_files(folder):
         data.load("corel5k")
 
 
-@pytest.mark.parametrize("keep", [0, 400])
-def test_broken_images(folder, keep):
+@pytest.mark.parametrize("keep, reason", [(0, "empty file"), (400, "damaged")])
+def test_broken_images(folder, keep, reason):
     path = folder / "train_jpeg" / "7.jpeg"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"7\.jpeg is not a readable image"):
+    with pytest.raises(ValueError, match=rf"7\.jpeg: {reason}"):
         data.load("corel5k")
 
 

@@ -3,8 +3,27 @@
 from keras_hash.data import images
 
 
+def info(builder, labels, **about):
+    """What TFDS is told of photos with an id and any number of labels."""
+    import tensorflow_datasets as tfds
+
+    return builder.dataset_info_from_configs(
+        features=tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(encoding_format="jpeg"),
+                "labels": tfds.features.Sequence(
+                    tfds.features.ClassLabel(names=list(labels))
+                ),
+                "id": tfds.features.Text(),
+            }
+        ),
+        metadata=tfds.core.MetadataDict(),
+        **about,
+    )
+
+
 def encoded(path):
-    """A photo as a TFDS image feature takes it."""
+    """A path to be stored as it is, pixels, or `None` of what is no photo."""
     from PIL import ExifTags
     from PIL import Image
 

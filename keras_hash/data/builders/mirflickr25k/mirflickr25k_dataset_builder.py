@@ -19,19 +19,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
 
     def _info(self):
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "labels": tfds.features.Sequence(
-                        tfds.features.ClassLabel(names=list(label_sets.MIR38))
-                    ),
-                    "id": tfds.features.Text(),
-                }
-            ),
+        return photos.info(
+            self,
+            label_sets.MIR38,
             homepage="https://press.liacs.nl/mirflickr/",
             license="Creative Commons; each photo has that of its owner",
-            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager):

@@ -39,20 +39,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
 
     def _info(self):
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "labels": tfds.features.Sequence(
-                        tfds.features.ClassLabel(names=list(label_sets.NUS81))
-                    ),
-                    "id": tfds.features.Text(),
-                }
-            ),
+        return photos.info(
+            self,
+            label_sets.NUS81,
             homepage="https://lms.comp.nus.edu.sg/wp-content/uploads/2019/"
             "research/nuswide/NUS-WIDE.html",
             license="research use; each photo has that of its owner",
-            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager):
