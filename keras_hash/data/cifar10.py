@@ -77,22 +77,17 @@ PROTOCOLS = (
 
 def load(plan):
     """The images of both splits, each in the order of its ids, in memory."""
-    splits, labels = _read()
-    columns = {
-        key: np.concatenate([splits[s][key] for s in ("train", "test")])
-        for key in ("image", "label", "id")
-    }
+    (train, test), labels = _read()
+    columns = {key: np.concatenate([train[key], test[key]]) for key in train}
     targets = columns["label"].astype("int64")
-    split_names = np.repeat(
-        ["train", "test"], [len(splits[s]["label"]) for s in ("train", "test")]
-    )
+    splits = np.repeat(["train", "test"], [len(train["id"]), len(test["id"])])
     return Benchmark(
         name=plan.dataset,
         protocol=plan.name,
         images=columns["image"],
         targets=targets,
         ids=columns["id"].astype(str),
-        parts=plan.draw(targets, split_names),
+        parts=plan.draw(targets, splits),
         labels=labels,
         licence="no licence stated by the publisher (Krizhevsky 2009)",
     )
@@ -104,7 +99,7 @@ def is_prepared():
 
 
 def _read():
-    """Both splits as columns sorted by id, and the class names."""
+    """Training and test columns, each sorted by id, and the class names."""
     import tensorflow_datasets as tfds
 
     folder = places.prepared("cifar10")
@@ -114,14 +109,14 @@ def _read():
             builder.download_and_prepare()
         # One shard at a time, so that the order does not depend on settings.
         config = tfds.ReadConfig(interleave_cycle_length=1)
-        splits = {
-            split: tfds.as_numpy(
+        splits = [
+            tfds.as_numpy(
                 builder.as_dataset(
                     split=split, batch_size=-1, read_config=config
                 )
             )
             for split in ("train", "test")
-        }
+        ]
     except Exception as error:
         raise FileNotFoundError(
             "CIFAR-10 is not prepared here and could not be downloaded. "
@@ -130,7 +125,8 @@ def _read():
             "`tensorflow_datasets` and set TFDS_DATA_DIR to it. "
             f"The reader said: {type(error).__name__}: {error}"
         ) from error
-    for split, columns in splits.items():
+    ordered = []
+    for columns in splits:
         order = np.argsort(columns["id"], kind="stable")
-        splits[split] = {key: value[order] for key, value in columns.items()}
-    return splits, list(builder.info.features["label"].names)
+        ordered.append({key: value[order] for key, value in columns.items()})
+    return ordered, list(builder.info.features["label"].names)

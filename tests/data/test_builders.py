@@ -476,5 +476,3 @@ def test_sets_that_are_not_here(name, tmp_path, monkeypatch):
     assert "prepare" in str(error.value).lower()
     assert tfds_sets.SOURCES[name].builder in str(error.value)
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match="protocol='mine'"):
-        data.load(name, "mine")

@@ -203,8 +203,3 @@ def test_broken_images(folder, keep, reason):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=rf"7\.jpeg: {reason}"):
         data.load("corel5k")
-
-
-def test_wrong_protocol():
-    with pytest.raises(ValueError, match="protocol='mine'"):
-        data.load("corel5k", "mine")
