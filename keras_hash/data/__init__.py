@@ -1,5 +1,6 @@
 """Benchmarks with fixed protocols, and `tf.data` inputs for training."""
 
+# The guides ask `keras_hash.data.cifar10.is_prepared()`.
 from keras_hash.data import cifar10 as cifar10
 from keras_hash.data import protocols
 from keras_hash.data.augment import Augment
