@@ -8,29 +8,38 @@ import keras
 import method_pages
 import metric_table
 import numpy as np
+import protocol_page
 import pytest
+import tensorflow_datasets as tfds
 
 import keras_hash
+from keras_hash import cli
 from keras_hash import codes
+from keras_hash import data
 from keras_hash import methods
 from keras_hash.callbacks import summaries
+from keras_hash.cli import inputs
+from keras_hash.data import protocols
+from keras_hash.data import tfds_sets
 from keras_hash.evaluation import closed_forms
 from keras_hash.evaluation import metrics
+from tests.data.test_builders import make_set
 from tests.evaluation import reference
 from tests.methods import loops
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def snippets(section):
-    """The Python of a section of CONTRIBUTING."""
-    text = (ROOT / "CONTRIBUTING.md").read_text().partition(f"\n## {section}\n")
-    text = text[2].partition("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def blocks(heading):
+    """The Python under a heading of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
-METHOD, LOOPS = snippets("A new method")
-FORM, ROW, LOOP = snippets("A new metric")
+METHOD, LOOPS = blocks("A new method")
+SET, SET_ROW = blocks("A data set")
+FORM, ROW, LOOP = blocks("A new metric")
 
 
 @pytest.fixture
@@ -112,6 +121,64 @@ def test_the_example_is_a_metric(row, monkeypatch, rng):
 def test_the_table_of_metrics_is_current():
     text = metric_table.PAGE.read_text()
     assert metric_table.page(text) == text, "run `make pages`"
+
+
+@pytest.fixture
+def shapes(tmp_path, monkeypatch):
+    """The data sets with the example's file beside the others."""
+    (tmp_path / "shapes.py").write_text(SET)
+    monkeypatch.setattr(data, "__path__", [*data.__path__, str(tmp_path)])
+    protocols.sets.cache_clear()
+    yield
+    protocols.sets.cache_clear()
+
+
+def test_the_example_is_a_data_set(shapes, capsys):
+    assert len(SET.splitlines()) < 60
+    assert "shapes" in data.names() and "digits" in data.names()
+    benchmark = data.load("shapes", validation=0.1)
+    assert benchmark.images.shape == (300, 32, 32, 3)
+    assert benchmark.images.dtype == np.uint8
+    _, labels = benchmark.arrays("validation")
+    np.testing.assert_array_equal(np.bincount(labels), [9, 9, 9])
+    plan = protocols.find("shapes", "official")
+    assert plan.differences(data.load("shapes").parts) == []
+    assert inputs.benchmark("shapes", {}).checksum == benchmark.checksum
+    assert cli.main(["info", "shapes:official"]) == 0
+    assert "3 shapes" in capsys.readouterr().out
+    assert "\n## shapes\n" in protocol_page.page()
+
+
+def test_the_row_is_a_data_set(tmp_path, monkeypatch, rng):
+    added = {**vars(tfds_sets), "SOURCES": dict(tfds_sets.SOURCES)}
+    exec(SET_ROW, added)
+    for name in ("SOURCES", "PROTOCOLS"):
+        monkeypatch.setattr(tfds_sets, name, added[name])
+    protocols.sets.cache_clear()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    features = {
+        "image": tfds.features.Image(),
+        "label": tfds.features.ClassLabel(names=["Abyssinian", "Bengal"]),
+        "file_name": tfds.features.Text(),
+    }
+    examples = {
+        split: [
+            {
+                "image": rng.randint(0, 256, (40, 30, 3)).astype("uint8"),
+                "label": number % 2,
+                "file_name": f"{split}_{number}.jpg",
+            }
+            for number in range(count)
+        ]
+        for split, count in (("train", 6), ("test", 4))
+    }
+    make_set(tmp_path, "oxford_iiit_pet", None, features, examples)
+    with pytest.warns(UserWarning, match="4 images instead of 3669"):
+        benchmark = data.load("pets")
+    protocols.sets.cache_clear()
+    assert benchmark.labels == ["Abyssinian", "Bengal"]
+    images, labels = benchmark.arrays("query")
+    assert images.shape == (4, 224, 224, 3) and sorted(labels) == [0, 0, 1, 1]
 
 
 def test_the_pages_of_methods_are_current():

@@ -3,7 +3,6 @@
 python tools/protocol_page.py
 """
 
-import itertools
 import pathlib
 import sys
 
@@ -37,16 +36,14 @@ Corel-5K to 128x128. Sets with missing photos give a warning with their counts.
 def page():
     """The page as text."""
     lines = [HEAD]
-    for dataset, group in itertools.groupby(
-        protocols.PROTOCOLS, lambda protocol: protocol.dataset
-    ):
+    for dataset in protocols.sets():
         lines += [
             f"## {dataset}\n",
             "| name | queries | training | database | labels | k | papers |",
             "|---|---|---|---|---|---|---|",
         ]
         notes = []
-        for p in group:
+        for p in protocols.of(dataset).values():
             parts = [
                 f"{p.counts[part]:,}: {text}"
                 for part, text in (

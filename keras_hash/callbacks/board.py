@@ -9,6 +9,7 @@ from keras_hash import codes as codes_lib
 from keras_hash import figures
 from keras_hash.callbacks import projector
 from keras_hash.callbacks import summaries
+from keras_hash.data import images
 from keras_hash.evaluation import diagnostics
 
 # Queries in the gallery, and neighbours of each.
@@ -58,7 +59,7 @@ class Board:
                 self._queries[key] = (
                     codes[row],
                     label,
-                    _thumbnail(pictures[row], _SIDE),
+                    images.thumbnail(pictures[row], _SIDE, square=True),
                 )
 
     def add_database(self, positions, real, codes, labels, pictures):
@@ -69,7 +70,9 @@ class Board:
         for row in rows:
             picture = None
             if pictures is not None:
-                picture = _thumbnail(pictures[row], _SPRITE_SIDE)
+                picture = images.thumbnail(
+                    pictures[row], _SPRITE_SIDE, square=True
+                )
             self._items.append(
                 (positions[row], codes[row], labels[row], picture)
             )
@@ -90,7 +93,7 @@ class Board:
                 # Items at equal distance stay in the order of the database.
                 if row[place] >= worst:
                     break
-                picture = _thumbnail(pictures[place], _SIDE)
+                picture = images.thumbnail(pictures[place], _SIDE, square=True)
                 kept.append((int(row[place]), labels[place], picture))
             kept.sort(key=lambda item: item[0])
             del kept[_NEAREST:]
@@ -247,16 +250,3 @@ def _pair_counts(evaluator):
     for (shared, _), plane in evaluator.counts.planes.items():
         found[int(shared > 0)] += often @ plane
     return found[1], found[0]
-
-
-def _thumbnail(picture, side):
-    """A square `uint8 [s, s, 3]`, `s` at most `side`, the whole in it."""
-    from PIL import Image
-    from PIL import ImageOps
-
-    picture = np.clip(np.asarray(picture, "float32"), 0, 255).astype("uint8")
-    side = min(side, max(picture.shape[:2]))
-    if picture.shape[:2] == (side, side):
-        return picture
-    image = ImageOps.pad(Image.fromarray(picture), (side, side))
-    return np.asarray(image)

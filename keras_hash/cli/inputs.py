@@ -66,9 +66,9 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
     """A benchmark by its name, or of the user's own images."""
     import warnings
 
-    from keras_hash import data as data_lib
+    import keras_hash
 
-    path, names = pathlib.Path(data), sorted(data_lib._LOADERS)
+    path, names = pathlib.Path(data), keras_hash.data.names()
     is_csv = path.suffix.lower() == ".csv"
     is_folder = path.is_dir() and data not in names
     options = {
@@ -87,7 +87,7 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
                 f"a class, or a .csv file. Received: {data}."
                 f"{suggestion(data, names)}"
             )
-        return data_lib.load(data, protocol)
+        return keras_hash.data.load(data, protocol)
     if is_csv and not {"image_column", "label_columns"} <= set(options):
         raise ValueError(
             "A .csv file needs `--image-column` and `--label-columns`. "
@@ -96,7 +96,9 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
     columns = options.get("label_columns", ())
     if len(columns) == 1:
         options["label_columns"] = columns[0]
-    load = data_lib.from_csv if is_csv else data_lib.from_folder
+    load = keras_hash.data.from_folder
+    if is_csv:
+        load = keras_hash.data.from_csv
     # The summary says what the warning would.
     with warnings.catch_warnings(action="ignore"):
         return load(path, seed=seed, **{"size": size, **options})
@@ -104,7 +106,7 @@ def benchmark(data, options, size=224, protocol="official", seed=0):
 
 def benchmark_of_card(card, options=None, protocol=None, download=False):
     """The benchmark that the figures of a card were measured on."""
-    from keras_hash import data as data_lib
+    import keras_hash
 
     recipe, options = card.recipe or {}, options or {}
     data = recipe.get("data") or card.dataset
@@ -119,7 +121,7 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
                 f"KERAS_HASH_DATA; `keras-hash evaluate {card.name}` "
                 "downloads it."
             )
-    own = recipe.get("data") and data not in data_lib._LOADERS
+    own = recipe.get("data") and data not in keras_hash.data.names()
     if own and not os.path.exists(data):
         raise FileNotFoundError(
             f"The images that {card.name} was trained on are not here: "

@@ -1,12 +1,8 @@
 """Benchmarks with fixed protocols, and `tf.data` inputs for training."""
 
-import functools
-
-from keras_hash.data import cifar10
-from keras_hash.data import corel5k
-from keras_hash.data import digits
-from keras_hash.data import multidigits
-from keras_hash.data import tfds_sets
+# The guides ask `keras_hash.data.cifar10.is_prepared()`.
+from keras_hash.data import cifar10 as cifar10
+from keras_hash.data import protocols
 from keras_hash.data.augment import Augment
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.feed import batches
@@ -20,17 +16,6 @@ from keras_hash.data.samplers import ClassSampler
 from keras_hash.data.samplers import EpochSampler
 from keras_hash.data.samplers import ListSampler
 from keras_hash.data.samplers import SampledBatches
-
-_LOADERS = {
-    "cifar10": cifar10.load,
-    "corel5k": corel5k.load,
-    "digits": digits.load,
-    "multidigits": multidigits.load,
-    **{
-        name: functools.partial(tfds_sets.load, name)
-        for name in tfds_sets.SOURCES
-    },
-}
 
 __all__ = [
     "Augment",
@@ -47,7 +32,18 @@ __all__ = [
     "from_dataset",
     "from_folder",
     "load",
+    "names",
 ]
+
+
+def names():
+    """The data sets that `load` knows.
+
+    Returns:
+        A sorted list of str. A file of this folder that holds `PROTOCOLS`, and
+        `load` to make a `Benchmark` of one of them, is a data set.
+    """
+    return list(protocols.sets())
 
 
 def load(name, protocol="official", validation=0.0, seed=0):
@@ -55,16 +51,18 @@ def load(name, protocol="official", validation=0.0, seed=0):
 
     Args:
         name: `"cifar10"` (through TensorFlow Datasets), `"digits"`
-            (scikit-learn's 1,797 real digits, needs no data), or, with several
-            labels an image, `"corel5k"` (photos, from a folder) or
-            `"multidigits"` (scenes of one to four digits, needs no data); or
-            one that TensorFlow Datasets has prepared, whose images stay on
-            disk: `"cifar100"`, `"coco"`, `"imagenet100"`, `"mirflickr25k"`,
-            `"nus_wide"`, `"voc2007"`, `"voc2012"`.
-        protocol: str, which split: `protocols.PROTOCOLS` lists them, and
+            (scikit-learn's 1,797 real digits, 32x32, needs no data), or, with
+            several labels an image, `"corel5k"` (photos, 128x128, from a
+            folder) or `"multidigits"` (scenes of one to four digits, 32x32,
+            needs no data); or one that TensorFlow Datasets has prepared, whose
+            images stay on disk and are resized, bilinear with antialias, to
+            224x224: `"coco"`, `"imagenet100"`, `"mirflickr25k"`, `"nus_wide"`,
+            `"voc2007"`, `"voc2012"`, and `"cifar100"`, which is kept in memory
+            at 32x32. `names()` lists them all.
+        protocol: str, which split: docs/protocols.md lists them, and
             `keras-hash info cifar10:dshc` shows one.
         validation: float in [0, 1), share of the training set, stratified by
-            class, that is cut off as `.validation`. The queries are never used
+            label, that is cut off as `.validation`. The queries are never used
             for it.
         seed: int, seed of that cut.
 
@@ -76,15 +74,15 @@ def load(name, protocol="official", validation=0.0, seed=0):
         FileNotFoundError: the images are neither here nor downloadable; the
             message says where to put them.
     """
-    if name not in _LOADERS:
+    if name not in names():
         raise ValueError(
-            f"`name` should be one of {sorted(_LOADERS)}. "
-            f"Received: name={name!r}"
+            f"`name` should be one of {names()}. Received: name={name!r}"
         )
     if not 0 <= validation < 1:
         raise ValueError(
             "`validation` should be a share in [0, 1). "
             f"Received: validation={validation}"
         )
-    benchmark = _LOADERS[name](protocol)
+    plan = protocols.find(name, protocol)
+    benchmark = protocols.sets()[name].load(plan)
     return benchmark.hold_out(validation, seed) if validation else benchmark

@@ -200,17 +200,7 @@ def _mixed(images, axes, factor):
 
 
 def _read(images, places, axis, whole):
-    """Rows or columns of images at real places, edges filled by reflection.
-
-    Args:
-        images: array `[n, h, w, c]`.
-        places: float `[n, size]`.
-        axis: int, 1 or 2.
-        whole: bool, whether all places are whole pixels.
-
-    Returns:
-        An array of the shape of `images`: float32 unless `whole`.
-    """
+    """Rows or columns of images at real places, edges filled by reflection."""
     last = images.shape[axis] - 1
     shape = (len(images), -1, 1, 1) if axis == 1 else (len(images), 1, -1, 1)
 

@@ -5,6 +5,8 @@ import hashlib
 
 import numpy as np
 
+from keras_hash.data import draws
+
 PARTS = ("train", "validation", "query", "database")
 
 
@@ -163,50 +165,32 @@ class Benchmark:
         """Cuts a validation set from the training set.
 
         Args:
-            share: float in (0, 1), taken from every class of a single-label
-                set, from the whole of a multi-label one.
+            share: float in (0, 1), of the images of every class or label; with
+                several labels an image, images without any stay.
             seed: int.
 
         Returns:
             A new `Benchmark`; the database keeps all of its images.
         """
         train = self.parts["train"]
-        random = np.random.RandomState(seed)
-        keep = np.ones(len(train), bool)
-        strata = self.targets[train] if not self.multi_label else 0 * train
-        for stratum in np.unique(strata):
-            members = np.flatnonzero(strata == stratum)
-            cut = random.permutation(members)[: round(share * len(members))]
-            keep[cut] = False
-        parts = {**self.parts, "train": train[keep], "validation": train[~keep]}
+        held = draws.draw(self.targets[train], share, seed, some_of_each=False)
+        parts = {
+            **self.parts,
+            "train": np.delete(train, held),
+            "validation": train[held],
+        }
         return dataclasses.replace(self, parts=parts)
 
 
 def listing(names, top=10):
-    """Names with reasons in one line.
-
-    Args:
-        names: dict from name to reason.
-        top: int, how many are named.
-
-    Returns:
-        str.
-    """
+    """Names with reasons in one line."""
     named = [f"{name}: {reason}" for name, reason in list(names.items())[:top]]
     rest = len(names) - len(named)
     return "; ".join(named) + (f"; and {rest} more" if rest else "")
 
 
 def label_counts(targets, num_classes):
-    """Images of each label.
-
-    Args:
-        targets: int `[n]`, or multi-hot `[n, num_classes]`.
-        num_classes: int.
-
-    Returns:
-        int `[num_classes]`.
-    """
+    """Images of each label."""
     if targets.ndim == 1:
         return np.bincount(targets, minlength=num_classes)
     return targets.sum(axis=0, dtype="int64")
@@ -216,13 +200,6 @@ def chance(query, database):
     """The probability that a query and an image share a label.
 
     It is the precision of random results.
-
-    Args:
-        query: int `[n]`, or multi-hot `[n, num_classes]`.
-        database: the same for the images that are searched.
-
-    Returns:
-        float; 0 where a side is empty.
     """
     if not len(query) or not len(database):
         return 0.0

@@ -1,69 +1,105 @@
-"""CIFAR-10 through TensorFlow Datasets."""
+"""CIFAR-10 through TensorFlow Datasets.
+
+The prepared dataset is looked for in `TFDS_DATA_DIR`, in the folder `tfds` of
+`KERAS_HASH_DATA` or of `../shared/data`, and in the default folder of
+TensorFlow Datasets, which downloads it where it can. Folders that were given
+are only read.
+"""
 
 import numpy as np
 
+from keras_hash.data import draws
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
-
-def load(protocol="official"):
-    """Loads CIFAR-10.
-
-    The prepared dataset is looked for in `TFDS_DATA_DIR`, in the folder `tfds`
-    of `KERAS_HASH_DATA` or of `../shared/data`, and in the default folder of
-    TensorFlow Datasets, which downloads it where it can. Folders that were
-    given are only read.
-
-    Args:
-        protocol: `"official"`: the 10,000 test images are the queries, the
-            50,000 training images are training set and database; `"dshc"`:
-            the same counts, drawn from all; `"cifar10-1"`: 1,000 queries,
-            5,000 training images, which are among the 59,000 of the database;
-            `"cifar10"`: the same without them, 54,000; `"disjoint"`: the
-            official one, with half of the classes for training and the other
-            half for queries and database.
-
-    Returns:
-        A `Benchmark`, each split in the order of its ids.
-
-    Raises:
-        ValueError: another protocol.
-        FileNotFoundError: not prepared anywhere and not downloadable.
-    """
-    plan = protocols.find("cifar10", protocol)
-    splits, labels = _read()
-    columns = {
-        key: np.concatenate([splits[s][key] for s in ("train", "test")])
-        for key in ("image", "label", "id")
-    }
-    targets = columns["label"].astype("int64")
-    split_names = np.repeat(
-        ["train", "test"], [len(splits[s]["label"]) for s in ("train", "test")]
-    )
-    return Benchmark(
+_DRAWN = "Drawn from all 60,000 images, training before test. " + protocols.OURS
+PROTOCOLS = (
+    protocols.published(
+        dataset="cifar10",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="10 classes",
+        papers=("DLBHC", "SSDH", "GreedyHash (cifar2)"),
+    ),
+    protocols.Protocol(
+        dataset="cifar10",
+        name="dshc",
+        query="1,000 a class",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="10 classes",
+        draw=protocols.drawn(
+            draws.draw_per_class, query=1000, train=5000, train_in_database=True
+        ),
+        papers=("DSHC", "TALR (setting 2)", "DeepHash-pytorch (cifar10-2)"),
+        seed=0,
+        notes=_DRAWN,
+    ),
+    protocols.Protocol(
+        dataset="cifar10",
+        name="cifar10-1",
+        query="100 a class",
+        train="500 a class",
+        database="all images but the queries, training images included",
+        counts=dict(query=1000, train=5000, database=59_000),
+        labels="10 classes",
+        draw=protocols.drawn(
+            draws.draw_per_class, query=100, train=500, train_in_database=True
+        ),
+        papers=("CNNH", "DPSH", "DTSH", "DSDH", "GreedyHash", "TALR"),
+        seed=0,
+        notes=_DRAWN,
+    ),
+    protocols.Protocol(
+        dataset="cifar10",
         name="cifar10",
-        protocol=protocol,
+        query="100 a class",
+        train="500 a class",
+        database="all images but the queries and the training images",
+        counts=dict(query=1000, train=5000, database=54_000),
+        labels="10 classes",
+        draw=protocols.drawn(
+            draws.draw_per_class, query=100, train=500, train_in_database=False
+        ),
+        papers=("DeepHash-pytorch", "HashNet lists"),
+        seed=0,
+        notes=_DRAWN,
+    ),
+    protocols.disjoint(
+        dataset="cifar10",
+        counts=dict(query=5000, train=25_000, database=25_000),
+        labels="10 classes, 5 of them trained",
+        whole=protocols.test_images,
+    ),
+)
+
+
+def load(plan):
+    """The images of both splits, each in the order of its ids, in memory."""
+    (train, test), labels = _read()
+    columns = {key: np.concatenate([train[key], test[key]]) for key in train}
+    targets = columns["label"].astype("int64")
+    splits = np.repeat(["train", "test"], [len(train["id"]), len(test["id"])])
+    return Benchmark(
+        name=plan.dataset,
+        protocol=plan.name,
         images=columns["image"],
         targets=targets,
         ids=columns["id"].astype(str),
-        parts=plan.draw(targets, split_names),
+        parts=plan.draw(targets, splits),
         labels=labels,
         licence="no licence stated by the publisher (Krizhevsky 2009)",
     )
 
 
 def is_prepared():
-    """Whether CIFAR-10 can be loaded without a download.
-
-    Returns:
-        bool.
-    """
+    """Whether CIFAR-10 can be loaded without a download."""
     return places.prepared("cifar10") is not None
 
 
 def _read():
-    """Both splits as columns sorted by id, and the class names."""
+    """Training and test columns, each sorted by id, and the class names."""
     import tensorflow_datasets as tfds
 
     folder = places.prepared("cifar10")
@@ -73,14 +109,14 @@ def _read():
             builder.download_and_prepare()
         # One shard at a time, so that the order does not depend on settings.
         config = tfds.ReadConfig(interleave_cycle_length=1)
-        splits = {
-            split: tfds.as_numpy(
+        splits = [
+            tfds.as_numpy(
                 builder.as_dataset(
                     split=split, batch_size=-1, read_config=config
                 )
             )
             for split in ("train", "test")
-        }
+        ]
     except Exception as error:
         raise FileNotFoundError(
             "CIFAR-10 is not prepared here and could not be downloaded. "
@@ -89,7 +125,8 @@ def _read():
             "`tensorflow_datasets` and set TFDS_DATA_DIR to it. "
             f"The reader said: {type(error).__name__}: {error}"
         ) from error
-    for split, columns in splits.items():
+    ordered = []
+    for columns in splits:
         order = np.argsort(columns["id"], kind="stable")
-        splits[split] = {key: value[order] for key, value in columns.items()}
-    return splits, list(builder.info.features["label"].names)
+        ordered.append({key: value[order] for key, value in columns.items()})
+    return ordered, list(builder.info.features["label"].names)

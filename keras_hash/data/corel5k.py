@@ -1,12 +1,18 @@
-"""Corel-5K: photos with one to five words each, from a folder."""
+"""Corel-5K (Duygulu et al. 2002): photos with up to five words, from a folder.
 
-from concurrent import futures
+The folder `corel5k` is looked for in `KERAS_HASH_DATA` and in `../shared/data`,
+and is only read. It holds `train_jpeg/<id>.jpeg`, `test_jpeg/<id>.jpeg` and, in
+`labels/`, the list `words` and the files `training_label` and `test_label` with
+lines `id word word ...`, where words are numbers that count from 1. The labels
+are the words that occur in both splits, in the order of the list.
+"""
 
 import numpy as np
 
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
+from keras_hash.data.images import ImageFiles
 
 # One square for all photos: the known copy has 192x128 throughout, with upright
 # photos stretched to it, so that no one shape is right for both.
@@ -18,36 +24,19 @@ _SPLITS = {
     "test": ("test_jpeg", "test_label"),
 }
 
+PROTOCOLS = (
+    protocols.published(
+        dataset="corel5k",
+        counts=dict(query=499, train=4500, database=4500),
+        labels="260 words that occur in both splits",
+        papers=("Duygulu et al. 2002",),
+        notes="The published lists. Images may have no label.",
+    ),
+)
 
-def load(protocol="official"):
-    """Loads Corel-5K (Duygulu et al. 2002).
 
-    The folder `corel5k` is looked for in `KERAS_HASH_DATA` and in
-    `../shared/data`, and is only read. It holds `train_jpeg/<id>.jpeg`,
-    `test_jpeg/<id>.jpeg` and, in `labels/`, the list `words` and the files
-    `training_label` and `test_label` with lines `id word word ...`, where
-    words are numbers that count from 1.
-
-    The photos are turned as their EXIF tag says and resized, bilinear with
-    antialias, to a square of 128x128 (`SIDE`), whatever their shape. An image
-    stays where it has no label.
-
-    Args:
-        protocol: `"official"`: the 499 test images are the queries, the 4,500
-            training images are training set and database. The labels are the
-            260 words that occur in both, in the order of the list.
-
-    Returns:
-        A `Benchmark` with multi-hot labels, each split in the order of its
-        label file, with ids such as `"train/1000"`.
-
-    Raises:
-        ValueError: another protocol, or a line or an image that cannot be
-            read.
-        FileNotFoundError: the folder, or a file that it should hold, is
-            missing.
-    """
-    plan = protocols.find("corel5k", protocol)
+def load(plan):
+    """The photos, each split in the order of its label file, in memory."""
     folder = _folder()
     if folder is None:
         looked = " and ".join(str(p) for p in places.folders("corel5k"))
@@ -58,79 +47,39 @@ def load(protocol="official"):
             "KERAS_HASH_DATA to the folder around it. "
             f"Looked for: {looked}"
         )
-    words, annotated = read_labels(folder)
-    paths, ids, rows = [], [], []
-    for split, entries in annotated.items():
-        paths += [photo(folder, split, name) for name in entries]
+    words = _words(folder / "labels" / "words")
+    paths, ids, rows, splits = [], [], [], []
+    for split, (photos, listed) in _SPLITS.items():
+        entries = _entries(folder / photos, folder / "labels" / listed, words)
+        paths += [folder / photos / f"{name}.jpeg" for name in entries]
         ids += [f"{split}/{name}" for name in entries]
+        splits += [split] * len(entries)
         targets = np.zeros((len(entries), len(words)), "uint8")
         for row, numbers in zip(targets, entries.values()):
             row[numbers] = 1
         rows.append(targets)
     common = rows[0].any(axis=0) & rows[1].any(axis=0)
     targets = np.concatenate(rows)[:, common]
-    splits = np.repeat(list(annotated), [len(row) for row in rows])
     return Benchmark(
-        name="corel5k",
-        protocol=protocol,
-        images=_decode_all(paths),
+        name=plan.dataset,
+        protocol=plan.name,
+        images=ImageFiles(paths, SIDE)[:],
         targets=targets,
         ids=np.array(ids),
-        parts=plan.draw(targets, splits),
+        parts=plan.draw(targets, np.array(splits)),
         labels=[words[i] for i in np.flatnonzero(common)],
         licence="research use (Corel photos, Duygulu et al. 2002)",
     )
 
 
 def is_prepared():
-    """Whether the folder of Corel-5K is here.
-
-    Returns:
-        bool.
-    """
+    """Whether the folder of Corel-5K is here."""
     return _folder() is not None
 
 
-def read_labels(folder):
-    """Reads the words of all photos.
-
-    Args:
-        folder: `pathlib.Path` in the layout that `load` describes.
-
-    Returns:
-        A pair: the list of all words, and a dict from split to a dict from the
-        number of a photo to the positions of its words.
-
-    Raises:
-        ValueError: a line cannot be read.
-        FileNotFoundError: a file is missing.
-    """
-    words = _words(folder / "labels" / "words")
-    return words, {
-        split: _entries(folder, photos, labels, len(words))
-        for split, (photos, labels) in _SPLITS.items()
-    }
-
-
-def photo(folder, split, name):
-    """The path of a photo.
-
-    Args:
-        folder: `pathlib.Path` in the layout that `load` describes.
-        split: `"train"` or `"test"`.
-        name: str, the photo's number.
-
-    Returns:
-        A `pathlib.Path`.
-    """
-    return folder / _SPLITS[split][0] / f"{name}.jpeg"
-
-
 def _folder():
-    for place in places.folders("corel5k"):
-        if place.is_dir():
-            return place
-    return None
+    found = [place for place in places.folders("corel5k") if place.is_dir()]
+    return found[0] if found else None
 
 
 def _lines(path):
@@ -156,46 +105,24 @@ def _words(path):
     return words
 
 
-def _entries(folder, photos, labels, num_words):
+def _entries(photos, path, words):
     """Dict from the images of a label file to their words, from 0."""
-    path = folder / "labels" / labels
-    present = {image.name for image in (folder / photos).glob("*.jpeg")}
+    present = {image.name for image in photos.glob("*.jpeg")}
     entries = {}
     for number, line in enumerate(_lines(path), 1):
         name, *fields = line.split() or [""]
         numbers = [int(f) if f.isdecimal() else 0 for f in fields]
-        valid = all(1 <= n <= num_words for n in numbers)
+        valid = all(1 <= n <= len(words) for n in numbers)
         if not name or name in entries or not valid:
             raise ValueError(
                 f"{path}, line {number}: a line should hold an id that no "
-                f"other line has and word numbers from 1 to {num_words}. "
+                f"other line has and word numbers from 1 to {len(words)}. "
                 f"Received: {line!r}"
             )
         if f"{name}.jpeg" not in present:
             raise FileNotFoundError(
-                f"{path}, line {number}: the image "
-                f"{folder / photos / name}.jpeg is missing."
+                f"{path}, line {number}: the image {photos / name}.jpeg is "
+                "missing."
             )
         entries[name] = np.array(numbers, int) - 1
     return entries
-
-
-def _decode_all(paths):
-    images = np.empty((len(paths), SIDE, SIDE, 3), "uint8")
-    with futures.ThreadPoolExecutor() as pool:
-        for i, image in enumerate(pool.map(_decode, paths)):
-            images[i] = image
-    return images
-
-
-def _decode(path):
-    from PIL import Image
-    from PIL import ImageOps
-
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{path} is not a readable image: {error}") from error
-    # Pillow's filters widen where they shrink: antialias.
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))

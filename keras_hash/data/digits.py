@@ -2,26 +2,34 @@
 
 import numpy as np
 
+from keras_hash.data import draws
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
+PROTOCOLS = (
+    protocols.Protocol(
+        dataset="digits",
+        name="official",
+        query="36 a class",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=360, train=1437, database=1437),
+        labels="10 classes",
+        draw=protocols.drawn(draws.draw_per_class, query=36),
+        seed=0,
+        notes="Ours.",
+    ),
+    protocols.disjoint(
+        dataset="digits",
+        counts=dict(query=180, train=714, database=723),
+        labels="10 classes, 5 of them trained",
+        whole=protocols.drawn(draws.draw_per_class, query=36),
+    ),
+)
 
-def load(protocol="official"):
-    """Loads the digits, enlarged from 8x8 to 32x32 and scaled to 0..255.
 
-    Args:
-        protocol: `"official"`: 36 queries a class (seed 0), the other 1,437
-            images are training set and database; `"disjoint"`: the same, with
-            half of the classes for training and the other half for queries and
-            database.
-
-    Returns:
-        A `Benchmark`.
-
-    Raises:
-        ValueError: another protocol.
-    """
-    plan = protocols.find("digits", protocol)
+def load(plan):
+    """The digits, enlarged from 8x8 to 32x32 and scaled to 0..255."""
     from scipy import ndimage
     from sklearn import datasets
 
@@ -32,8 +40,8 @@ def load(protocol="official"):
     grey = np.round(np.clip(grey, 0, 16) * (255 / 16)).astype("uint8")
     targets = digits.target.astype("int64")
     return Benchmark(
-        name="digits",
-        protocol=protocol,
+        name=plan.dataset,
+        protocol=plan.name,
         images=np.repeat(grey[..., None], 3, axis=-1),
         targets=targets,
         ids=np.array([f"digit_{i:04d}" for i in range(len(targets))]),

@@ -1,83 +1,37 @@
 """Draws: which images become queries, training images and database.
 
-Each is a function of labels, or of the publisher's splits, and a seed.
+Each is a function of labels, or of the publisher's splits, and a seed, and
+gives sorted int indices: a protocol's draw, a dict of them for the four parts.
+`numpy.random.RandomState` keeps its stream for ever.
 """
 
 import numpy as np
 
 
-def query_per_class(targets, count, seed):
-    """Draws the same number of queries from every class.
-
-    The other images are the training set and the database.
-
-    Args:
-        targets: int `[n]`.
-        count: int, queries a class.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
+def draw_per_class(targets, query, seed, train=None, train_in_database=True):
+    """Queries, then training images, of every class; `train=None` takes all."""
     random = np.random.RandomState(seed)
-    query = np.sort(
-        np.concatenate(
-            [
-                random.permutation(np.flatnonzero(targets == c))[:count]
-                for c in np.unique(targets)
-            ]
-        )
-    )
-    rest = np.setdiff1d(np.arange(len(targets)), query)
-    return parts(train=rest, query=query, database=rest)
-
-
-def draw_per_class(targets, query, train, train_in_database, seed):
-    """Draws queries, then training images, from every class.
-
-    Args:
-        targets: int `[n]`.
-        query: int, queries a class.
-        train: int, training images a class.
-        train_in_database: bool, whether the database, which is all images but
-            the queries, keeps the training images.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-    """
-    random = np.random.RandomState(seed)
+    last = None if train is None else query + train
     queries, trained = [], []
     for c in np.unique(targets):
         members = random.permutation(np.flatnonzero(targets == c))
         queries.append(members[:query])
-        trained.append(members[query : query + train])
-    queries, trained = (np.sort(np.concatenate(x)) for x in (queries, trained))
-    database = np.setdiff1d(np.arange(len(targets)), queries)
-    if not train_in_database:
-        database = np.setdiff1d(database, trained)
-    return parts(trained, queries, database)
+        trained.append(members[query:last])
+    return _parts_of(
+        len(targets),
+        np.concatenate(queries),
+        np.concatenate(trained),
+        train_in_database,
+    )
 
 
 def draw_per_label(targets, query, train, seed):
     """Draws the same number of queries for every label, then training images.
 
     A random permutation is walked once. An image becomes a query for the first
-    of its labels that still needs one, else a training image in the same way.
-    As an image has other labels too, a label ends up with more than its number.
-
-    Args:
-        targets: multi-hot `[n, num_classes]`.
-        query: int, queries a label.
-        train: int, training images a label; `None` for all but the queries.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        A dict of sorted index arrays for the four parts; the database is all
-        images but the queries.
-
-    Raises:
-        ValueError: a label has too few images.
+    of its labels that still needs one, else a training image in the same way;
+    `train=None` takes all but the queries. As an image has other labels too, a
+    label ends up with more than its number.
     """
     needed = [np.full(targets.shape[1], count or 0) for count in (query, train)]
     drawn = ([], [])
@@ -98,60 +52,35 @@ def draw_per_label(targets, query, train, seed):
                 f"There should be {query} queries and {train} training images "
                 f"for every label; there are too few for {lacking.tolist()}."
             )
-    queries = np.sort(np.array(drawn[0], int))
-    database = np.setdiff1d(np.arange(len(targets)), queries)
-    trained = database if train is None else np.sort(np.array(drawn[1], int))
-    return parts(trained, queries, database)
+    queries, trained = (np.array(rows, int) for rows in drawn)
+    if train is None:
+        trained = np.setdiff1d(np.arange(len(targets)), queries)
+    return _parts_of(len(targets), queries, trained)
 
 
 def draw_at_random(
     targets, query, train, seed, train_in_database, query_in_database=False
 ):
-    """Draws queries, then training images, from all images alike.
-
-    Args:
-        targets: `[n]` or `[n, num_classes]`, of which only `n` counts.
-        query: int, number of queries.
-        train: int, number of training images.
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-        train_in_database: bool, whether training images stay in the database.
-        query_in_database: bool, whether queries stay in it.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
-
-    Raises:
-        ValueError: there are too few images.
-    """
+    """Draws queries, then training images, from all images alike."""
     if query + train > len(targets):
         raise ValueError(
             f"There should be {query} queries and {train} training images. "
             f"Received: {len(targets)} images"
         )
     order = np.random.RandomState(seed).permutation(len(targets))
-    queries = np.sort(order[:query])
-    trained = np.sort(order[query : query + train])
-    database = np.arange(len(targets))
-    if not query_in_database:
-        database = np.setdiff1d(database, queries)
-    if not train_in_database:
-        database = np.setdiff1d(database, trained)
-    return parts(trained, queries, database)
+    return _parts_of(
+        len(targets),
+        order[:query],
+        order[query : query + train],
+        train_in_database,
+        query_in_database,
+    )
 
 
 def by_split(splits, query, per_class=None, targets=None, seed=None):
     """One of the publisher's splits as queries, the others as database.
 
-    Args:
-        splits: str `[n]`.
-        query: str, split of the queries.
-        per_class: int, training images drawn from every class of the
-            database; `None` for all of the database.
-        targets: int `[n]`, needed for that draw.
-        seed: int of that draw.
-
-    Returns:
-        A dict of sorted index arrays for the four parts.
+    All of the database trains, or `per_class` images drawn from every class.
     """
     queries = np.flatnonzero(splits == query)
     database = np.flatnonzero(splits != query)
@@ -169,21 +98,7 @@ def by_split(splits, query, per_class=None, targets=None, seed=None):
 
 
 def separate_classes(targets, split, train_share=0.5, seed=0):
-    """Restricts a split so that training and retrieval share no class.
-
-    Args:
-        targets: int `[n]`.
-        split: dict of index arrays for the four parts.
-        train_share: float in (0, 1), share of the classes that train.
-        seed: int, draws these classes.
-
-    Returns:
-        A dict of index arrays: training and validation images of the drawn
-        classes, queries and database of all others.
-
-    Raises:
-        ValueError: labels are multi-hot, or one side would have no class.
-    """
+    """Restricts a split so that training and retrieval share no class."""
     targets = np.asarray(targets)
     if targets.ndim != 1:
         raise ValueError(
@@ -205,33 +120,28 @@ def separate_classes(targets, split, train_share=0.5, seed=0):
     }
 
 
-def draw(targets, share, seed):
+def draw(targets, share, seed, some_of_each=True):
     """Draws a share of the images, stratified by label.
 
-    With one label an image: the share of every class, rounded, but at least
-    one image of a class that has two, and never all of it. With several:
-    iterative stratification; images without labels, or that share none with
-    the images that are left, are not drawn.
-
-    Args:
-        targets: int `[n]`, or multi-hot `[n, num_classes]`.
-        share: float in [0, 1).
-        seed: int; `numpy.random.RandomState` keeps its stream for ever.
-
-    Returns:
-        Sorted int indices.
+    With one label an image: the share of every class, rounded; with
+    `some_of_each` at least one image of a class that has two, and never all of
+    it. With several: iterative stratification; images without labels, or that
+    share none with the images that are left, are not drawn.
     """
     targets = np.asarray(targets)
     random = np.random.RandomState(seed)
-    if share == 0:
+    if share == 0 or not len(targets):
         return np.zeros(0, "int64")
     if targets.ndim == 2:
         return _related(targets, _iterative(targets, share, random))
     drawn = []
     for c in np.unique(targets):
         members = random.permutation(np.flatnonzero(targets == c))
-        wanted = max(1, int(share * len(members) + 0.5))
-        drawn.append(members[: min(wanted, len(members) - 1)])
+        wanted = round(share * len(members))
+        if some_of_each:
+            wanted = max(1, int(share * len(members) + 0.5))
+            wanted = min(wanted, len(members) - 1)
+        drawn.append(members[:wanted])
     return np.sort(np.concatenate(drawn))
 
 
@@ -273,19 +183,22 @@ def _related(targets, drawn):
 
 
 def parts(train, query, database):
-    """The index sets of a protocol, with an empty validation part.
-
-    Args:
-        train: int indices.
-        query: int indices.
-        database: int indices.
-
-    Returns:
-        A dict with `train`, `validation`, `query` and `database`.
-    """
+    """The index sets of a protocol, with an empty validation part."""
     return {
         "train": np.asarray(train),
         "validation": np.zeros(0, "int64"),
         "query": np.asarray(query),
         "database": np.asarray(database),
     }
+
+
+def _parts_of(
+    count, queries, trained, train_in_database=True, query_in_database=False
+):
+    """Sorted parts whose database is all images, but those that stay out."""
+    database = np.arange(count)
+    if not query_in_database:
+        database = np.setdiff1d(database, queries)
+    if not train_in_database:
+        database = np.setdiff1d(database, trained)
+    return parts(np.sort(trained), np.sort(queries), database)

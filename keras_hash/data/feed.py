@@ -88,20 +88,7 @@ def batches(
 
 
 def image_batches(dataset, size, rank=3):
-    """Batches of the images alone, whatever the dataset yields.
-
-    Args:
-        dataset: `tf.data.Dataset` of images or of tuples that start with the
-            image, batched or not.
-        size: int, batch size for an unbatched dataset.
-        rank: int, rank of one image: 3, or 1 for feature vectors.
-
-    Returns:
-        A `tf.data.Dataset` of images `[n, h, w, 3]`.
-
-    Raises:
-        ValueError: the first component is no image.
-    """
+    """Batches of the images alone, whatever the dataset yields."""
     spec = dataset.element_spec
     if isinstance(spec, tuple):
         dataset = dataset.map(lambda image, *_: image)
@@ -117,21 +104,7 @@ def image_batches(dataset, size, rank=3):
 
 
 def check_images(images, shape, values=True):
-    """Images as an array with a batch axis.
-
-    Args:
-        images: array or tensor `[n, h, w, 3]` or one image `[h, w, 3]`;
-            features `[n, d]` or `[d]` for models that take them.
-        shape: tuple, what the model takes: `(h, w, 3)`, where other sides will
-            do as well, or `(d,)`.
-        values: bool, whether floats are looked at for NaN and infinity.
-
-    Returns:
-        array `[n, h, w, 3]` or `[n, d]`.
-
-    Raises:
-        ValueError: wrong rank, channels or dtype, or NaN.
-    """
+    """Images as an array with a batch axis, of the kind that a model takes."""
     images = images if hasattr(images, "dtype") else np.asarray(images)
     images = ops.convert_to_numpy(images)
     if images.ndim == len(shape):
@@ -165,19 +138,7 @@ def check_images(images, shape, values=True):
 
 
 class Source:
-    """Labelled images, arrays or `tf.data`, of which a part may be taken.
-
-    Args:
-        data: a pair of arrays `(images, labels)`, or a `tf.data.Dataset` of
-            `(image, label)`, batched or not; labels may be dicts with `label`.
-        name: str, `"query"` or `"database"`, for the errors.
-        pictures: optional `uint8 [n, h, w, 3]`, what to draw in place of the
-            images, in their order.
-
-    Raises:
-        ValueError: neither a pair of arrays nor a dataset of pairs, no images,
-            an endless dataset, or labels or pictures of another number.
-    """
+    """Labelled images, arrays or `tf.data`, read again each time by batches."""
 
     def __init__(self, data, name, pictures=None):
         self.name = name
@@ -230,9 +191,12 @@ class Source:
                 "Received: an infinite dataset"
             )
         if cardinality == 0:
-            raise ValueError(
-                f"`{self.name}` has no images. Received: an empty dataset"
-            )
+            raise self._empty()
+
+    def _empty(self):
+        return ValueError(
+            f"`{self.name}` has no images. Received: an empty dataset"
+        )
 
     def _set_count(self, count):
         self._count = count
@@ -254,17 +218,7 @@ class Source:
         return found == rank + 1
 
     def count(self, rank):
-        """The number of items; a dataset may be read once to find it.
-
-        Args:
-            rank: int, rank of one image.
-
-        Returns:
-            int.
-
-        Raises:
-            ValueError: images of another rank, or none.
-        """
+        """The number of items; a dataset may be read once to find it."""
         if self._count is not None:
             return self._count
         batched = self._batched(rank)
@@ -276,36 +230,19 @@ class Source:
                 for label in labels.as_numpy_iterator()
             )
         if count == 0:
-            raise ValueError(
-                f"`{self.name}` has no images. Received: an empty dataset"
-            )
+            raise self._empty()
         self._set_count(count)
         return count
 
     def choose(self, subset, seed, rank):
-        """Takes a part of the items, or all of them.
-
-        Args:
-            subset: int, how many; all if `None` or where there are fewer.
-            seed: int, which ones.
-            rank: int, rank of one image.
-        """
+        """Takes a part of the items, which `seed` draws, or all of them."""
         self.chosen = None
         if subset is not None and subset < self.count(rank):
             order = np.random.RandomState(seed).permutation(self.count(rank))
             self.chosen = np.sort(order[:subset])
 
     def sample(self, size, seed, rank):
-        """Some of the items that are read.
-
-        Args:
-            size: int, at most how many.
-            seed: int, which ones.
-            rank: int, rank of one image.
-
-        Returns:
-            A set of positions.
-        """
+        """The positions of some of the items that are read."""
         pool = self.chosen
         if pool is None:
             pool = np.arange(self.count(rank))
@@ -313,38 +250,17 @@ class Source:
         return set(pool[order[:size]].tolist())
 
     def peek(self, rank):
-        """Labels to check before the work: of an array all, else the first.
-
-        Args:
-            rank: int, rank of one image.
-
-        Returns:
-            int `[n]` or multi-hot `[n, num_classes]`.
-        """
+        """Labels to check before the work: of an array all, else the first."""
         if self.dataset is None:
             return self.labels
         batched = self._batched(rank)
         for _, labels, *_ in self.dataset.take(1).as_numpy_iterator():
             labels = flat_labels(labels, batched)
             return labels if batched else labels[None]
-        raise ValueError(
-            f"`{self.name}` has no images. Received: an empty dataset"
-        )
+        raise self._empty()
 
     def batches(self, size, rank):
-        """Reads the items once, in order.
-
-        Args:
-            size: int, images a batch at most.
-            rank: int, rank of one image.
-
-        Yields:
-            Positions `[b]`, images, labels and pictures of a batch; pictures
-            are `None` where the images are none and none were given.
-
-        Raises:
-            ValueError: there are no images.
-        """
+        """Positions, images, labels and pictures of each batch, in order."""
         seen = 0
         for positions, images, labels in self._read(size, rank):
             if self.pictures is not None:
@@ -354,9 +270,7 @@ class Source:
             seen += len(positions)
             yield positions, images, labels, pictures
         if not seen:
-            raise ValueError(
-                f"`{self.name}` has no images. Received: an empty dataset"
-            )
+            raise self._empty()
 
     def _read(self, size, rank):
         if self.dataset is None:
@@ -391,15 +305,7 @@ class Source:
 
 
 def flat_labels(labels, batched=True):
-    """Labels without index and without an axis of one.
-
-    Args:
-        labels: array, or a dict with `label`.
-        batched: bool, whether the first axis counts the items.
-
-    Returns:
-        An array.
-    """
+    """Labels without index and without an axis of one."""
     labels = np.asarray(_label(labels))
     if labels.ndim == 1 + batched and labels.shape[-1] == 1:
         return labels[..., 0]

@@ -19,35 +19,13 @@ def decode(path):
     The image is turned as its EXIF orientation says; transparency becomes
     white; grey, palette and CMYK images become RGB; 16 bits are scaled to 8;
     of an animation the first frame counts.
-
-    Args:
-        path: str or path of a file in any format that Pillow reads.
-
-    Returns:
-        `uint8 [h, w, 3]`.
-
-    Raises:
-        ValueError: the file cannot be read, is empty, no image, cut off, of
-            float pixels, or above `MAX_PIXELS`, which is seen in its
-            header before anything is decoded. The message names the file.
     """
     with _opened(path) as image:
         return np.asarray(_turned(image))
 
 
 def read(path, size):
-    """Decodes one image file and resizes it, bilinear with antialias.
-
-    Args:
-        path: as for `decode`.
-        size: `(height, width)`.
-
-    Returns:
-        `uint8 [height, width, 3]`.
-
-    Raises:
-        ValueError: as `decode`.
-    """
+    """Decodes one image file and resizes it, bilinear with antialias."""
     from PIL import Image
 
     height, width = size
@@ -58,36 +36,34 @@ def read(path, size):
         )
 
 
-def thumbnail(path, side):
-    """Decodes one image file to be looked at, small.
+def thumbnail(picture, side, square=False):
+    """A file or pixels to be looked at, small: the longest side is `side`.
 
-    Args:
-        path: as for `decode`.
-        side: int, the longest side at most; smaller images stay as they are.
-
-    Returns:
-        `uint8 [h, w, 3]`.
-
-    Raises:
-        ValueError: as `decode`.
+    Smaller pictures stay as they are. `square` puts the whole on black.
     """
-    with _opened(path) as image:
+    from PIL import Image
+
+    if not isinstance(picture, (str, os.PathLike)):
+        pixels = np.clip(np.asarray(picture, "float32"), 0, 255)
+        return _shrunk(Image.fromarray(pixels.astype("uint8")), side, square)
+    with _opened(picture) as image:
         # A JPEG is decoded at no more than twice the size that is wanted.
         image.draft(None, (2 * side, 2 * side))
-        small = _turned(image)
-        small.thumbnail((side, side))
-        return np.asarray(small)
+        return _shrunk(_turned(image), side, square)
+
+
+def _shrunk(image, side, square):
+    from PIL import ImageOps
+
+    if square:
+        side = min(side, max(image.size))
+        return np.asarray(ImageOps.pad(image, (side, side)))
+    image.thumbnail((side, side))
+    return np.asarray(image)
 
 
 def check(path):
-    """Whether `decode` would work, at less cost where the format allows.
-
-    Args:
-        path: as for `decode`.
-
-    Returns:
-        `None`, or a str: why the file cannot be used, without its name.
-    """
+    """Whether `decode` would work, at less cost where the format allows."""
     try:
         with _opened(path) as image:
             # The whole file is still parsed, but JPEGs skip most arithmetic.
@@ -99,17 +75,7 @@ def check(path):
 
 
 def pair(size):
-    """A size as height and width.
-
-    Args:
-        size: int, or `(height, width)`.
-
-    Returns:
-        A tuple of two ints.
-
-    Raises:
-        ValueError: it is neither, or below 1.
-    """
+    """A size as height and width."""
     sides = (size, size) if isinstance(size, (int, np.integer)) else size
     try:
         height, width = (int(side) for side in sides)
@@ -191,18 +157,7 @@ class ImageFiles:
 
 
 def image_files(places):
-    """The image files in files and folders.
-
-    Args:
-        places: list of str, files and folders; a file counts whatever its name,
-            in folders names in `ENDINGS` do and hidden files do not.
-
-    Returns:
-        list of str, sorted within each folder, each path once.
-
-    Raises:
-        ValueError: there are none, or a place is missing.
-    """
+    """The files given; in folders, those with `ENDINGS` that are not hidden."""
     paths = []
     for place in map(pathlib.Path, places):
         if not place.exists():
@@ -223,11 +178,7 @@ def image_files(places):
 
 
 def threads():
-    """Threads that read files: Pillow works outside of Python's lock.
-
-    Returns:
-        int.
-    """
+    """Threads that read files: Pillow works outside of Python's lock."""
     return min(32, 2 + (os.cpu_count() or 1))
 
 

@@ -1,8 +1,15 @@
-"""Scenes of one to four real digits: the embedded multi-label benchmark."""
+"""Scenes of one to four real digits: the embedded multi-label benchmark.
+
+A scene has one to four of scikit-learn's digits, equally often, in different
+quarters of the image. Each is drawn on its own, so classes can repeat (the
+label is the set), at 12 to 16 pixels and at a random place of its quarter. An
+id names the digits from top left to bottom right: `"query_0003_d0017_d1203"`.
+"""
 
 import numpy as np
 
 from keras_hash.data import digits
+from keras_hash.data import draws
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
@@ -11,30 +18,27 @@ SCENES = {"train": 6000, "query": 1000}
 SIDE = 32
 CELL = SIDE // 2
 
+PROTOCOLS = (
+    protocols.Protocol(
+        dataset="multidigits",
+        name="official",
+        query="scenes of the digits that are queries of digits",
+        train="scenes of all other digits",
+        database="the training images",
+        counts=dict(query=1000, train=6000, database=6000),
+        labels="10 classes, multi-hot",
+        draw=lambda _, splits: draws.by_split(splits, "query"),
+        seed=0,
+        notes="Ours.",
+    ),
+)
 
-def load(protocol="official"):
-    """Makes the scenes, 32x32, of scikit-learn's handwritten digits.
 
-    A scene has one to four digits, equally often, in different quarters of the
-    image. Each is drawn on its own, so classes can repeat (the label is the
-    set), at 12 to 16 pixels and at a random place of its quarter. An id names
-    the digits from top left to bottom right: `"query_0003_d0017_d1203"`.
-
-    Args:
-        protocol: `"official"`: 1,000 queries made of the 360 digits that are
-            the queries of `digits`, 6,000 training images, which are also the
-            database, made of the other 1,437 (seed 0).
-
-    Returns:
-        A `Benchmark` with multi-hot labels of 10 classes.
-
-    Raises:
-        ValueError: another protocol.
-    """
-    plan = protocols.find("multidigits", protocol)
+def load(plan):
+    """The scenes, 32x32, in the order of the parts they are made for."""
     from sklearn import datasets
 
-    single = digits.load()
+    single = digits.load(protocols.find("digits", "official"))
     source = datasets.load_digits()
     drawings = {
         size: _enlarge(source.images, size) for size in range(12, CELL + 1)
@@ -51,8 +55,8 @@ def load(protocol="official"):
     targets = _multi_hot(np.concatenate(members), single.targets)
     splits = np.repeat(list(SCENES), list(SCENES.values()))
     return Benchmark(
-        name="multidigits",
-        protocol=protocol,
+        name=plan.dataset,
+        protocol=plan.name,
         images=np.concatenate(images),
         targets=targets,
         ids=np.array(ids),

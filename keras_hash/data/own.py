@@ -16,9 +16,12 @@ import numpy as np
 from keras_hash import files
 from keras_hash import progress
 from keras_hash.data import draws
-from keras_hash.data import images as images_lib
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
+from keras_hash.data.images import ImageFiles
+from keras_hash.data.images import check
+from keras_hash.data.images import pair
+from keras_hash.data.images import threads
 
 # What file managers leave behind, beside names that start with a dot.
 _CLUTTER = {"thumbs.db", "desktop.ini"}
@@ -56,7 +59,7 @@ def from_folder(
         ValueError: `path` is no folder, there are fewer than two classes with
             images, a folder of `labels` is missing, or no image can be a query.
     """
-    size, root = images_lib.pair(size), pathlib.Path(path)
+    size, root = pair(size), pathlib.Path(path)
     if not root.is_dir():
         raise ValueError(
             "`path` should be a folder that holds one folder a class. "
@@ -85,8 +88,8 @@ def from_folder(
         if not inside:
             notes["skipped"][f"{name}/"] = "no files in the folder"
     ids = [p.relative_to(root).as_posix() for p in paths]
-    kept = _usable(paths, ids, classes, notes)
-    present = {classes[i] for i in kept}
+    paths, ids, classes = _usable(paths, ids, classes, notes)
+    present = set(classes)
     if labels is None:
         chosen = [name for name in chosen if name in present]
     if len(present) < 2:
@@ -98,9 +101,9 @@ def from_folder(
     numbers = {name: number for number, name in enumerate(chosen)}
     return _benchmark(
         name=root.resolve().name,
-        images=images_lib.ImageFiles([paths[i] for i in kept], size),
-        targets=np.array([numbers[classes[i]] for i in kept]),
-        ids=[ids[i] for i in kept],
+        images=ImageFiles(paths, size),
+        targets=np.array([numbers[name] for name in classes]),
+        ids=ids,
         labels=chosen,
         shares=(query, validation),
         seed=seed,
@@ -154,65 +157,36 @@ def from_csv(
             image with two rows of different labels (by their lines), or no
             image that can be used, or be a query.
     """
-    size, path = images_lib.pair(size), pathlib.Path(path)
+    size, path = pair(size), pathlib.Path(path)
     _check_shares(query, validation)
-    several = not isinstance(label_columns, str) and len(label_columns) > 1
-    columns = (
-        [label_columns] if isinstance(label_columns, str) else label_columns
-    )
-    columns = list(columns)
-    if not columns or (several and separator):
-        raise ValueError(
-            "`label_columns` should be one column, or with `separator=None` "
-            f"several. Received: label_columns={label_columns!r}, "
-            f"separator={separator!r}"
-        )
-    rows = _rows(path, [image_column, *columns], delimiter)
+    columns = _columns(label_columns, separator)
+    several = len(columns) > 1
     root = path.parent if folder is None else pathlib.Path(folder)
-    notes, seen = _no_notes(), {}
-    paths, ids, found = [], [], []
-    for line, (image, *cells) in rows:
+    rows = []
+    for line, (image, *cells) in _rows(
+        path, [image_column, *columns], delimiter
+    ):
         where = f"{path}, line {line}"
-        names = _names(cells, columns, separator, several, where)
+        names = _names(cells, columns, separator, where)
         if labels is not None:
             _check_known(names, labels, where)
-        place = root / image
-        key = os.path.normpath(place)
-        if not image:
-            notes["skipped"][f"line {line}"] = "no image named"
-        elif key in seen:
-            first, others = seen[key]
-            if sorted(names) != sorted(others):
-                raise ValueError(
-                    f"{where}: {image} should have one row, with all of its "
-                    f"labels (see `separator`). Received: {names} here and "
-                    f"{others} in line {first}"
-                )
-            notes["duplicates"][f"line {line}"] = f"same image as line {first}"
-        elif not place.is_file():
-            notes["skipped"][f"{image} (line {line})"] = "no such file"
-        else:
-            seen[key] = line, names
-            paths.append(place)
-            ids.append(image)
-            found.append(names)
-    kept = _usable(paths, ids, found, notes)
-    if not kept:
+        rows.append((line, image, names))
+    notes = _no_notes()
+    paths, ids, found = _usable(*_listed(rows, path, root, notes), notes)
+    if not ids:
         raise ValueError(
             f"{path} names no image that can be read in {root} (`folder`, "
             f"where its paths start): {len(rows)} rows{_reasons(notes)}"
         )
     if labels is None:
-        labels = (
-            columns if several else _sorted({n for i in kept for n in found[i]})
-        )
+        labels = columns if several else _sorted(set().union(*found))
     single = not several and not separator
-    single = single and all(len(found[i]) == 1 for i in kept)
+    single = single and all(len(names) == 1 for names in found)
     return _benchmark(
         name=path.stem,
-        images=images_lib.ImageFiles([paths[i] for i in kept], size),
-        targets=_numbered([found[i] for i in kept], labels, single),
-        ids=[ids[i] for i in kept],
+        images=ImageFiles(paths, size),
+        targets=_numbered(found, labels, single),
+        ids=ids,
         labels=list(labels),
         shares=(query, validation),
         seed=seed,
@@ -256,9 +230,8 @@ def from_arrays(
     notes = _no_notes()
     ids = [str(i) for i in range(len(images))]
     digests = [hashlib.sha256(image).digest() for image in images]
-    kept = _unique(
-        range(len(images)), digests, ids, list(map(_key, targets)), notes
-    )
+    keys = [target.tobytes() for target in targets]
+    kept = _unique(range(len(images)), digests, ids, keys, notes)
     return _benchmark(
         name=name,
         images=images,
@@ -296,7 +269,7 @@ def from_dataset(
         ValueError: an infinite dataset, one of other elements, images of
             several sizes without `size`, or as `from_arrays`.
     """
-    size = None if size is None else images_lib.pair(size)
+    size = None if size is None else pair(size)
     _check_shares(query, validation)
     spec = getattr(dataset, "element_spec", None)
     if not isinstance(spec, tuple) or len(spec) < 2:
@@ -304,13 +277,35 @@ def from_dataset(
             "`dataset` should be a tf.data.Dataset of (image, label). "
             f"Received: element_spec={spec}"
         )
+    names = names or getattr(dataset, "class_names", None)
+    images, labels = _read_all(dataset, size)
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        raise ValueError(
+            "Images should have one size; pass `size=(height, width)` to "
+            f"resize them. Received: {len(shapes)} sizes, such as "
+            f"{shapes[0][:2]} and {shapes[-1][:2]}"
+        )
+    images = np.stack(images) if images else np.zeros((0, 1, 1, 3), "uint8")
+    return from_arrays(
+        images, np.array(labels), query, validation, seed, names, "dataset"
+    )
+
+
+_SCALED = (
+    "Images should be raw pixels in 0..255; multiply those in 0..1 by 255. "
+    "Received: floats of at most 1"
+)
+
+
+def _read_all(dataset, size):
+    """Images, `uint8 [h, w, 3]` each, and labels of a finite dataset."""
     steps = int(dataset.cardinality())
     if steps == -1:
         raise ValueError(
             "`dataset` should be finite; use `dataset.take(n)`. "
             "Received: a dataset that repeats for ever"
         )
-    names = names or getattr(dataset, "class_names", None)
     images, labels, top = [], [], 0.0
     elements = dataset.as_numpy_iterator()
     total = steps if steps >= 0 else None
@@ -324,24 +319,9 @@ def from_dataset(
         labels += list(label) if batched else [label]
     if images and 0 < top <= 1:
         raise ValueError(_SCALED)
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
-        raise ValueError(
-            "Images should have one size; pass `size=(height, width)` to "
-            f"resize them. Received: {len(shapes)} sizes, such as "
-            f"{shapes[0][:2]} and {shapes[-1][:2]}"
-        )
-    labels = [one.decode() if isinstance(one, bytes) else one for one in labels]
-    images = np.stack(images) if images else np.zeros((0, 1, 1, 3), "uint8")
-    return from_arrays(
-        images, np.array(labels), query, validation, seed, names, "dataset"
-    )
-
-
-_SCALED = (
-    "Images should be raw pixels in 0..255; multiply those in 0..1 by 255. "
-    "Received: floats of at most 1"
-)
+    return images, [
+        one.decode() if isinstance(one, bytes) else one for one in labels
+    ]
 
 
 def _no_notes():
@@ -374,16 +354,16 @@ def _files_in(folder):
 
 
 def _usable(paths, ids, labels, notes):
-    """Positions of the files that can be read, each content once."""
+    """Paths, ids and labels of files that can be read, each content once."""
 
     def look(path):
-        reason = images_lib.check(path)
+        reason = check(path)
         return reason, None if reason else files.sha256(path)
 
     # Pillow also warns of what is then refused, or does no harm.
     with (
         warnings.catch_warnings(action="ignore"),
-        futures.ThreadPoolExecutor(images_lib.threads()) as pool,
+        futures.ThreadPoolExecutor(threads()) as pool,
     ):
         looked = pool.map(look, paths)
         total = len(paths)
@@ -394,7 +374,8 @@ def _usable(paths, ids, labels, notes):
             notes["skipped"][name] = reason
     readable = [i for i, (reason, _) in enumerate(results) if not reason]
     digests = [digest for _, digest in results]
-    return _unique(readable, digests, ids, labels, notes)
+    kept = _unique(readable, digests, ids, labels, notes)
+    return [[column[i] for i in kept] for column in (paths, ids, labels)]
 
 
 def _unique(positions, digests, ids, labels, notes):
@@ -452,6 +433,22 @@ def _benchmark(
     )
 
 
+def _columns(label_columns, separator):
+    """The columns of labels: one of names, or several of 0 and 1."""
+    columns = (
+        [label_columns]
+        if isinstance(label_columns, str)
+        else list(label_columns)
+    )
+    if not columns or (len(columns) > 1 and separator):
+        raise ValueError(
+            "`label_columns` should be one column, or with `separator=None` "
+            f"several. Received: label_columns={label_columns!r}, "
+            f"separator={separator!r}"
+        )
+    return columns
+
+
 def _rows(path, columns, delimiter):
     """Pairs of line number and stripped cells of the columns."""
     import csv
@@ -480,9 +477,9 @@ def _rows(path, columns, delimiter):
         ) from error
 
 
-def _names(cells, columns, separator, several, where):
+def _names(cells, columns, separator, where):
     """The labels of a row."""
-    if not several:
+    if len(columns) == 1:
         parts = cells[0].split(separator) if separator else cells
         # A label that is there twice counts once.
         return list(dict.fromkeys(p.strip() for p in parts if p.strip()))
@@ -493,6 +490,34 @@ def _names(cells, columns, separator, several, where):
                 f"Received: {cell!r}"
             )
     return [c for c, cell in zip(columns, cells) if cell.lower() in _YES]
+
+
+def _listed(rows, path, root, notes):
+    """Paths, ids and labels of the images that are there, each path once."""
+    seen = {}
+    paths, ids, found = [], [], []
+    for line, image, names in rows:
+        place = root / image
+        key = os.path.normpath(place)
+        if not image:
+            notes["skipped"][f"line {line}"] = "no image named"
+        elif key in seen:
+            first, others = seen[key]
+            if sorted(names) != sorted(others):
+                raise ValueError(
+                    f"{path}, line {line}: {image} should have one row, with "
+                    "all of its labels (see `separator`). "
+                    f"Received: {names} here and {others} in line {first}"
+                )
+            notes["duplicates"][f"line {line}"] = f"same image as line {first}"
+        elif not place.is_file():
+            notes["skipped"][f"{image} (line {line})"] = "no such file"
+        else:
+            seen[key] = line, names
+            paths.append(place)
+            ids.append(image)
+            found.append(names)
+    return paths, ids, found
 
 
 def _check_known(names, labels, where):
@@ -518,10 +543,6 @@ def _numbered(found, labels, single):
     for row, names in zip(targets, found):
         row[[number[name] for name in names]] = 1
     return targets
-
-
-def _key(target):
-    return target.tobytes()
 
 
 def _pixels(images, scaled=True):

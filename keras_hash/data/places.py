@@ -5,15 +5,7 @@ import pathlib
 
 
 def folders(name):
-    """The places of a dataset's folder, in the order they are looked at.
-
-    Args:
-        name: str, such as `"tfds"` or `"corel5k"`.
-
-    Returns:
-        A list of `pathlib.Path`: inside `KERAS_HASH_DATA`, if that is set, and
-        inside `../shared/data`. They need not exist.
-    """
+    """The places of a dataset's folder, in the order they are looked at."""
     roots = [pathlib.Path("..") / "shared" / "data"]
     if os.environ.get("KERAS_HASH_DATA"):
         roots.insert(0, pathlib.Path(os.environ["KERAS_HASH_DATA"]))
@@ -21,16 +13,7 @@ def folders(name):
 
 
 def prepared(name):
-    """The folder of TensorFlow Datasets in which a dataset is prepared.
-
-    Args:
-        name: str, dataset and configuration, such as `"voc/2007"`.
-
-    Returns:
-        str, the first of `TFDS_DATA_DIR`, the folder `tfds` of
-        `KERAS_HASH_DATA` and of `../shared/data`, and the default folder, that
-        holds it; or `None`.
-    """
+    """The folder of TensorFlow Datasets in which a dataset is prepared."""
     candidates = [
         os.environ.get("TFDS_DATA_DIR"),
         *folders("tfds"),

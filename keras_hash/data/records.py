@@ -1,10 +1,12 @@
-"""Images of a dataset prepared by TensorFlow Datasets, read when asked for."""
+"""Datasets as TensorFlow Datasets prepares them: images read when asked for."""
 
 import numpy as np
 
 # A record starts with its length (8 bytes) and a checksum of it (4 bytes), and
 # ends with a checksum (4 bytes).
 HEAD, FRAME = 12, 16
+# Height and width of all images whose own sizes differ.
+SIZE = 224
 
 
 class RecordImages:
@@ -12,14 +14,6 @@ class RecordImages:
 
     It stands for an array `uint8 [n, height, width, 3]`: `len(pool)`,
     `pool.shape`, and `pool[indices]` for an int, a slice, ints or a mask.
-
-    Args:
-        files: sequence of paths.
-        places: int `[n, 3]`: number of the file, offset of the record, and
-            length of its content.
-        decode: function from a serialized example to an image, as TensorFlow
-            operations.
-        size: `(height, width)` of the images that `decode` makes.
     """
 
     dtype = np.dtype("uint8")
@@ -46,27 +40,13 @@ class RecordImages:
         return images.reshape(*indices.shape, *images.shape[1:])
 
     def take(self, rows):
-        """A pool of some of the images.
-
-        Args:
-            rows: int `[k]`.
-
-        Returns:
-            A `RecordImages`.
-        """
+        """A pool of some of the images."""
         return RecordImages(
             self.files, self.places[rows], self.decode, self.size
         )
 
     def dataset(self, indices):
-        """Images as a dataset: read lazily, in parallel, in their order.
-
-        Args:
-            indices: int `[k]`.
-
-        Returns:
-            An unbatched `tf.data.Dataset` of `uint8 [height, width, 3]`.
-        """
+        """Images as a dataset: read lazily, in parallel, in their order."""
         import tensorflow as tf
 
         def load(place):
@@ -90,16 +70,7 @@ class RecordImages:
 
 
 def scan(files, parse):
-    """Reads all records once, without their images.
-
-    Args:
-        files: sequence of paths of TFRecord files.
-        parse: function from a serialized example to a tuple of tensors.
-
-    Returns:
-        A pair: a list of tuples of numpy values, and places as `RecordImages`
-        takes them.
-    """
+    """Values of all records, read once without images, and their places."""
     import tensorflow as tf
 
     rows, places = [], []
@@ -117,3 +88,93 @@ def scan(files, parse):
             places.append((number, offset, int(length)))
             offset += int(length) + FRAME
     return rows, np.array(places, "int64").reshape(-1, 3)
+
+
+def read(folder, splits, id_field, label_fields):
+    """Pool, labels, ids, split names and names of labels of a prepared set."""
+    import tensorflow_datasets as tfds
+
+    versions = tfds.core.utils.version.list_all_versions(str(folder))
+    builder = tfds.builder_from_directory(folder / str(max(versions)))
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise ValueError(
+            f"{folder} should be prepared as TFRecords. "
+            f"Received: {builder.info.file_format}"
+        )
+    features = builder.info.features
+    # A field that lies inside another one is the path to it.
+    paths = [
+        (field,) if isinstance(field, str) else field
+        for field in (id_field, *label_fields)
+    ]
+    wanted = {}
+    for first, *rest in paths:
+        wanted[first] = {rest[0]: True} if rest else True
+    columns = tfds.decode.PartialDecoding(wanted).extract_features(features)
+
+    def parse(record):
+        example = columns.deserialize_example(record)
+        return tuple(_at(example, path) for path in paths)
+
+    files, rows, places, names = [], [], [], []
+    for split in splits:
+        split_files = builder.info.splits[split].filepaths
+        found, where = scan(split_files, parse)
+        where[:, 0] += len(files)
+        files += split_files
+        rows += found
+        places.append(where)
+        names += [split] * len(found)
+    ids = np.array([row[0].decode() for row in rows])
+    targets, labels = _targets(
+        [_at(features, path) for path in paths[1:]], [row[1:] for row in rows]
+    )
+    decode, size = _decoder(features)
+    pool = RecordImages(files, np.concatenate(places), decode, size)
+    return pool, targets, ids, np.array(names), labels
+
+
+def _at(tree, path):
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _targets(features, rows):
+    """Labels of all rows, and their names, field after field.
+
+    One field with one label gives class numbers, all else multi-hot rows.
+    """
+    labels, starts = [], []
+    for feature in features:
+        starts.append(len(labels))
+        labels += getattr(feature, "feature", feature).names
+    if len(features) == 1 and np.ndim(rows[0][0]) == 0:
+        return np.array([row[0] for row in rows], "int64"), labels
+    targets = np.zeros((len(rows), len(labels)), "uint8")
+    for target, row in zip(targets, rows):
+        for start, numbers in zip(starts, row):
+            target[start + np.atleast_1d(numbers)] = 1
+    return targets, labels
+
+
+def _decoder(features):
+    """A function from a serialized example to its image, and the size."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    column = tfds.decode.PartialDecoding({"image": True}).extract_features(
+        features
+    )
+    height, width, _ = features["image"].shape
+    known = height is not None and width is not None
+    size = (height, width) if known else (SIZE, SIZE)
+
+    def decode(record):
+        image = column.deserialize_example(record)["image"]
+        if known:
+            return image
+        image = tf.image.resize(image, size, antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+    return decode, size

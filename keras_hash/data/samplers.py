@@ -32,15 +32,7 @@ class EpochSampler:
         return self.count // self.size
 
     def __call__(self, epoch, step):
-        """Positions of a batch.
-
-        Args:
-            epoch: int.
-            step: int.
-
-        Returns:
-            int `[size]`.
-        """
+        """Positions of batch `step` of an epoch, int `[size]`."""
         order = np.random.default_rng([self.seed, epoch])
         first = step * self.size
         return order.permutation(self.count)[first : first + self.size]
@@ -82,15 +74,7 @@ class ClassSampler:
         return max(1, self.size // (self.classes * self.images))
 
     def __call__(self, epoch, step):
-        """Positions of a batch.
-
-        Args:
-            epoch: int.
-            step: int.
-
-        Returns:
-            int `[classes * images]`, class by class.
-        """
+        """Positions of a batch, int `[classes * images]`, class by class."""
         random = np.random.default_rng([self.seed, epoch, step])
         chosen = random.choice(len(self.members), self.classes, replace=False)
         rows = []
@@ -135,15 +119,7 @@ class ListSampler:
         return max(1, len(self.labels) // self.lists)
 
     def __call__(self, epoch, step):
-        """Positions of a batch.
-
-        Args:
-            epoch: int.
-            step: int.
-
-        Returns:
-            int `[lists * (1 + size)]`: a query, its list, the next query ...
-        """
+        """Positions, int `[lists * (1 + size)]`: a query, its list, a query."""
         count = len(self.labels)
         order = np.random.default_rng([self.seed, epoch]).permutation(count)
         places = np.arange(step * self.lists, (step + 1) * self.lists)

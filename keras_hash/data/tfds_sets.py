@@ -1,18 +1,20 @@
-"""Benchmarks that TensorFlow Datasets has prepared: images stay on disk."""
+"""Benchmarks that TensorFlow Datasets has prepared: images stay on disk.
+
+All records are read once for their ids and labels, which takes minutes for the
+largest sets. Images are streamed from their places in the files when they are
+asked for. A set is a row of `SOURCES` and one of `PROTOCOLS` for each split.
+"""
 
 import dataclasses
 import pathlib
 import warnings
 
-import numpy as np
-
+from keras_hash.data import draws
+from keras_hash.data import label_sets
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data import records
 from keras_hash.data.benchmark import Benchmark
-
-# Height and width of all images whose own sizes differ.
-SIZE = 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,155 +24,305 @@ class Source:
     Attributes:
         builder: str, dataset and configuration in TensorFlow Datasets.
         splits: tuple of str, the splits that are read.
-        id: tuple of str, path of the field with the publisher's name.
-        labels: tuple of paths, fields with labels.
+        id: str, field with the publisher's name of an image.
+        labels: tuple of fields with labels, each a str, or a tuple of str where
+            it lies inside another one.
         licence: str.
-        get: str, how to prepare it.
+        get: str, what to do before it can be prepared.
+        own: bool, whether its builder is one of `keras_hash.data.builders`.
+        in_memory: bool, for small images that all have one size.
     """
 
     builder: str
     splits: tuple
-    id: tuple
+    id: str
     labels: tuple
     licence: str
-    get: str
+    get: str = ""
+    own: bool = False
+    in_memory: bool = False
 
-
-def _builtin(name):
-    return (
-        'Prepare it by `python -c "import tensorflow_datasets as t; '
-        f"t.builder('{name}').download_and_prepare()\"`"
-    )
-
-
-def _own(name, what):
-    return (
-        f'Get {what} and prepare it by `python -c "from keras_hash.data '
-        f"import builders; builders.prepare('{name}', 'FOLDER')\"`"
-    )
+    @property
+    def help(self):
+        """How to prepare it."""
+        prepare = (
+            "import tensorflow_datasets as t; "
+            f"t.builder('{self.builder}').download_and_prepare()"
+        )
+        if self.own:
+            prepare = (
+                "from keras_hash.data import builders; "
+                f"builders.prepare('{self.builder}', 'FOLDER')"
+            )
+        return f'{self.get}Prepare it by `python -c "{prepare}"`'
 
 
 _FLICKR = "each photo has the licence of its owner on Flickr"
 SOURCES = {
     "cifar100": Source(
-        "cifar100",
-        ("train", "test"),
-        ("id",),
-        (("label",), ("coarse_label",)),
-        "no licence stated by the publisher (Krizhevsky 2009)",
-        _builtin("cifar100"),
+        builder="cifar100",
+        splits=("train", "test"),
+        id="id",
+        labels=("label", "coarse_label"),
+        licence="no licence stated by the publisher (Krizhevsky 2009)",
+        in_memory=True,
     ),
     "coco": Source(
-        "coco/2014",
-        ("train", "validation"),
-        ("image/filename",),
-        (("objects", "label"),),
-        "annotations CC BY 4.0; " + _FLICKR,
-        _builtin("coco/2014"),
+        builder="coco/2014",
+        splits=("train", "validation"),
+        id="image/filename",
+        labels=(("objects", "label"),),
+        licence="annotations CC BY 4.0; " + _FLICKR,
     ),
     "imagenet100": Source(
-        "imagenet2012",
-        ("train", "validation"),
-        ("file_name",),
-        (("label",),),
-        "non-commercial research (ImageNet terms of access)",
-        "Register at image-net.org, put ILSVRC2012_img_train.tar and "
-        "ILSVRC2012_img_val.tar into `~/tensorflow_datasets/downloads/manual`. "
-        + _builtin("imagenet2012"),
+        builder="imagenet2012",
+        splits=("train", "validation"),
+        id="file_name",
+        labels=("label",),
+        licence="non-commercial research (ImageNet terms of access)",
+        get="Register at image-net.org and put ILSVRC2012_img_train.tar and "
+        "ILSVRC2012_img_val.tar into ~/tensorflow_datasets/downloads/manual. ",
     ),
     "mirflickr25k": Source(
-        "mirflickr25k",
-        ("full",),
-        ("id",),
-        (("labels",),),
-        "Creative Commons; " + _FLICKR,
-        _own(
-            "mirflickr25k",
-            "mirflickr25k.zip and mirflickr25k_annotations_v080.zip of "
-            "press.liacs.nl/mirflickr, unpack both into one FOLDER",
-        ),
+        builder="mirflickr25k",
+        splits=("full",),
+        id="id",
+        labels=("labels",),
+        licence="Creative Commons; " + _FLICKR,
+        get="Get mirflickr25k.zip and mirflickr25k_annotations_v080.zip of "
+        "press.liacs.nl/mirflickr and unpack both into one FOLDER. ",
+        own=True,
     ),
     "nus_wide": Source(
-        "nus_wide",
-        ("full",),
-        ("id",),
-        (("labels",),),
-        "research use; " + _FLICKR,
-        _own(
-            "nus_wide",
-            "the lists, the ground truth and the images of NUS-WIDE in one "
-            "FOLDER",
-        ),
+        builder="nus_wide",
+        splits=("full",),
+        id="id",
+        labels=("labels",),
+        licence="research use; " + _FLICKR,
+        get="Get the lists, the ground truth and the images of NUS-WIDE in one "
+        "FOLDER. ",
+        own=True,
     ),
     "voc2007": Source(
-        "voc/2007",
-        ("train", "validation", "test"),
-        ("image/filename",),
-        (("labels_no_difficult",),),
-        _FLICKR,
-        _builtin("voc/2007"),
+        builder="voc/2007",
+        splits=("train", "validation", "test"),
+        id="image/filename",
+        labels=("labels_no_difficult",),
+        licence=_FLICKR,
     ),
     "voc2012": Source(
-        "voc/2012",
-        ("train", "validation"),
-        ("image/filename",),
-        (("labels_no_difficult",),),
-        _FLICKR,
-        _builtin("voc/2012"),
+        builder="voc/2012",
+        splits=("train", "validation"),
+        id="image/filename",
+        labels=("labels_no_difficult",),
+        licence=_FLICKR,
     ),
 }
 
+PROTOCOLS = (
+    protocols.published(
+        dataset="cifar100",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="100 fine classes",
+        fields=("label",),
+    ),
+    protocols.published(
+        dataset="cifar100",
+        name="levels",
+        counts=dict(query=10_000, train=50_000, database=50_000),
+        labels="100 fine classes and 20 coarse ones, multi-hot",
+        fields=("label", "coarse_label"),
+        notes="Two images share 2 labels (same class), 1 (same superclass "
+        "only) or 0. Ours.",
+    ),
+    protocols.disjoint(
+        dataset="cifar100",
+        counts=dict(query=5000, train=25_000, database=25_000),
+        labels="100 fine classes, 50 of them trained",
+        whole=protocols.test_images,
+        fields=("label",),
+    ),
+    protocols.at_random(
+        dataset="coco",
+        name="hashnet",
+        counts=dict(query=5000, train=10_000, database=112_218),
+        train_in_database=False,
+        query_in_database=True,
+        labels="80 classes",
+        only_labelled=True,
+        k=5000,
+        papers=("HashNet", "CSQ"),
+        notes="The 122,218 labelled images of 2014. The published database "
+        "contains the queries, so that each finds itself. "
+        "DeepHash-pytorch has other queries. " + protocols.OURS,
+    ),
+    protocols.at_random(
+        dataset="coco",
+        name="hashnet-clean",
+        counts=dict(query=5000, train=10_000, database=107_218),
+        train_in_database=False,
+        labels="80 classes",
+        only_labelled=True,
+        k=5000,
+        notes="The queries and training images of hashnet, with a database "
+        "without the queries.",
+    ),
+    protocols.Protocol(
+        dataset="imagenet100",
+        name="hashnet",
+        query="the validation images, 50 a class",
+        train="130 a class",
+        database="the training images of ImageNet",
+        counts=dict(query=5000, train=13_000, database=128_503),
+        labels="100 classes",
+        draw=lambda targets, splits: draws.by_split(
+            splits, "validation", 130, targets, seed=0
+        ),
+        label_names=label_sets.IMAGENET100,
+        seed=0,
+        k=1000,
+        papers=("HashNet", "CSQ", "OrthoHash", "DeepHash-pytorch"),
+        notes="The classes are the published ones; which 13,000 of the "
+        "database train is our draw.",
+    ),
+    protocols.at_random(
+        dataset="mirflickr25k",
+        name="mir38",
+        counts=dict(query=1000, train=4000, database=20_000),
+        train_in_database=False,
+        labels="24 potential and 14 relevant labels",
+        label_names=label_sets.MIR38,
+        papers=("DeepHash-pytorch", "HyP2 (mAP@1000)", "IDHN (train list)"),
+        notes="419 of the images have no label. " + protocols.OURS,
+    ),
+    protocols.at_random(
+        dataset="mirflickr25k",
+        name="mir24",
+        counts=dict(query=2000, train=10_000, database=22_581),
+        train_in_database=True,
+        labels="24 potential labels",
+        label_names=label_sets.MIR24,
+        only_labelled=True,
+        papers=("cross-modal hashing",),
+        notes="The 24,581 images with a label. Cross-modal papers use the "
+        "20,015 that also have tags, a database of 18,015, and 5,000 or 10,000 "
+        "training images: tags are not read here. The lists are ours.",
+    ),
+    protocols.Protocol(
+        dataset="nus_wide",
+        name="nus21-1",
+        query="100 a label",
+        train="500 a label",
+        database="all images but the queries, training images included",
+        counts=dict(query=2100, train=10_500, database=193_734),
+        labels="21 most frequent concepts",
+        draw=protocols.drawn(draws.draw_per_label, query=100, train=500),
+        label_names=label_sets.NUS21,
+        only_labelled=True,
+        seed=0,
+        k=5000,
+        papers=("CNNH", "DPSH", "DTSH", "DSDH", "TALR", "DeepHash-pytorch"),
+        notes="The 195,834 images with one of the labels. An image counts for "
+        "the first of its labels that needs one, queries first; "
+        "DeepHash-pytorch fills the training set first. " + protocols.OURS,
+    ),
+    protocols.Protocol(
+        dataset="nus_wide",
+        name="nus21-2",
+        query="100 a label",
+        train="all images but the queries",
+        database="the training images",
+        counts=dict(query=2100, train=193_734, database=193_734),
+        labels="21 most frequent concepts",
+        draw=protocols.drawn(draws.draw_per_label, query=100, train=None),
+        label_names=label_sets.NUS21,
+        only_labelled=True,
+        seed=0,
+        k=50_000,
+        papers=("DSHC", "TALR (setting 2)", "DSDH (setting 2)"),
+        notes="The 195,834 images with one of the labels. " + protocols.OURS,
+    ),
+    protocols.at_random(
+        dataset="nus_wide",
+        name="nus81",
+        counts=dict(query=5000, train=10_000, database=204_347),
+        train_in_database=True,
+        labels="81 concepts",
+        label_names=label_sets.NUS81,
+        only_labelled=True,
+        k=5000,
+        papers=("HashNet",),
+        notes="The 209,347 images with a label. HashNet had 223,496 images, of "
+        "which some have none (2,185 training images, 1,131 queries), and a "
+        "smaller database. The lists are ours.",
+    ),
+    protocols.Protocol(
+        dataset="voc2007",
+        name="official",
+        query="the test images",
+        train="the training and validation images",
+        database="the training images",
+        counts=dict(query=4952, train=5011, database=5011),
+        labels="20 classes",
+        draw=protocols.test_images,
+        papers=("HyP2",),
+        notes="The published lists. Objects marked difficult do not count.",
+    ),
+    protocols.Protocol(
+        dataset="voc2012",
+        name="official",
+        query="the validation images",
+        train="the training images",
+        database="the training images",
+        counts=dict(query=5823, train=5717, database=5717),
+        labels="20 classes",
+        draw=lambda _, splits: draws.by_split(splits, "validation"),
+        papers=("HyP2",),
+        notes="The published lists. Objects marked difficult do not count.",
+    ),
+    protocols.at_random(
+        dataset="voc2012",
+        name="voc2012",
+        counts=dict(query=1000, train=4000, database=6540),
+        train_in_database=False,
+        labels="20 classes",
+        papers=("DeepHash-pytorch",),
+        notes="Drawn from training and validation images. " + protocols.OURS,
+    ),
+)
 
-def load(name, protocol="official"):
-    """Loads a prepared dataset; ids and labels are read, images stay on disk.
 
-    All records are read once for it, which takes minutes for the largest sets.
-    Images are streamed from their places in the files when they are asked for,
-    resized, bilinear with antialias, to 224x224 (`SIZE`) unless all images of
-    the set have one size already, as those of CIFAR-100, which are kept in
-    memory.
+def load(plan):
+    """A prepared dataset in the order of its ids, one row an image.
 
-    Args:
-        name: str, a key of `SOURCES`.
-        protocol: str, one of its protocols in `protocols.PROTOCOLS`. A warning
-            tells where the prepared set has fewer images than it should.
-
-    Returns:
-        A `Benchmark`, in the order of the ids.
-
-    Raises:
-        ValueError: another protocol, files that are no TFRecords, or too few
-            images.
-        FileNotFoundError: the dataset is not prepared in any of the places
-            that are looked at.
+    A warning tells where it has fewer images than it should.
     """
-    plan = protocols.find(name, protocol)
-    source = SOURCES[name]
+    source = SOURCES[plan.dataset]
     folder = places.prepared(source.builder)
     if folder is None:
         raise FileNotFoundError(
-            f"{name} is not prepared here. {source.get}, and, where it is "
-            "another folder, set TFDS_DATA_DIR to the one that then contains "
-            f"`{source.builder}`."
+            f"{plan.dataset} is not prepared here. {source.help}, and, where "
+            "it is another folder, set TFDS_DATA_DIR to the one that then "
+            f"contains `{source.builder}`."
         )
-    fields = tuple((f,) for f in plan.fields) or source.labels
-    pool, targets, ids, splits, labels = read(
-        pathlib.Path(folder) / source.builder, source.splits, source.id, fields
+    pool, targets, ids, splits, labels = records.read(
+        pathlib.Path(folder) / source.builder,
+        source.splits,
+        source.id,
+        plan.fields or source.labels,
     )
     split = plan.split(targets, ids, splits, labels)
     different = plan.differences(split.parts)
     if different:
         warnings.warn(
-            f"{name}:{protocol} is not complete here, so that results cannot "
-            f"be compared ({'; '.join(different)}).",
-            stacklevel=2,
+            f"{plan.dataset}:{plan.name} is not complete here, so that results "
+            f"cannot be compared ({'; '.join(different)}).",
+            stacklevel=3,
         )
     return Benchmark(
-        name=name,
-        protocol=protocol,
-        images=pool.take(split.rows)
-        if name != "cifar100"
-        else pool[split.rows],
+        name=plan.dataset,
+        protocol=plan.name,
+        images=pool[split.rows] if source.in_memory else pool.take(split.rows),
         targets=split.targets,
         ids=ids[split.rows],
         parts=split.parts,
@@ -180,109 +332,5 @@ def load(name, protocol="official"):
 
 
 def is_prepared(name):
-    """Whether a dataset can be loaded.
-
-    Args:
-        name: str, a key of `SOURCES`.
-
-    Returns:
-        bool.
-    """
+    """Whether a dataset, a key of `SOURCES`, can be loaded."""
     return places.prepared(SOURCES[name].builder) is not None
-
-
-def read(folder, splits, id_field, label_fields):
-    """Ids and labels of a prepared dataset, and a pool of its images.
-
-    Args:
-        folder: path that contains the folders of the versions; the newest is
-            read.
-        splits: sequence of str.
-        id_field: path of the field with ids.
-        label_fields: paths of fields with labels. A single field with one
-            label gives int labels, all else multi-hot rows.
-
-    Returns:
-        A tuple: `RecordImages`, labels, ids, split names, names of labels.
-
-    Raises:
-        ValueError: the files are no TFRecords.
-    """
-    import tensorflow_datasets as tfds
-
-    versions = tfds.core.utils.version.list_all_versions(str(folder))
-    builder = tfds.builder_from_directory(folder / str(max(versions)))
-    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
-        raise ValueError(
-            f"{folder} should be prepared as TFRecords. "
-            f"Received: {builder.info.file_format}"
-        )
-    whole = builder.info.features
-    paths = (id_field, *label_fields)
-    wanted = {}
-    for first, *rest in paths:
-        wanted[first] = {rest[0]: True} if rest else True
-    columns = tfds.decode.PartialDecoding(wanted).extract_features(whole)
-
-    def parse(record):
-        example = columns.deserialize_example(record)
-        return tuple(_at(example, path) for path in paths)
-
-    files, found, where, names = [], [], [], []
-    for split in splits:
-        paths_of_split = builder.info.splits[split].filepaths
-        rows, spots = records.scan(paths_of_split, parse)
-        spots[:, 0] += len(files)
-        files += paths_of_split
-        found += rows
-        where.append(spots)
-        names += [split] * len(rows)
-    ids = np.array([row[0].decode() for row in found])
-    targets, labels = _targets(whole, label_fields, [row[1:] for row in found])
-    decode, size = _decoder(whole)
-    pool = records.RecordImages(files, np.concatenate(where), decode, size)
-    return pool, targets, ids, np.array(names), labels
-
-
-def _at(tree, path):
-    for key in path:
-        tree = tree[key]
-    return tree
-
-
-def _targets(features, fields, rows):
-    """Labels of all rows, and their names, field after field."""
-    labels, starts = [], []
-    for field in fields:
-        feature = _at(features, field)
-        starts.append(len(labels))
-        labels += getattr(feature, "feature", feature).names
-    if len(fields) == 1 and np.ndim(rows[0][0]) == 0:
-        return np.array([row[0] for row in rows], "int64"), labels
-    targets = np.zeros((len(rows), len(labels)), "uint8")
-    for target, row in zip(targets, rows):
-        for start, numbers in zip(starts, row):
-            target[start + np.atleast_1d(numbers)] = 1
-    return targets, labels
-
-
-def _decoder(features):
-    """A function from a serialized example to its image, and the size."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    column = tfds.decode.PartialDecoding({"image": True}).extract_features(
-        features
-    )
-    height, width, _ = features["image"].shape
-    known = height is not None and width is not None
-    size = (height, width) if known else (SIZE, SIZE)
-
-    def decode(record):
-        image = column.deserialize_example(record)["image"]
-        if known:
-            return image
-        image = tf.image.resize(image, size, antialias=True)
-        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-
-    return decode, size

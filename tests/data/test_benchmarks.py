@@ -1,5 +1,7 @@
 """Benchmarks: counts, checksums, order, and the inputs made from them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -136,11 +138,53 @@ def test_validation_is_cut_from_the_training_set_alone(digits):
     np.testing.assert_array_equal(again.parts["validation"], held)
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("share", [0.1, 0.35])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_validation_cut_keeps_the_share_of_every_label(several, share, seed):
+    """One label or several: stratified, of the training set, nothing lost."""
+    random = np.random.RandomState(1)
+    # Labels from frequent to rare, and images without one.
+    targets = (random.rand(900, 8) < 0.5 ** np.arange(1, 9)).astype("uint8")
+    if not several:
+        targets = targets.argmax(axis=1)
+    whole = data.load("digits")
+    train = random.permutation(900)[:800]
+    whole = dataclasses.replace(
+        whole, targets=targets, parts=draws.parts(train, np.arange(5), train)
+    )
+    cut = whole.hold_out(share, seed)
+    kept, held = cut.parts["train"], cut.parts["validation"]
+    assert not set(kept) & set(held)
+    assert sorted([*kept, *held]) == sorted(train)
+    for part in ("query", "database"):
+        np.testing.assert_array_equal(cut.parts[part], whole.parts[part])
+    again = whole.hold_out(share, seed)
+    np.testing.assert_array_equal(again.parts["validation"], held)
+    assert set(held) != set(whole.hold_out(share, seed + 1).parts["validation"])
+    rows = targets if several else np.eye(8)[targets]
+    of_each = rows[train].sum(axis=0)
+    np.testing.assert_allclose(
+        rows[held].sum(axis=0), share * of_each, atol=2.5 if several else 0.5
+    )
+
+
+def test_a_validation_cut_of_one_label_is_drawn_class_by_class(digits):
+    """Written out, since recipes were trained with it."""
+    train, random = digits.parts["train"], np.random.RandomState(3)
+    held = []
+    for c in range(10):
+        members = [i for i in train if digits.targets[i] == c]
+        order = random.permutation(len(members))
+        held += [members[i] for i in order[: round(0.1 * len(members))]]
+    cut = digits.hold_out(0.1, 3)
+    assert sorted(held) == cut.parts["validation"].tolist()
+    assert len(digits.hold_out(0.001).parts["validation"]) == 0
+
+
 def test_the_checksum_sees_a_change(digits):
     targets = digits.targets.copy()
     targets[digits.parts["query"][0]] += 1
-    import dataclasses
-
     changed = dataclasses.replace(digits, targets=targets)
     assert changed.checksum != digits.checksum
     # The name of a file that is not valid UTF-8.
@@ -154,8 +198,10 @@ def test_the_checksum_sees_a_change(digits):
     "arguments, message",
     [
         ({"name": "cifar-10"}, "should be one of"),
-        ({"name": "digits", "protocol": "mine"}, "protocol='mine'"),
-        ({"name": "cifar10", "protocol": "mine"}, "protocol='mine'"),
+        *(
+            ({"name": name, "protocol": "mine"}, "protocol='mine'")
+            for name in data.names()
+        ),
         ({"name": "digits", "validation": 1}, "validation=1"),
     ],
 )
@@ -182,7 +228,7 @@ def test_cifar10_elsewhere_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(tfds, "builder", refuse)
     assert not cifar10.is_prepared()
     with pytest.raises(FileNotFoundError, match="set TFDS_DATA_DIR to it"):
-        cifar10.load()
+        data.load("cifar10")
 
 
 def numbered(count=20):

@@ -191,6 +191,24 @@ def test_thumbnails_are_small_and_upright(tmp_path, kind, orientation):
         images.thumbnail(path, 100)
 
 
+@pytest.mark.parametrize("shape", [(40, 100, 3), (100, 40, 3), (60, 60, 3)])
+def test_thumbnails_of_pixels_and_squares(shape):
+    """The whole picture on black, never enlarged; pixels outside are cut."""
+    pixels = np.full(shape, 300.0)
+    pixels[0] = -5
+    small = images.thumbnail(pixels, 50)
+    assert small.dtype == np.uint8 and max(small.shape) == 50
+    square = images.thumbnail(pixels, 50, square=True)
+    assert square.shape == (50, 50, 3) and square.max() == 255
+    share = min(shape[:2]) / max(shape[:2])
+    assert (square[..., 0] > 128).mean() == pytest.approx(share, abs=0.05)
+    large = images.thumbnail(pixels, 500, square=True)
+    assert large.shape == (max(shape), max(shape), 3)
+    np.testing.assert_array_equal(
+        images.thumbnail(pixels, 500), np.clip(pixels, 0, 255)
+    )
+
+
 def test_webp_and_a_wrong_ending(tmp_path, scene):
     save(tmp_path / "a.webp", scene, lossless=True)
     (tmp_path / "a.webp").rename(tmp_path / "b.jpg")

@@ -117,8 +117,3 @@ def test_scenes_repeat(scenes):
     again = data.load("multidigits")
     np.testing.assert_array_equal(again.images, scenes.images)
     assert again.checksum == scenes.checksum
-
-
-def test_wrong_protocol():
-    with pytest.raises(ValueError, match="protocol='mine'"):
-        data.load("multidigits", "mine")

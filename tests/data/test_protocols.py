@@ -276,11 +276,15 @@ def test_imagenet100_keeps_its_classes():
 
 
 def test_every_protocol_is_complete():
-    names = [(p.dataset, p.name) for p in protocols.PROTOCOLS]
+    plans = [
+        plan
+        for module in set(protocols.sets().values())
+        for plan in module.PROTOCOLS
+    ]
+    names = [(p.dataset, p.name) for p in plans]
     assert len(set(names)) == len(names)
-    loadable = set(data._LOADERS)
-    assert {dataset for dataset, _ in names} == loadable
-    for plan in protocols.PROTOCOLS:
+    assert sorted({dataset for dataset, _ in names}) == data.names()
+    for plan in plans:
         assert set(plan.counts) == {"train", "query", "database"}
         assert plan.query and plan.train and plan.database and plan.labels
         assert protocols.find(plan.dataset, plan.name) is plan

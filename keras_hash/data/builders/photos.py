@@ -3,17 +3,27 @@
 from keras_hash.data import images
 
 
+def info(builder, labels, **about):
+    """What TFDS is told of photos with an id and any number of labels."""
+    import tensorflow_datasets as tfds
+
+    return builder.dataset_info_from_configs(
+        features=tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(encoding_format="jpeg"),
+                "labels": tfds.features.Sequence(
+                    tfds.features.ClassLabel(names=list(labels))
+                ),
+                "id": tfds.features.Text(),
+            }
+        ),
+        metadata=tfds.core.MetadataDict(),
+        **about,
+    )
+
+
 def encoded(path):
-    """A photo as a TFDS image feature takes it.
-
-    Args:
-        path: path of an image file.
-
-    Returns:
-        The path, as str, where the file can be stored as it is; `uint8
-        [h, w, 3]` where it has to be turned or is not grey or RGB; `None` where
-        it is missing or cannot be decoded.
-    """
+    """A path to be stored as it is, pixels, or `None` of what is no photo."""
     from PIL import ExifTags
     from PIL import Image
 
@@ -32,17 +42,7 @@ def encoded(path):
 
 
 def lines(path):
-    """The lines of a text file.
-
-    Args:
-        path: `epath.Path` or `pathlib.Path`.
-
-    Returns:
-        A list of str, less the empty ones.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
+    """The lines of a text file, less the empty ones."""
     if not path.exists():
         raise FileNotFoundError(f"The file {path} is missing.")
     text = path.read_text(encoding="utf-8")
@@ -50,17 +50,7 @@ def lines(path):
 
 
 def first(paths):
-    """The first path that exists.
-
-    Args:
-        paths: sequence of `epath.Path` or `pathlib.Path`.
-
-    Returns:
-        One of them.
-
-    Raises:
-        FileNotFoundError: none exists.
-    """
+    """The first path that exists."""
     for path in paths:
         if path.exists():
             return path

@@ -19,19 +19,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
 
     def _info(self):
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "labels": tfds.features.Sequence(
-                        tfds.features.ClassLabel(names=list(label_sets.MIR38))
-                    ),
-                    "id": tfds.features.Text(),
-                }
-            ),
+        return photos.info(
+            self,
+            label_sets.MIR38,
             homepage="https://press.liacs.nl/mirflickr/",
             license="Creative Commons; each photo has that of its owner",
-            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager):
@@ -66,18 +58,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def read_labels(folder):
-    """Reads the annotation files.
-
-    Args:
-        folder: `epath.Path` with a file `<label>.txt` for every label.
-
-    Returns:
-        A dict from the number of a photo to the names of its labels.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a line is no number of a photo.
-    """
+    """Reads the annotation files."""
     labels = {}
     for name in label_sets.MIR38:
         path = folder / f"{name}.txt"

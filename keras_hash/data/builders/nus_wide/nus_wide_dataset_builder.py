@@ -39,20 +39,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
 
     def _info(self):
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(encoding_format="jpeg"),
-                    "labels": tfds.features.Sequence(
-                        tfds.features.ClassLabel(names=list(label_sets.NUS81))
-                    ),
-                    "id": tfds.features.Text(),
-                }
-            ),
+        return photos.info(
+            self,
+            label_sets.NUS81,
             homepage="https://lms.comp.nus.edu.sg/wp-content/uploads/2019/"
             "research/nuswide/NUS-WIDE.html",
             license="research use; each photo has that of its owner",
-            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager):
@@ -84,36 +76,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def read_list(folder):
-    """Reads the names of all photos.
-
-    Args:
-        folder: `epath.Path` with the publisher's layout.
-
-    Returns:
-        A list of str, `"folder/file.jpg"`.
-
-    Raises:
-        FileNotFoundError: the list is missing.
-    """
+    """Reads the names of all photos."""
     path = folder / "ImageList" / "Imagelist.txt"
     return [line.replace("\\", "/") for line in photos.lines(path)]
 
 
 def read_targets(folder, count):
-    """Reads the labels of all photos.
-
-    Args:
-        folder: `epath.Path` with the publisher's layout.
-        count: int, number of photos.
-
-    Returns:
-        `uint8 [count, 81]`.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a file does not hold a 0 or 1 for every photo, or the
-            concepts are not those of `label_sets.NUS81`.
-    """
+    """Reads the labels of all photos."""
     for place in (folder, folder / "ConceptsList"):
         path = place / "Concepts81.txt"
         if path.exists():
@@ -135,14 +104,7 @@ def read_targets(folder, count):
 
 
 def photo_ids(files):
-    """Flickr's ids, made different from each other.
-
-    Args:
-        files: sequence of str such as `"actor/0001_2124494179.jpg"`.
-
-    Returns:
-        A list of str; a photo that is listed again has `-2` behind its id.
-    """
+    """Flickr's ids, made different from each other."""
     seen, ids = {}, []
     for file in files:
         name = re.sub(r"^.*_|\.\w+$", "", file.rpartition("/")[2])
@@ -152,19 +114,7 @@ def photo_ids(files):
 
 
 def read_urls(path):
-    """Reads where the photos were on Flickr.
-
-    Args:
-        path: `epath.Path` of NUS-WIDE-urls.txt: a header, then lines with the
-            file, its id, and addresses, large to small, then original; `null`
-            where there is none.
-
-    Returns:
-        A dict from `"folder/file.jpg"` to a list of addresses.
-
-    Raises:
-        FileNotFoundError: the file is missing.
-    """
+    """Reads where the photos were on Flickr."""
     urls = {}
     for line in photos.lines(path):
         file, *fields = line.split()
@@ -174,14 +124,7 @@ def read_urls(path):
 
 
 def fetch(urls):
-    """Downloads a photo from the first address that still has it.
-
-    Args:
-        urls: sequence of str.
-
-    Returns:
-        `uint8 [h, w, 3]`, or `None`.
-    """
+    """Downloads a photo from the first address that still has it."""
     for url in urls:
         try:
             with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
