@@ -19,7 +19,7 @@ NAME = "dshc_digits_30"
 
 
 def test_the_other_commands_of_the_readme_are_understood():
-    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    text = (ROOT / "docs/command_line.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"^keras-hash ([^#\n]+)", text, re.M)
     assert len(commands) >= 7
     for one in commands:
