@@ -4,19 +4,7 @@ import importlib
 import inspect
 import types
 
-# `keras_hash` itself and the modules whose names users call.
-MODULES = (
-    "keras_hash",
-    "keras_hash.callbacks",
-    "keras_hash.codes",
-    "keras_hash.data",
-    "keras_hash.evaluation",
-    "keras_hash.export",
-    "keras_hash.losses",
-    "keras_hash.models",
-    "keras_hash.search",
-    "keras_hash.zoo",
-)
+from reference import MODULES
 
 # Arguments of Keras' own, which every loss or model has.
 KERAS = ("name", "reduction")

@@ -127,8 +127,9 @@ def table4():
         return page_parts.table(head, lines)
     low, middle, high = (f"{value:.0f}" for value in row["kept"])
     scores = " to ".join(f"{row['even'][k]:.3f}" for k in (0, 2))
+    table = page_parts.table(head, lines)
     return (
-        f"{page_parts.table(head, lines)}\n\nFrom {row['starts']} random starts, as "
+        f"{table}\n\nFrom {row['starts']} random starts, as "
         f"the paper has it, k-means puts two centres on one code "
         f"{row['equal']} times and leaves a class without a code of its own "
         f"{row['empty']} times; the others keep {low} to {high} sub-classes "
