@@ -1,4 +1,4 @@
-"""The worked example of CONTRIBUTING.md, and the generated pages."""
+"""The worked examples of CONTRIBUTING.md, and the generated pages."""
 
 import pathlib
 import re
@@ -6,15 +6,28 @@ import re
 import keras
 import method_pages
 import numpy as np
+import protocol_page
 import pytest
+import tensorflow_datasets as tfds
 
+from keras_hash import data
 from keras_hash import methods
+from keras_hash.data import protocols
+from keras_hash.data import tfds_sets
+from tests.data.test_builders import make_set
 from tests.methods import loops
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-METHOD, LOOPS = re.findall(
-    r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL
-)
+
+
+def blocks(heading):
+    """The Python under a heading of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+METHOD, LOOPS = blocks("A new method")
 
 
 @pytest.fixture
@@ -62,3 +75,41 @@ def test_the_pages_of_methods_are_current():
 def test_a_page_needs_all_parts():
     with pytest.raises(ValueError, match="Formula.*Cost"):
         method_pages.parse("X: y.\n\nIdea.\n\nWhen to use: z.")
+
+
+def test_the_example_is_a_data_set(tmp_path, monkeypatch, rng):
+    source, protocol = blocks("A data set")
+    added = eval(f"{{{source}}}", vars(tfds_sets))
+    monkeypatch.setitem(tfds_sets.SOURCES, "pets", added["pets"])
+    rows = (*protocols.PROTOCOLS, *eval(f"({protocol})", vars(protocols)))
+    monkeypatch.setattr(protocols, "PROTOCOLS", rows)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    features = {
+        "image": tfds.features.Image(),
+        "label": tfds.features.ClassLabel(names=["Abyssinian", "Bengal"]),
+        "file_name": tfds.features.Text(),
+    }
+    examples = {
+        split: [
+            {
+                "image": rng.randint(0, 256, (40, 30, 3)).astype("uint8"),
+                "label": number % 2,
+                "file_name": f"{split}_{number}.jpg",
+            }
+            for number in range(count)
+        ]
+        for split, count in (("train", 6), ("test", 4))
+    }
+    make_set(tmp_path, "oxford_iiit_pet", None, features, examples)
+    with pytest.warns(UserWarning, match="4 images instead of 3669"):
+        benchmark = tfds_sets.load("pets")
+    assert benchmark.labels == ["Abyssinian", "Bengal"]
+    images, labels = benchmark.arrays("query")
+    assert images.shape == (4, 224, 224, 3) and sorted(labels) == [0, 0, 1, 1]
+    assert "## pets\n" in protocol_page.page()
+
+
+def test_every_source_can_be_loaded_by_its_name():
+    with pytest.raises(ValueError, match="`name` should be one of") as error:
+        data.load("moon")
+    assert all(repr(name) in str(error.value) for name in tfds_sets.SOURCES)
