@@ -10,6 +10,7 @@ import protocol_page
 import pytest
 import tensorflow_datasets as tfds
 
+import keras_hash
 from keras_hash import data
 from keras_hash import methods
 from keras_hash.data import protocols
@@ -113,3 +114,16 @@ def test_every_source_can_be_loaded_by_its_name():
     with pytest.raises(ValueError, match="`name` should be one of") as error:
         data.load("moon")
     assert all(repr(name) in str(error.value) for name in tfds_sets.SOURCES)
+
+
+def test_the_example_is_a_runtime(tmp_path, monkeypatch):
+    runtimes = pytest.importorskip("keras_hash.export.runtimes")
+    (example,) = blocks("A runtime")
+    (tmp_path / "graphdef.py").write_text(example)
+    path = [*runtimes.__path__, str(tmp_path)]
+    monkeypatch.setattr(runtimes, "__path__", path)
+    model = keras_hash.load("dshc_digits_30")
+    images, _ = data.load("digits").arrays("query")
+    runtimes.convert(model, tmp_path / "mine.pb", "graphdef")
+    codes = runtimes.load(tmp_path / "mine.pb", model).encode(images)
+    np.testing.assert_array_equal(codes, model.encode(images))
