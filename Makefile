@@ -7,7 +7,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test test-slow test-lowest test-app test-beam test-engines
 .PHONY: test-runtimes
-.PHONY: lint format bench zoo-table verify pages notebooks clean
+.PHONY: lint format bench zoo-table verify pages docs notebooks clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
@@ -73,12 +73,18 @@ zoo-table: $(READY)
 verify: $(READY)
 	$(BIN)/python tools/verify_zoo.py
 
-# Pages made from docstrings and tables: docs/methods, docs/protocols.md, the
-# table of docs/metrics.md.
+# Pages made from docstrings and tables: docs/methods with README's table,
+# docs/protocols.md, the table of docs/metrics.md, the drawing of the way.
 pages: $(READY)
 	$(BIN)/python tools/method_pages.py
 	$(BIN)/python tools/protocol_page.py
 	$(BIN)/python tools/metric_table.py
+	$(BIN)/python tools/way_drawing.py
+
+# The reference of every public name, in build/reference; its links are checked.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
+	$(BIN)/python -W ignore tools/reference.py
 
 # Runs docs/notebooks and makes their pages, docs/start.md and others. Minutes,
 # on the images of CIFAR-10.

@@ -12,3 +12,17 @@ from keras_hash.evaluation import evaluate
 from keras_hash.search import Index
 from keras_hash.zoo import list_models
 from keras_hash.zoo import load
+
+__all__ = [
+    "HammingEvaluator",
+    "Index",
+    "RetrievalReport",
+    "callbacks",
+    "codes",
+    "data",
+    "evaluate",
+    "list_models",
+    "load",
+    "losses",
+    "models",
+]

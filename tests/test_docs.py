@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import pytest
+import way_drawing
 
 from keras_hash.data import cifar10
 
@@ -80,7 +81,12 @@ def test_dead_links_are_seen(tmp_path):
 def test_the_index_names_every_page():
     listed = set(links((DOCS / "README.md").read_text()))
     pages = {p.name for p in DOCS.glob("*.md")} - {"README.md"}
+    pages |= {f"reports/{p.name}" for p in DOCS.glob("reports/*.md")}
     assert pages <= listed, pages - listed
+
+
+def test_the_drawing_is_current():
+    assert way_drawing.PATH.read_text() == way_drawing.drawing(), "make pages"
 
 
 def test_notebooks_are_small():

@@ -249,7 +249,7 @@ def test_the_page_is_current():
 def test_a_page_without_marks_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "PAGE", tmp_path / "page.md")
     store.PAGE.write_text("<!-- table1 -->\nno end\n")
-    with pytest.raises(ValueError, match="lacks the marks of 'table1'"):
+    with pytest.raises(ValueError, match="lacks the lines '<!-- table1 -->'"):
         page.page()
 
 

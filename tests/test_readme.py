@@ -1,15 +1,13 @@
 """The snippets of README and docs run, and its promises about names hold."""
 
 import ast
-import importlib
 import importlib.util
-import inspect
 import pathlib
-import pkgutil
 import re
 import shlex
 import shutil
 
+import method_pages
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +16,7 @@ import keras_hash
 from keras_hash import cli
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SNIPPETS = [
     snippet
     for page in PAGES
@@ -36,11 +34,6 @@ EXTRAS = {
     "corpus.encode": "apache_beam",
     "RunInference": "apache_beam",
     "runtimes.load": "ai_edge_litert",
-}
-# Modules that cannot be imported without one of them.
-MODULES = {
-    "keras_hash.extras.app.guard": "starlette",
-    "keras_hash.extras.corpus.pipeline": "apache_beam",
 }
 
 
@@ -74,8 +67,9 @@ def test_there_are_snippets():
 
 
 def commands(section):
-    """The lines of the command line in a section of README."""
-    text = (ROOT / "README.md").read_text().partition(f"\n## {section}\n")[2]
+    """The commands in a section of the page about the command line."""
+    text = (ROOT / "docs" / "command_line.md").read_text()
+    text = text.partition(f"\n## {section}\n")[2]
     block = re.search(r"```sh\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
     lines = block[1].replace("\\\n", " ").splitlines()
     parsed = [shlex.split(line, comments=True) for line in lines]
@@ -99,12 +93,12 @@ def test_the_commands_of_the_five_minute_path(
     assert (tmp_path / "serving/photos/1/saved_model.pb").exists()
 
 
-def test_the_commands_of_the_list(tmp_path, monkeypatch, rng):
+def test_the_commands_of_the_page(tmp_path, monkeypatch, rng):
     """`runs/mine` is what `train` would have written."""
     move_to_photos(tmp_path, monkeypatch, rng)
     shutil.copytree(ROOT / "zoo" / "dshc_digits_30", tmp_path / "runs/mine")
     # The page runs until it is stopped: see its own tests.
-    chosen = [c for c in commands("Command line") if c[0] != "app"]
+    chosen = [c for c in commands("The commands") if c[0] != "app"]
     assert len(chosen) == 7
     for words in chosen:
         assert cli.main(words) == 0, words
@@ -112,42 +106,21 @@ def test_the_commands_of_the_list(tmp_path, monkeypatch, rng):
         assert (tmp_path / name).exists(), name
 
 
-def modules():
-    for info in pkgutil.walk_packages(keras_hash.__path__, "keras_hash."):
-        needed = MODULES.get(info.name)
-        if needed and importlib.util.find_spec(needed) is None:
-            continue
-        yield importlib.import_module(info.name)
+def test_readme_is_short_and_its_table_follows_the_methods():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert method_pages.readme() == text, "run `make pages`"
+    names = set(keras_hash.models.__all__) - {"HashModel"}
+    assert all(f"[`{name}`](docs/methods/" in text for name in names)
+    entries = list((ROOT / "zoo").glob("*/card.json"))
+    assert f"{len(names)} methods" in text
+    assert f"{len(entries)} encoders" in text
+    assert (ROOT / "docs" / "readme.webp").stat().st_size < 300 * 1024
 
 
-def test_every_public_name_has_a_docstring_with_its_parameters():
-    bare = []
-    for module in modules():
-        assert module.__doc__, module.__name__
-        for name, value in vars(module).items():
-            if name.startswith("_") or not callable(value):
-                continue
-            if getattr(value, "__module__", None) != module.__name__:
-                continue
-            doc = inspect.getdoc(value) or ""
-            if not doc:
-                bare.append(f"{module.__name__}.{name}")
-            if not isinstance(value, type):
-                parameters = inspect.signature(value).parameters
-                named = [p for p in parameters if p not in ("kwargs", "name")]
-                if not all(re.search(rf"\b{p}\b", doc) for p in named):
-                    bare.append(f"{module.__name__}.{name}: {named}")
-            else:
-                bare += [
-                    f"{module.__name__}.{name}.{method}"
-                    for method, function in vars(value).items()
-                    if not method.startswith("_")
-                    and callable(function)
-                    and not any(hasattr(b, method) for b in value.__bases__)
-                    and method not in ("call", "build", "get_config")
-                    and not inspect.getdoc(function)
-                ]
-    assert not bare
+def test_every_module_says_what_it_is():
+    for path in (ROOT / "keras_hash").rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
 def test_all_packages_are_installed():

@@ -18,8 +18,8 @@ import zoo_table
 
 import keras_hash
 from keras_hash import backbones
-from keras_hash import export
 from keras_hash.evaluation import measure
+from keras_hash.export import encoder as export_encoder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -167,7 +167,9 @@ def test_what_follows_a_frozen_trunk_is_trained_on_its_features(tmp_path):
         value = np.array(theirs)
         np.testing.assert_array_equal(
             np.array(ours),
-            export.widen(*export.compact(value, "int8"), "float32"),
+            export_encoder.widen(
+                *export_encoder.compact(value, "int8"), "float32"
+            ),
         )
     assert np.array(model.hidden.norm.moving_mean).any()
     report, _ = measure(model, benchmark)

@@ -10,9 +10,9 @@ would have seen the answer). The rule: Adam with one learning rate that falls
 to zero along a cosine, a fixed number of epochs, the last weights, the papers'
 constants. Nothing is selected on the queries.
 
-Every run adds a row to `docs/comparison.csv`; runs that are in it are skipped.
-`--table` renews the tables in `docs/comparison.md` from it. Features are kept
-in `runs/features`.
+Every run adds a row to `docs/reports/comparison.csv`; runs that are in it are
+skipped. `--table` renews the tables in `docs/reports/comparison.md` from it.
+Features are kept in `runs/features`.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import time
 
 import keras
 import numpy as np
+import page_parts
 
 import keras_hash
 from keras_hash import files
@@ -33,8 +34,8 @@ from keras_hash.evaluation import measure
 from keras_hash.methods import base
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CSV = ROOT / "docs" / "comparison.csv"
-PAGE = ROOT / "docs" / "comparison.md"
+CSV = ROOT / "docs" / "reports" / "comparison.csv"
+PAGE = ROOT / "docs" / "reports" / "comparison.md"
 WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
 SCORES = (
     "map",
@@ -344,19 +345,18 @@ def table(task, rows):
                 cells += [cell(there, s) for s in shown[:2]]
             lines.append((float(cell(main_, "map").split()[0]), cells))
     lines.sort(key=lambda line: -line[0])
-    table_ = [head, ["---"] * len(head), *(cells for _, cells in lines)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in table_)
+    return page_parts.table(head, [cells for _, cells in lines])
 
 
 def write_tables():
-    """Renews the tables between the marks of `docs/comparison.md`."""
+    """Renews the tables between the marks of `docs/reports/comparison.md`."""
     text = PAGE.read_text()
     for name, task in TASKS.items():
         rows = [row for row in read() if row["task"] == name]
-        before, mark, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if rows and mark and end:
-            text = f"{before}{mark}{table(task, rows)}\n{end}{after}"
+        if rows:
+            text = page_parts.renewed(
+                text, f"<!-- {name} -->", "<!-- end -->", table(task, rows)
+            )
     PAGE.write_text(text)
 
 

@@ -2,6 +2,8 @@
 
     python tools/method_pages.py
 
+The table of methods in README.md is renewed as well.
+
 A module docstring holds a title, the idea, the formula (indented), and the
 paragraphs `When to use:`, `Cost:`, `Other code:` and `Reference:`.
 """
@@ -13,13 +15,17 @@ import sys
 import textwrap
 
 import keras
+import page_parts
 
+from keras_hash import files
 from keras_hash import methods
 from keras_hash.methods import _keywords
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "methods"
+README = ROOT / "README.md"
 NOTE = "<!-- Written by tools/method_pages.py from the docstrings. -->\n"
+START, END = "<!-- methods: made by `make pages` -->", "<!-- end of methods -->"
 PARTS = {
     "When to use": "When to use it",
     "Cost": "Cost",
@@ -79,15 +85,26 @@ def described(thing, heading):
     return "\n".join(lines) + "\n"
 
 
+def found():
+    """Of each file of methods its name, the docstring's parts, the classes."""
+    by_module = {}
+    for pair in methods.registry().values():
+        by_module.setdefault(pair[0].__module__, []).append(pair)
+    for module, pairs in sorted(by_module.items()):
+        name = module.rpartition(".")[2]
+        yield name, parse(sys.modules[module].__doc__), pairs
+
+
+def when(parts):
+    """When to use a method, as one line."""
+    words = " ".join(parts["When to use"].split())
+    return words[0].upper() + words[1:]
+
+
 def pages():
     """All pages: a dict from file name to text."""
-    by_module = {}
-    for model, loss in methods.registry().values():
-        by_module.setdefault(model.__module__, []).append((model, loss))
-    texts, rows = {}, []
-    for module, pairs in sorted(by_module.items()):
-        parts = parse(sys.modules[module].__doc__)
-        name = module.rpartition(".")[2]
+    texts, lines = {}, []
+    for name, parts, pairs in found():
         formula = textwrap.dedent(parts["Formula"])
         text = f"{NOTE}\n# {parts['Title']}\n\n{parts['Idea'].strip()}\n\n"
         text += f"```text\n{formula}\n```\n"
@@ -99,25 +116,42 @@ def pages():
             if loss is not None:
                 text += f"\n{described(loss, f'Loss {model.__name__}')}"
         texts[f"{name}.md"] = text
-        when = " ".join(parts["When to use"].split())
-        when = when[0].upper() + when[1:]
-        rows.append(f"| [{parts['Title']}]({name}.md) | {when} |")
+        lines.append((f"[{parts['Title']}]({name}.md)", when(parts)))
     texts["README.md"] = (
         f"{NOTE}\n# Methods\n\nAll are used in the same way: "
         "`keras_hash.models.NAME(bits, num_classes)`, `compile`, `fit`, "
         "`encode`; those that are solved on features need `adapt` (or `fit`) "
         "alone. How they compare is measured in "
-        "[comparison.md](../comparison.md).\n\n"
-        "| method | when to use it |\n|---|---|\n" + "\n".join(rows) + "\n"
+        "[comparison.md](../reports/comparison.md).\n\n"
+        f"{page_parts.table(('method', 'when to use it'), lines)}\n"
     )
     return texts
+
+
+def readme():
+    """README with its table of methods."""
+    lines = [
+        (
+            ", ".join(
+                f"[`{model.__name__}`](docs/methods/{name}.md)"
+                for model, _ in pairs
+            ),
+            parts["Title"].partition(": ")[2],
+            when(parts),
+        )
+        for name, parts, pairs in found()
+    ]
+    head = ("method", "stands for", "when to use it")
+    table = page_parts.table(head, lines)
+    return page_parts.renewed(README.read_text(), START, END, table)
 
 
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
-        (FOLDER / name).write_text(text)
+        files.write(FOLDER / name, text)
         print(f"docs/methods/{name}")
+    files.write(README, readme())
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ on the frozen features and by the rule of `tools/compare_methods.py`), `zoo`
 similarity alone), `disjoint` (classes never trained on), `figure2` and
 `figure3` (pictures of what `accuracy` and `zoo` left).
 
-Every part keeps its rows in `docs/paper_dshc/<part>.json`; rows that are in it
+Every part keeps its rows in `docs/reports/paper_dshc/<part>.json`; rows in it
 are skipped unless `--again`. `--page` renews the tables in
-`docs/paper_dshc.md`; the prose around them is written by hand.
+`docs/reports/paper_dshc.md`; the prose around them is written by hand.
 """
 
 import argparse

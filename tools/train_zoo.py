@@ -29,12 +29,12 @@ import numpy as np
 import recipes
 
 import keras_hash
-from keras_hash import export
 from keras_hash import files
 from keras_hash.data import places
 from keras_hash.data.benchmark import PARTS
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.evaluation import measure
+from keras_hash.export import encoder
 from keras_hash.zoo import entries
 from keras_hash.zoo.card import machine
 
@@ -129,8 +129,8 @@ def start(recipe, num_classes, images, trunk=None):
         # What follows learns on the features that the entry will have.
         for weight in model.backbone.variables:
             value = keras.ops.convert_to_numpy(weight.value)
-            stored = export.compact(value, recipe.compact)
-            weight.assign(export.widen(*stored, weight.dtype))
+            stored = encoder.compact(value, recipe.compact)
+            weight.assign(encoder.widen(*stored, weight.dtype))
     return model
 
 

@@ -1,19 +1,21 @@
-"""Writes the zoo's tables and pictures from the cards.
+"""Writes the zoo's table and pictures from the cards.
 
     python tools/zoo_table.py [--check]
 
-README.md has the short table; zoo/README.md the whole one, and the pictures
-zoo/map_by_bits.png and zoo/map_by_size.png.
+They are in zoo/README.md, zoo/map_by_bits.png and zoo/map_by_size.png.
 """
 
 import argparse
 import pathlib
 import sys
 
+import page_parts
+
 from keras_hash import files
 from keras_hash import zoo
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "zoo" / "README.md"
 START, END = "<!-- zoo: made by `make zoo-table` -->", "<!-- end of zoo -->"
 
 
@@ -25,51 +27,20 @@ def cards():
     )
 
 
-def short():
-    """A Markdown table: what each entry is, its mAP and size."""
-    rows = [("name", "method", "data", "bits", "mAP", "chance", "size")]
-    for c in cards():
-        rows.append(
-            (
-                f"`{c['name']}`",
-                c["method"],
-                c["dataset"],
-                str(c["bits"]),
-                f"{c['metrics']['map']:.4f}",
-                f"{c['metrics']['chance_map']:.3f}",
-                f"{c['bytes'] / 2**20:.2f} MiB",
-            )
-        )
-    return markdown(rows)
-
-
-def whole():
-    """A Markdown table with graded metrics, speed and links to the cards."""
-    rows = [
-        (
-            "name",
-            "method",
-            "data (protocol)",
-            "trained on",
-            "bits",
-            "mAP",
-            "chance",
-            "NDCG@100",
-            "ACG@100",
-            "P@100",
-            "size",
-            "images/s",
-        )
-    ]
+def table():
+    """A Markdown table: what each entry is, its metrics, size and speed."""
+    head = ("name", "method", "data (protocol)", "trained on", "bits", "mAP")
+    head += ("chance", "NDCG@100", "ACG@100", "P@100", "size", "images/s")
+    lines = []
     for c in cards():
         m = c["metrics"]
-        rows.append(
+        lines.append(
             (
                 f"[`{c['name']}`]({c['name']}/card.json)",
                 c["method"],
                 f"{c['dataset']} ({c['protocol']})",
                 trunk(c),
-                str(c["bits"]),
+                c["bits"],
                 f"{m['map']:.4f}",
                 f"{m['chance_map']:.3f}",
                 f"{m['ndcg@100']:.4f}",
@@ -79,7 +50,7 @@ def whole():
                 f"{c['images_per_second']:,}",
             )
         )
-    return markdown(rows)
+    return page_parts.table(head, lines)
 
 
 def trunk(card):
@@ -91,13 +62,6 @@ def trunk(card):
     return start + (
         ", frozen" if card["recipe"].get("backbone_rate") == 0 else ""
     )
-
-
-def markdown(rows):
-    """Rows of str as a Markdown table, the first one its head."""
-    head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def draw(folder):
@@ -169,22 +133,12 @@ def main():
         "--check", action="store_true", help="write nothing, fail if stale"
     )
     check = parser.parse_args().check
-    tables = {
-        ROOT / "README.md": short(),
-        ROOT / "zoo" / "README.md": whole(),
-    }
-    for path, table in tables.items():
-        text = path.read_text()
-        if START not in text or END not in text:
-            sys.exit(f"{path.name} lacks the lines {START!r} and {END!r}.")
-        before, rest = text.split(START, 1)
-        after = rest.split(END, 1)[1]
-        new = f"{before}{START}\n{table}\n{END}{after}"
-        if check and new != text:
-            sys.exit(f"{path.name} is stale: run `make zoo-table`.")
-        if not check:
-            files.write(path, new)
+    text = PAGE.read_text()
+    new = page_parts.renewed(text, START, END, table())
+    if check and new != text:
+        sys.exit(f"{PAGE} is stale: run `make zoo-table`.")
     if not check:
+        files.write(PAGE, new)
         draw(ROOT / "zoo")
 
 

@@ -236,7 +236,14 @@ class HashModel(keras.Model):
         return self.outputs_to_codes(outputs)
 
     def default_loss(self, **changed):
-        """The method's own loss with the constants of this model."""
+        """The method's own loss with the constants of this model.
+
+        Returns:
+            A `keras.losses.Loss`.
+
+        Raises:
+            ValueError: the method has none, or is solved rather than trained.
+        """
         if self.loss_class is None:
             raise ValueError(
                 f"{type(self).__name__} has no loss of its own; pass one to "

@@ -166,8 +166,8 @@ def load(name):
     >>> model = keras_hash.load("dshc_cifar10_30")
     >>> codes = model.encode(images)
     """
-    from keras_hash import export
     from keras_hash import methods
+    from keras_hash.export.encoder import OtherWeights
 
     content = card(name)
     verify_files(name)
@@ -182,7 +182,7 @@ def load(name):
     config = content.model["config"]
     try:
         return _restored(known[method][0], config, saved, content.weights)
-    except export.OtherWeights as error:
+    except OtherWeights as error:
         raise ValueError(f"The entry {str(name)!r}: {error}") from error
 
 
@@ -190,7 +190,7 @@ def _restored(method, config, saved, weights):
     """The model of a SavedModel, in float32."""
     import keras
 
-    from keras_hash import export
+    from keras_hash.export import encoder
 
     policy = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("float32")
@@ -198,7 +198,7 @@ def _restored(method, config, saved, weights):
         model = method.from_config(config)
     finally:
         keras.mixed_precision.set_global_policy(policy)
-    export.restore(model, saved)
+    encoder.restore(model, saved)
     model.stored_as = weights
     return model
 

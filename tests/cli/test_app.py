@@ -18,8 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NAME = "dshc_digits_30"
 
 
-def test_the_other_commands_of_the_readme_are_understood():
-    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+def test_the_other_commands_of_the_page_are_understood():
+    text = (ROOT / "docs/command_line.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"^keras-hash ([^#\n]+)", text, re.M)
     assert len(commands) >= 7
     for one in commands:

@@ -30,9 +30,9 @@ def photos(tmp_path, rng):
     return tmp_path / "photos"
 
 
-def test_the_command_of_the_readme(photos, monkeypatch):
+def test_the_command_of_the_page(photos, monkeypatch):
     monkeypatch.chdir(photos.parent)
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/own_images.md").read_text()
     (line,) = re.findall(r"^keras-hash (train --data photos.*)$", text, re.M)
     code, out, err = run(
         *shlex.split(line), "--size", 32, "--epochs", 2, "--augment"

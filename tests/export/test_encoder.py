@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from keras_hash import codes
-from keras_hash import export
+from keras_hash.export import encoder as export_encoder
 from tests.entry import coarse_images
 from tests.entry import encoded
 from tests.entry import write
@@ -183,16 +183,16 @@ def test_compact_and_widen(rng):
     weight = rng.randn(3, 3, 4, 8).astype("float32")
     weight[..., 2] = 0
     for dtype, bound in (("float16", 2e-3), ("int8", 0.02)):
-        stored, scale = export.compact(weight, dtype)
+        stored, scale = export_encoder.compact(weight, dtype)
         assert stored.dtype == dtype
         assert (scale is None) == (dtype == "float16")
-        wide = export.widen(stored, scale, "float32")
+        wide = export_encoder.widen(stored, scale, "float32")
         np.testing.assert_allclose(wide, weight, atol=bound)
         assert not wide[..., 2].any()
-    stored, scale = export.compact(weight, "int8")
+    stored, scale = export_encoder.compact(weight, "int8")
     for channel in range(8):
         step = np.abs(weight[..., channel]).max() / 127
-        error = export.widen(stored, scale, "float32") - weight
+        error = export_encoder.widen(stored, scale, "float32") - weight
         assert np.abs(error[..., channel]).max() <= step / 2 + 1e-7
 
 
@@ -200,9 +200,9 @@ def test_depthwise_kernels_have_a_scale_for_each_channel(rng):
     kernel = rng.randn(3, 3, 5, 1).astype("float32") * 10.0 ** np.arange(5)[
         :, None
     ].astype("float32")
-    stored, scale = export.compact(kernel, "int8")
+    stored, scale = export_encoder.compact(kernel, "int8")
     assert stored.dtype == "int8" and scale.shape == (5, 1)
-    error = np.abs(export.widen(stored, scale, "float32") - kernel)
+    error = np.abs(export_encoder.widen(stored, scale, "float32") - kernel)
     largest = np.abs(kernel).max(axis=(0, 1))
     assert (error.max(axis=(0, 1)) <= largest / 127 * 0.51).all()
 
@@ -213,15 +213,15 @@ def test_what_compact_keeps_exactly(rng):
     large = np.full((2, 2), 1e6, "float32")
     whole = np.arange(5, dtype="int32")
     for value in (vector, book, large, whole):
-        stored, scale = export.compact(value, "float16")
+        stored, scale = export_encoder.compact(value, "float16")
         np.testing.assert_array_equal(
-            export.widen(stored, scale, value.dtype.name), value
+            export_encoder.widen(stored, scale, value.dtype.name), value
         )
-    assert export.compact(book, "int8")[0].dtype == "int8"
+    assert export_encoder.compact(book, "int8")[0].dtype == "int8"
 
 
 def test_compact_refuses():
     with pytest.raises(ValueError, match="'float16' or 'int8'"):
-        export.compact(np.zeros((2, 2)), "int4")
+        export_encoder.compact(np.zeros((2, 2)), "int4")
     with pytest.raises(ValueError, match="NaN or infinity"):
-        export.compact(np.full((2, 2), np.inf), "int8")
+        export_encoder.compact(np.full((2, 2), np.inf), "int8")

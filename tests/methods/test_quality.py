@@ -27,7 +27,7 @@ def test_digits(method):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
-    # DSH stays near chance here; docs/comparison.md says why.
+    # DSH stays near chance here; docs/reports/comparison.md says why.
     ["dshcmultilabel", *(m for m in compare.TRAINED if m != "dsh")],
 )
 def test_multidigits(method):

@@ -1,20 +1,15 @@
-"""The tables of `docs/paper_dshc.md`."""
+"""The tables of `docs/reports/paper_dshc.md`."""
 
 import functools
 
 import compare_methods
 import numpy as np
+import page_parts
 
 from paper_dshc import accuracy
 from paper_dshc import labels as labels_part
 from paper_dshc import paper
 from paper_dshc import store
-
-
-def markdown(head, lines):
-    """A Markdown table."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
 
 def shown(values, digits=3):
@@ -65,7 +60,7 @@ def table1():
         ]
         for method, printed in paper.TABLE_1.items()
     ]
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 NAMES = {
@@ -90,7 +85,7 @@ def table2():
         cells += [shown(shipped(method, 60, "map")), ratio or ""]
         cells += [f"{row['cpu'][method]:.2f}" for row in times.values()]
         lines.append(cells)
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 def table3():
@@ -107,7 +102,7 @@ def table3():
             for path in (("accuracy_query",), ("map",), ("told", "map")):
                 cells.append(shown(found("dshc", bits, *path)))
         lines.append(cells)
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 def table4():
@@ -129,11 +124,12 @@ def table4():
         lines.append(cells)
     row = store.read("random_starts").get("kbc 10")
     if not row:
-        return markdown(head, lines)
+        return page_parts.table(head, lines)
     low, middle, high = (f"{value:.0f}" for value in row["kept"])
     scores = " to ".join(f"{row['even'][k]:.3f}" for k in (0, 2))
+    table = page_parts.table(head, lines)
     return (
-        f"{markdown(head, lines)}\n\nFrom {row['starts']} random starts, as "
+        f"{table}\n\nFrom {row['starts']} random starts, as "
         f"the paper has it, k-means puts two centres on one code "
         f"{row['equal']} times and leaves a class without a code of its own "
         f"{row['empty']} times; the others keep {low} to {high} sub-classes "
@@ -160,7 +156,7 @@ def books():
             key=lambda r: (r["codebook"], r["bits"]),
         )
     ]
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 def length():
@@ -172,7 +168,7 @@ def length():
         ratio = f"{printed[1] / paper.TABLE_3[30][1]:.2f}" if printed else ""
         cells = [f"{row['cpu'][k]:.2f}" for k in ("train", "encode", "search")]
         lines.append([bits, row["subclasses"], ratio, *cells])
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 def recall():
@@ -185,7 +181,7 @@ def recall():
         cells += [shown(shipped(method, 60, "recall@0"), 4)]
         cells += [shown(frozen(method, 60, "unique_codes"), 0)]
         lines.append(cells)
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 def top_k():
@@ -205,7 +201,7 @@ def top_k():
             pair = [text.partition(" ±")[0] for text in pair]
             cells.append(f"{pair[0]} ({pair[1]})" if pair[0] else "")
         lines.append(cells)
-    return markdown(["K", *columns], lines)
+    return page_parts.table(["K", *columns], lines)
 
 
 def entries():
@@ -224,7 +220,7 @@ def entries():
         ]
         for name, row in store.read("zoo").items()
     ]
-    return markdown(head, lines)
+    return page_parts.table(head, lines)
 
 
 def labels():
@@ -254,7 +250,7 @@ def labels():
         for name in ("multidigits", "corel5k")
         if (row := rows.get(name))
     ]
-    parts.append(markdown(head, lines))
+    parts.append(page_parts.table(head, lines))
     head = ["pairs told wrong", "clusters", "agreement (adjusted Rand)"]
     head += ["same partition", "mAP of DSHC"]
     lines = [
@@ -268,7 +264,7 @@ def labels():
         for share in labels_part.ERRORS
         if (row := rows.get(f"errors {share}"))
     ]
-    parts.append(markdown(head, lines))
+    parts.append(page_parts.table(head, lines))
     return "\n\n".join(parts)
 
 
@@ -293,7 +289,7 @@ def disjoint():
         lines.append((-whole, -np.mean(means), cells))
     head = ["method", "bits", *(f"half {d + 1}" for d in draws), "mean"]
     head += ["all classes seen"]
-    return markdown(head, [cells for *_, cells in sorted(lines)])
+    return page_parts.table(head, [cells for *_, cells in sorted(lines)])
 
 
 TABLES = {
@@ -315,9 +311,7 @@ def page():
     """The text of the page, with the tables of the stored rows."""
     text = store.PAGE.read_text()
     for name, table in TABLES.items():
-        before, mark, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if not (mark and end):
-            raise ValueError(f"{store.PAGE} lacks the marks of {name!r}.")
-        text = f"{before}{mark}{table()}\n{end}{after}"
+        text = page_parts.renewed(
+            text, f"<!-- {name} -->", "<!-- end -->", table()
+        )
     return text

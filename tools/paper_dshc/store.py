@@ -1,4 +1,4 @@
-"""Rows on disk: `docs/paper_dshc/<part>.json`, one line a row."""
+"""Rows on disk: `docs/reports/paper_dshc/<part>.json`, one line a row."""
 
 import json
 import pathlib
@@ -8,8 +8,8 @@ import compare_methods
 from keras_hash import files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PAGE = ROOT / "docs" / "paper_dshc.md"
-FOLDER = ROOT / "docs" / "paper_dshc"
+PAGE = ROOT / "docs" / "reports" / "paper_dshc.md"
+FOLDER = ROOT / "docs" / "reports" / "paper_dshc"
 KEPT = ROOT / "runs" / "paper_dshc"
 TASK = compare_methods.TASKS["cifar10"]
 SEEDS = (0, 1, 2)

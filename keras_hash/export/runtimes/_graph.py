@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_hash import codes
-from keras_hash import export
+from keras_hash.export import encoder
 
 
 def encode(model, as_inputs=False):
@@ -15,7 +15,7 @@ def encode(model, as_inputs=False):
     constants then keeps them small. With it come the specs of its inputs,
     `image` first, and a dict from the names of the others to arrays.
     """
-    weights, scales = export.stored_weights(model)
+    weights, scales = encoder.stored_weights(model)
     import tensorflow as tf
 
     arrays = {
@@ -32,7 +32,7 @@ def encode(model, as_inputs=False):
     def code(image, *given):
         given = given if as_inputs else map(tf.constant, arrays.values())
         given = dict(zip(arrays, given))
-        real = export.graph_codes(
+        real = encoder.graph_codes(
             model,
             image,
             {key: given[f"w{key}"] for key in weights},
