@@ -1,5 +1,6 @@
 """The worked examples of CONTRIBUTING.md, and the generated pages."""
 
+import dataclasses
 import inspect
 import pathlib
 import re
@@ -16,6 +17,7 @@ import keras_hash
 from keras_hash import cli
 from keras_hash import codes
 from keras_hash import data
+from keras_hash import html_report
 from keras_hash import methods
 from keras_hash.callbacks import summaries
 from keras_hash.cli import inputs
@@ -118,6 +120,14 @@ def test_the_example_is_a_metric(row, monkeypatch, rng):
     monkeypatch.setattr(summaries, "_raw", written.append)
     summaries.layout(report.metrics)
     assert "^retrieval/r_precision$" in str(written[0])
+    benchmark = keras_hash.data.from_arrays(
+        np.zeros((10, 4, 4, 3), "uint8"), np.concatenate([labels, classes])
+    )
+    parts = {"query": np.arange(4), "database": np.arange(4, 10)}
+    benchmark = dataclasses.replace(benchmark, parts=parts)
+    packed = {"query": query, "database": items}
+    page = html_report.page(benchmark, report, packed)
+    assert "R-precision" in page and "R being all there are" in page
 
 
 def test_the_table_of_metrics_is_current():

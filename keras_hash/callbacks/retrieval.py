@@ -1,6 +1,5 @@
 """`RetrievalMetrics`: what training does to retrieval, epoch by epoch."""
 
-import re
 import warnings
 
 import keras
@@ -10,6 +9,7 @@ from keras_hash import codes as codes_lib
 from keras_hash.data.feed import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
+from keras_hash.evaluation.metrics import describe
 
 
 class RetrievalMetrics(keras.callbacks.Callback):
@@ -133,9 +133,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
             metrics = ["map", *at]
         self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         for name in self.metrics:
-            cut = re.search(r"@(\d+)", name)
-            if cut and "radius" not in name and "ball" not in name:
-                cuts.append(int(cut[1]))
+            cut = describe(name).cut
+            if cut is not None:
+                cuts.append(cut)
         self.k = tuple(dict.fromkeys(cuts))
         self.query = Source(query, "query", images[0])
         self.database = Source(database, "database", images[1])

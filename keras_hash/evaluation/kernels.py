@@ -186,7 +186,3 @@ def _parts(rows, columns, chunk):
     step = max(1, chunk // rows)
     starts = range(0, len(columns), step)
     return [columns[start : start + step] for start in starts]
-
-
-# `keras_hash.html_report` still calls it by this name.
-levels_of_pairs = codes.levels_of_words

@@ -6,11 +6,6 @@ import json
 from keras_hash import files
 from keras_hash.evaluation import metrics
 
-# `keras_hash.html_report` still asks by this name.
-BY_RADIUS = tuple(
-    row.name for row in metrics.ROWS.values() if row.source == "radius"
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalReport:
@@ -163,8 +158,3 @@ class RetrievalReport:
         if "convention" in s:
             text += f"; convention: {s['convention']}"
         return text
-
-
-def cut_off(name):
-    """The cut-off of a key, for `keras_hash.html_report`."""
-    return metrics.describe(name).cut

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
-from keras_hash.evaluation import kernels
+from keras_hash import codes
 from keras_hash.html_report.rendering import cut
 
 
@@ -16,7 +15,7 @@ def ends(order, most):
 class Measured:
     """What the sections look at: both sides, and the report."""
 
-    def __init__(self, benchmark, report, codes, query, database):
+    def __init__(self, benchmark, report, packed, query, database):
         self.benchmark, self.report = benchmark, report
         self.settings = report.settings
         self.bits = self.settings["bits"]
@@ -25,7 +24,7 @@ class Measured:
         self.places = [benchmark.parts[part] for part in (query, database)]
         self.codes = []
         for part, name in ((query, "queries"), (database, "database")):
-            rows = codes_lib.check(codes[part], self.bits, f"codes[{part!r}]")
+            rows = codes.check(packed[part], self.bits, f"codes[{part!r}]")
             known = {len(benchmark.parts[part]), self.settings[name]}
             if name == "database" and self.drop:
                 # Each query searches all but itself.
@@ -78,9 +77,4 @@ class Measured:
 
     def levels(self, queries, items):
         """Distances between all pairs of two sets of codes."""
-        return kernels.levels_of_pairs(
-            codes_lib.words(queries).T[:, :, None],
-            codes_lib.words(items).T[:, None, :],
-            self.bits,
-            self.similarity,
-        )
+        return codes.levels(queries, items, self.bits, self.similarity)

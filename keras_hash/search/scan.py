@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from keras_hash.codes import ones_of_words
 from keras_hash.codes import words
-from keras_hash.evaluation import kernels
 
 
 def nearest(queries, codes, k, block=1 << 22, counters=1 << 27):
@@ -34,11 +34,10 @@ def nearest(queries, codes, k, block=1 << 22, counters=1 << 27):
 def _sorted(queries, codes, k, block):
     items = words(codes).T[:, None, :]
     found = np.empty((2, len(queries), k), "int64")
-    bits = 8 * codes.shape[1]
     rows = max(1, block // len(codes))
     for start in range(0, len(queries), rows):
         part = words(queries[start : start + rows]).T[:, :, None]
-        far = kernels.levels_of_pairs(part, items, bits, "hamming")
+        far = ones_of_words(part, items, "xor")
         order = np.argsort(far, axis=1, kind="stable")[:, :k]
         found[0, start : start + rows] = np.take_along_axis(far, order, 1)
         found[1, start : start + rows] = order

@@ -1,10 +1,11 @@
 """Average precision of each query: that of the query alone."""
 
+import functools
+
 import numpy as np
 import pytest
 
 import keras_hash
-from keras_hash.evaluation import evaluator as evaluator_lib
 
 BITS = 12
 
@@ -32,8 +33,9 @@ def test_average_precision_of_each_query(kind, similarity, rng, monkeypatch):
     )
     # Each query twice.
     query, labels = np.tile(query, (2, 1)), np.concatenate([labels, labels])
-    monkeypatch.setattr(evaluator_lib, "_CELLS", 100)
-    monkeypatch.setattr(evaluator_lib, "_ROWS", 1)
+    parts = keras_hash.HammingEvaluator._parts
+    few = functools.partialmethod(parts, few=1, cells=100)
+    monkeypatch.setattr(keras_hash.HammingEvaluator, "_parts", few)
     evaluator = keras_hash.HammingEvaluator(query, labels, BITS, similarity)
     with pytest.raises(ValueError, match="There is no database yet"):
         evaluator.average_precision()
