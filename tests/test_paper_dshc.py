@@ -227,11 +227,11 @@ def test_pictures_of_several_codes(tmp_path, rng):
     curves = {"radius": [0, 1, 2], "precision": [1, 0.5, 0.1]}
     curves["recall"] = [0, 0.5, 1]
     path = tmp_path / "curves.png"
-    figures.compared_curves({"a": curves, "b": curves}, "caption", path)
+    figures.radius_curves({"a": curves, "b": curves}, "caption", path)
     panels = {"one": (rng.randn(20, 2), rng.randint(0, 3, 20))}
-    figures.code_map(panels, ["x", "y", "z"], tmp_path / "map.png")
+    pictures.code_map(panels, ["x", "y", "z"], tmp_path / "map.png")
     many = [str(number) for number in range(12)]
-    figures.code_map({**panels, "two": panels["one"]}, many, path)
+    pictures.code_map({**panels, "two": panels["one"]}, many, path)
     for found in tmp_path.iterdir():
         assert found.read_bytes().startswith(b"\x89PNG")
 

@@ -9,11 +9,7 @@ from keras_hash.evaluation import metrics
 
 
 def scalars(report):
-    """Writes all metrics of a report.
-
-    Args:
-        report: a `RetrievalReport`.
-    """
+    """Writes all metrics of a report."""
     import tensorflow as tf
 
     for name, value in report.metrics.items():
@@ -21,11 +17,7 @@ def scalars(report):
 
 
 def layout(names):
-    """Writes which metrics the custom-scalars page shows side by side.
-
-    Args:
-        names: names of the metrics of a report.
-    """
+    """Writes which metrics the custom-scalars page shows side by side."""
     from tensorboard.plugins.custom_scalar import layout_pb2
     from tensorboard.plugins.custom_scalar import summary
 
@@ -48,13 +40,7 @@ def layout(names):
 
 
 def hparams(values, names, trial):
-    """Writes the settings of a run, and which metrics stand beside them.
-
-    Args:
-        values: dict from name to bool, int, float or str.
-        names: names of metrics of the report.
-        trial: str, what the run is called; equal names are averaged.
-    """
+    """Writes the settings of a run, and which metrics stand beside them."""
     from tensorboard.plugins.hparams import api
 
     api.hparams_config(
@@ -73,13 +59,7 @@ def finished():
 
 
 def table(name, columns, rows):
-    """Writes a table as text.
-
-    Args:
-        name: str, the tag.
-        columns: heads of the columns.
-        rows: lists of the same length, of anything.
-    """
+    """Writes a table as text."""
     import tensorflow as tf
 
     lines = [columns, ["---"] * len(columns), *rows]
@@ -93,13 +73,7 @@ def table(name, columns, rows):
 
 
 def picture(name, content, description):
-    """Writes a picture that is a PNG file already.
-
-    Args:
-        name: str, the tag.
-        content: bytes of the file.
-        description: str.
-    """
+    """Writes a picture that is a PNG file already."""
     import io
 
     import tensorflow as tf
@@ -116,12 +90,7 @@ def picture(name, content, description):
 
 
 def distances(name, counts):
-    """Writes a histogram with one bucket a distance, exact.
-
-    Args:
-        name: str, the tag.
-        counts: int `[bits + 1]`, pairs at each distance.
-    """
+    """Writes a histogram with one bucket a distance, exact."""
     import tensorflow as tf
     from tensorboard.plugins.histogram import metadata
 
@@ -141,11 +110,6 @@ def pr_curve(report, similar, dissimilar):
 
     The plugin's thresholds run evenly over 0..1 and find less and less: here
     they are `1 - radius / bits`.
-
-    Args:
-        report: a `RetrievalReport` with curves.
-        similar: int `[bits + 1]`, pairs of similar items at each distance.
-        dissimilar: int `[bits + 1]`, the other pairs.
     """
     import tensorflow as tf
     from tensorboard.plugins.pr_curve import metadata

@@ -79,7 +79,7 @@ class RetrievalReport:
                 f"{self.settings['similarity']!r}."
             )
         figures.radius_curves(
-            self.curves, self._conventions(), path, self.settings["bits"]
+            {"": self.curves}, self._conventions(), path, self.settings["bits"]
         )
 
     def save(self, path):

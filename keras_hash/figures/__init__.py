@@ -3,9 +3,7 @@
 from keras_hash.figures.charts import INK
 from keras_hash.figures.charts import SHAPES
 from keras_hash.figures.charts import code_bits
-from keras_hash.figures.charts import code_map
 from keras_hash.figures.charts import code_places
-from keras_hash.figures.charts import compared_curves
 from keras_hash.figures.charts import correlation_panel
 from keras_hash.figures.charts import line_panel
 from keras_hash.figures.charts import points
@@ -22,9 +20,7 @@ __all__ = [
     "SHAPES",
     "WRONG",
     "code_bits",
-    "code_map",
     "code_places",
-    "compared_curves",
     "correlation_panel",
     "found_files",
     "gallery",

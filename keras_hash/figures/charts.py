@@ -23,34 +23,16 @@ SHAPES = (
 )
 
 
-def radius_curves(curves, caption, path, bits):
-    """Draws precision and recall by Hamming radius, and the PR curve."""
+def radius_curves(curves, caption, path, bits=None):
+    """Draws precision and recall by Hamming radius, and PR, of several codes.
+
+    `curves` is a dict from names, which a legend shows where there are several.
+    """
     import textwrap
 
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.9), dpi=110, layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    for axis, name in ((left, "precision"), (middle, "recall")):
-        axis.plot(curves["radius"], curves[name], marker=".")
-        axis.set(xlabel=f"Hamming radius ({bits} bits)", ylabel=name)
-        axis.set(xlim=(0, bits), ylim=(0, 1.02))
-    right.plot(curves["recall"], curves["precision"], marker=".")
-    right.set(xlabel="recall", ylabel="precision")
-    right.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    for axis in (left, middle, right):
-        axis.grid(alpha=0.3)
-    figure.supxlabel(textwrap.fill(caption, 150), fontsize=8)
-    save(figure, path)
-
-
-def compared_curves(curves, caption, path):
-    """Draws precision and recall by radius, and PR, of several codes."""
-    import textwrap
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.1), dpi=80, layout="constrained")
+    figure = Figure(figsize=(11, 4), dpi=110, layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for number, (name, values) in enumerate(curves.items()):
         style = {"marker": ".", "markersize": 4, "linewidth": 1, "label": name}
@@ -59,40 +41,16 @@ def compared_curves(curves, caption, path):
         left.plot(values["radius"], values["precision"], **style)
         middle.plot(values["radius"], values["recall"], **style)
         right.plot(values["recall"], values["precision"], **style)
-    left.set(xlabel="Hamming radius", ylabel="precision")
-    middle.set(xlabel="Hamming radius", ylabel="recall")
+    radius = f"Hamming radius ({bits} bits)" if bits else "Hamming radius"
+    left.set(xlabel=radius, ylabel="precision", xlim=(0, bits))
+    middle.set(xlabel=radius, ylabel="recall", xlim=(0, bits))
     right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02))
     for axis in (left, middle, right):
         axis.set(ylim=(0, 1.02))
         axis.grid(alpha=0.3)
-    left.legend(fontsize=8)
+    if len(curves) > 1:
+        left.legend(fontsize=8)
     figure.supxlabel(textwrap.fill(caption, 150), fontsize=8)
-    save(figure, path)
-
-
-def code_map(panels, names, path):
-    """Draws images as points at the places of their codes, by class."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    figure = Figure(
-        figsize=(4.2 * len(panels), 4.6), dpi=80, layout="constrained"
-    )
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    colors = matplotlib.colormaps["tab10" if len(names) <= 10 else "hsv"]
-    for axis, (title, (places, classes)) in zip(axes, panels.items()):
-        for number, name in enumerate(names):
-            x, y = np.asarray(places)[np.asarray(classes) == number].T
-            color = colors(number if len(names) <= 10 else number / len(names))
-            axis.scatter(x, y, s=3, color=color, linewidths=0, label=name)
-        axis.set(xticks=[], yticks=[], title=title)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=10,
-        markerscale=4,
-        fontsize=8,
-    )
     save(figure, path)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 import keras_hash
 from keras_hash import figures
+from keras_hash.figures import charts
 from paper_dshc import store
 
 
@@ -30,7 +31,7 @@ def draw_figure2(again, images=2000):
         codes = np.load(kept)["query"][chosen]
         panels[title] = figures.code_places(codes, bits), classes
     if panels:
-        figures.code_map(panels, benchmark.labels, path)
+        code_map(panels, benchmark.labels, path)
 
 
 def draw_figure3(again):
@@ -51,9 +52,35 @@ def draw_figure3(again):
             if near and row["method"] in ("dshc", "dpsh", "dsdh"):
                 curves[f"{name}, end to end"] = row["curves"]
         if curves:
-            figures.compared_curves(
+            figures.radius_curves(
                 curves,
                 f"CIFAR-10, {bits} bits, 10,000 queries, 50,000 database "
                 "images; means over queries, precision of an empty ball 0",
                 path,
             )
+
+
+def code_map(panels, names, path):
+    """Draws images as points at the places of their codes, by class."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    figure = Figure(
+        figsize=(4.2 * len(panels), 4.6), dpi=80, layout="constrained"
+    )
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    colors = matplotlib.colormaps["tab10" if len(names) <= 10 else "hsv"]
+    for axis, (title, (places, classes)) in zip(axes, panels.items()):
+        for number, name in enumerate(names):
+            x, y = np.asarray(places)[np.asarray(classes) == number].T
+            color = colors(number if len(names) <= 10 else number / len(names))
+            axis.scatter(x, y, s=3, color=color, linewidths=0, label=name)
+        axis.set(xticks=[], yticks=[], title=title)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=10,
+        markerscale=4,
+        fontsize=8,
+    )
+    charts.save(figure, path)
