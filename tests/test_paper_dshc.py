@@ -12,6 +12,7 @@ from paper_dshc import accuracy
 from paper_dshc import disjoint
 from paper_dshc import labels
 from paper_dshc import page
+from paper_dshc import pictures
 from paper_dshc import store
 from paper_dshc import times
 
