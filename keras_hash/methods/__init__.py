@@ -12,7 +12,7 @@ _SHARED = {
     "base",
     "heads",
     "inputs",
-    "shallow",
+    "_solved",
     "targets",
     "terms",
     "triplets",

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from keras_hash import codes as codes_lib
-from keras_hash.methods import shallow
+from keras_hash.methods import _solved
 
 
 def rotation(projected, iterations=50, seed=0):
@@ -41,7 +41,7 @@ def rotation(projected, iterations=50, seed=0):
     width = projected.shape[1]
     start = np.random.RandomState(seed).standard_normal((width, width))
     turn = np.linalg.svd(start)[0]
-    with shallow.one_thread():
+    with _solved.one_thread():
         for _ in range(iterations):
             signs = codes_lib.sign(projected @ turn)
             left, _, right = np.linalg.svd(signs.T @ projected)
@@ -59,7 +59,7 @@ def principal(features, bits):
     Returns:
         `float64 [d, bits]`, orthonormal, largest variance first.
     """
-    return shallow.top(shallow.covariance(features, features), bits)[1]
+    return _solved.top(_solved.covariance(features, features), bits)[1]
 
 
 def canonical(features, labels, bits, ridge=1e-4):
@@ -85,16 +85,16 @@ def canonical(features, labels, bits, ridge=1e-4):
         level = np.trace(covariance) / size
         return covariance + ridge * level * np.eye(size)
 
-    inner = ridged(shallow.covariance(features, features))
-    cross = shallow.covariance(features, labels)
+    inner = ridged(_solved.covariance(features, features))
+    cross = _solved.covariance(features, labels)
     between = np.linalg.solve(
-        ridged(shallow.covariance(labels, labels)), cross.T
+        ridged(_solved.covariance(labels, labels)), cross.T
     )
-    squares, vectors = shallow.top(cross @ between, bits, inner)
+    squares, vectors = _solved.top(cross @ between, bits, inner)
     return vectors * np.sqrt(np.maximum(squares, 0))
 
 
-class Projection(shallow.FixedHead):
+class Projection(_solved.FixedHead):
     """`(features - mean) @ projection`.
 
     Args:
@@ -114,7 +114,7 @@ class Projection(shallow.FixedHead):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class ITQ(shallow.ShallowHash):
+class ITQ(_solved.ShallowHash):
     """Iterative quantization of principal components, without labels.
 
     Args:
@@ -167,7 +167,7 @@ class ITQ(shallow.ShallowHash):
         mean = features.mean(axis=0, dtype="float64")
         found = self.directions(features, labels)
         projected = np.concatenate(
-            [part @ found for part in shallow.chunks(features, mean)]
+            [part @ found for part in _solved.chunks(features, mean)]
         )
         turn = rotation(projected, **self.settings)
         return {"mean": mean, "projection": found @ turn}

@@ -23,7 +23,7 @@ import numpy as np
 from keras import ops
 
 from keras_hash import codes as codes_lib
-from keras_hash.methods import shallow
+from keras_hash.methods import _solved
 
 # Smallest share of the variance of the kernels that counts as a direction.
 _SHARE = 1e-8
@@ -151,7 +151,7 @@ def greedy(kernels, labels, bits, steps=500):
     inner = white.T @ np.column_stack([residue @ c for c in white.T])
     columns = []
     for _ in range(bits):
-        leading = shallow.top(inner, 1)[1][:, 0]
+        leading = _solved.top(inner, 1)[1][:, 0]
         spectral = np.sqrt(len(kernels)) * whiten @ leading
         found = [(spectral, codes_lib.sign(kernels @ spectral))]
         if steps:
@@ -164,7 +164,7 @@ def greedy(kernels, labels, bits, steps=500):
     return np.column_stack(columns)
 
 
-class Kernels(shallow.FixedHead):
+class Kernels(_solved.FixedHead):
     """`(kernel(features - mean, anchors) - centre) @ projection`.
 
     Args:
@@ -189,7 +189,7 @@ class Kernels(shallow.FixedHead):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class KSH(shallow.ShallowHash):
+class KSH(_solved.ShallowHash):
     """Supervised hashing with kernels, one or several labels an image.
 
     Images that share a label are similar.
@@ -236,14 +236,14 @@ class KSH(shallow.ShallowHash):
         taught = random.permutation(len(features))[: self.settings["labelled"]]
         mean = features.mean(axis=0, dtype="float64")
         anchors = features[drawn] - mean
-        parts = shallow.chunks(features, mean)
+        parts = _solved.chunks(features, mean)
         spread = sum((part**2).sum() for part in parts) / len(features)
         width = spread + (anchors**2).sum() / len(anchors)
-        parts = shallow.chunks(features, mean)
+        parts = _solved.chunks(features, mean)
         total = sum(kernel(part, anchors, width).sum(axis=0) for part in parts)
         centre = total / len(features)
         kernels = kernel(features[taught] - mean, anchors, width) - centre
-        with shallow.one_thread():
+        with _solved.one_thread():
             found = greedy(kernels, labels[taught], self.bits)
         # Weights have a fixed shape: anchors that are missing count nothing.
         missing = (0, size - len(anchors))

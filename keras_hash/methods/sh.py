@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_hash.methods import shallow
+from keras_hash.methods import _solved
 
 
 def modes(ranges, bits):
@@ -42,7 +42,7 @@ def modes(ranges, bits):
     return sides[order], halves[order]
 
 
-class Waves(shallow.FixedHead):
+class Waves(_solved.FixedHead):
     """`cos((features - mean) @ projection + phase)`.
 
     Args:
@@ -63,7 +63,7 @@ class Waves(shallow.FixedHead):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class SH(shallow.ShallowHash):
+class SH(_solved.ShallowHash):
     """Spectral hashing, without labels.
 
     Args:
@@ -82,11 +82,11 @@ class SH(shallow.ShallowHash):
     def solve(self, features, labels):
         mean = features.mean(axis=0, dtype="float64")
         count = min(self.bits, features.shape[1])
-        directions = shallow.top(shallow.covariance(features, features), count)[
+        directions = _solved.top(_solved.covariance(features, features), count)[
             1
         ]
         projected = np.concatenate(
-            [part @ directions for part in shallow.chunks(features, mean)]
+            [part @ directions for part in _solved.chunks(features, mean)]
         )
         lowest = projected.min(axis=0)
         ranges = projected.max(axis=0) - lowest
