@@ -12,8 +12,10 @@ and a trained backbone.
 Cost: kernels, O(n d anchors); up to 500 gradient steps for each bit, each
 O(labelled anchors). Encoding needs all anchors.
 Other code: the authors solve each spectral step on all directions of the
-kernels; those with a share below 1e-8 of the variance, which only rounding
-errors tell apart, are left out here.
+kernels; those below 1e-5 of the largest, which only rounding errors tell apart,
+are left out here. Each refinement starts a little beside the spectral solution,
+in a fixed direction, so that it does not depend on rounding errors where it
+could go either way.
 Reference: Liu, Wang, Ji, Jiang and Chang, "Supervised Hashing with Kernels",
 CVPR 2012.
 """
@@ -22,25 +24,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_hash import codes as codes_lib
-from keras_hash.methods import shallow
+from keras_hash.methods import _solved
 
-# Smallest share of the variance of the kernels that counts as a direction.
-_SHARE = 1e-8
+# How far beside the spectral solution its refinement starts.
+_NUDGE = 1e-2
 
 
 def kernel(features, anchors, width, xp=np):
-    """Gaussian kernels.
-
-    Args:
-        features: float `[n, d]`.
-        anchors: float `[m, d]`.
-        width: float, twice which the squared distances are divided by.
-        xp: `numpy`, or `keras.ops` for tensors.
-
-    Returns:
-        float `[n, m]` in 0..1.
-    """
+    """Gaussian kernels `[n, m]`; `xp` is `keras.ops` for tensors."""
     squares = (
         xp.sum(features**2, axis=1)[:, None]
         + xp.sum(anchors**2, axis=1)
@@ -53,10 +44,6 @@ class Residue:
     """What the bits so far leave of `bits * s_ij`, as a matrix to multiply by.
 
     It is kept by distinct label sets, not by pairs of images.
-
-    Args:
-        labels: int `[n]` or multi-hot `[n, num_classes]`.
-        bits: int, code length.
     """
 
     def __init__(self, labels, bits):
@@ -67,11 +54,7 @@ class Residue:
         self._done = np.zeros((len(labels), 0))
 
     def remove(self, code):
-        """Subtracts the inner products of one more bit.
-
-        Args:
-            code: +1 and -1, `[n]`.
-        """
+        """Subtracts the inner products of one more bit, +1 and -1."""
         self._done = np.column_stack([self._done, code])
 
     def __matmul__(self, vector):
@@ -83,23 +66,11 @@ class Residue:
 def refine(kernels, residue, start, steps=500):
     """Improves a bit by accelerated gradient descent on a smooth sign.
 
-    Minimises `-phi(K p)' R phi(K p)` with `phi(x) = tanh(x / 2)`.
-
-    Args:
-        kernels: float `[n, m]`, centred.
-        residue: `R`: anything that multiplies a vector `[n]`.
-        start: float `[m]`.
-        steps: int, at most so many.
-
-    Returns:
-        float `[m]`.
-
-    Reference: Liu et al. 2012; the authors' line search.
+    Minimises `-phi(K p)' R phi(K p)` with `phi(x) = tanh(x / 2)` and the
+    authors' line search, from `start` on, in at most so many steps.
     """
     here = before = start
     at_here = at_before = kernels @ start
-    smooth = np.tanh(at_here / 2)
-    cost = -smooth @ (residue @ smooth)
     momentum, weight, curvature = 0.0, 1.0, 1.0
     for _ in range(steps):
         push = (momentum - 1) / weight
@@ -123,54 +94,44 @@ def refine(kernels, residue, start, steps=500):
         before, here = here, probe - gradient / curvature
         at_before, at_here = at_here, at_next
         momentum, weight = weight, (1 + np.sqrt(1 + 4 * weight**2)) / 2
-        change, cost = abs(lower - cost), lower
-        if change <= 1e-2 * len(kernels):
-            break
     return here
 
 
 def greedy(kernels, labels, bits, steps=500):
-    """Finds one bit after the other.
+    """Finds one bit after the other, on centred kernels `[n, m]`.
 
-    Args:
-        kernels: float `[n, m]`, centred.
-        labels: int `[n]` or multi-hot `[n, num_classes]`.
-        bits: int, code length.
-        steps: int, gradient steps a bit; 0 for the spectral solution alone.
+    Without `steps` of refinement each is the spectral solution alone.
 
     Returns:
-        `float64 [m, bits]`: `kernels` times it are the real codes.
-
-    Reference: Liu et al. 2012.
+        A pair: `float64 [m, bits]`, so that `kernels` times it are the real
+        codes, and the number of directions of the kernels that are empty.
     """
-    values, vectors = np.linalg.eigh(kernels.T @ kernels)
-    kept = values > _SHARE * values[-1]
-    whiten = vectors[:, kept] / np.sqrt(values[kept])
+    values, basis = _solved.spectrum(kernels.T @ kernels)
+    whiten = np.sqrt(len(kernels) / values) * basis
     white = kernels @ whiten
+    beside = basis.T @ _solved.fixed_directions(len(basis), 1)[:, 0]
+    beside *= _NUDGE / np.linalg.norm(beside)
     residue = Residue(labels, bits)
     inner = white.T @ np.column_stack([residue @ c for c in white.T])
     columns = []
     for _ in range(bits):
-        leading = shallow.top(inner, 1)[1][:, 0]
-        spectral = np.sqrt(len(kernels)) * whiten @ leading
-        found = [(spectral, codes_lib.sign(kernels @ spectral))]
+        leading = _solved.leading_directions(inner, 1, basis)[1][:, 0]
+        tried = [whiten @ leading]
         if steps:
-            refined = refine(kernels, residue, spectral, steps)
-            found.append((refined, codes_lib.sign(kernels @ refined)))
+            start = whiten @ (leading + beside)
+            tried.append(refine(kernels, residue, start, steps))
+        found = [
+            (column, _solved.soft_signs(kernels @ column)) for column in tried
+        ]
         column, code = max(found, key=lambda f: f[1] @ (residue @ f[1]))
         columns.append(column)
         residue.remove(code)
         inner = inner - np.outer(white.T @ code, code @ white)
-    return np.column_stack(columns)
+    return np.column_stack(columns), len(kernels.T) - len(values)
 
 
-class Kernels(shallow.FixedHead):
-    """`(kernel(features - mean, anchors) - centre) @ projection`.
-
-    Args:
-        bits: int, code length.
-        anchors: int.
-    """
+class Kernels(_solved.FixedHead):
+    """`(kernel(features - mean, anchors) - centre) @ projection`."""
 
     def __init__(self, bits, anchors):
         super().__init__(name="head")
@@ -189,7 +150,7 @@ class Kernels(shallow.FixedHead):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class KSH(shallow.ShallowHash):
+class KSH(_solved.SolvedHash):
     """Supervised hashing with kernels, one or several labels an image.
 
     Images that share a label are similar.
@@ -236,21 +197,22 @@ class KSH(shallow.ShallowHash):
         taught = random.permutation(len(features))[: self.settings["labelled"]]
         mean = features.mean(axis=0, dtype="float64")
         anchors = features[drawn] - mean
-        parts = shallow.chunks(features, mean)
+        parts = _solved.chunks(features, mean)
         spread = sum((part**2).sum() for part in parts) / len(features)
         width = spread + (anchors**2).sum() / len(anchors)
-        parts = shallow.chunks(features, mean)
+        parts = _solved.chunks(features, mean)
         total = sum(kernel(part, anchors, width).sum(axis=0) for part in parts)
         centre = total / len(features)
         kernels = kernel(features[taught] - mean, anchors, width) - centre
-        with shallow.one_thread():
-            found = greedy(kernels, labels[taught], self.bits)
+        with _solved.one_thread():
+            found, empty = greedy(kernels, labels[taught], self.bits)
         # Weights have a fixed shape: anchors that are missing count nothing.
         missing = (0, size - len(anchors))
-        return {
+        weights = {
             "mean": mean,
             "anchors": np.pad(anchors, (missing, (0, 0))),
             "width": width,
             "centre": np.pad(centre, missing),
             "projection": np.pad(found, (missing, (0, 0))),
         }
+        return weights, empty

@@ -18,36 +18,30 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_hash.methods import shallow
+from keras_hash.methods import _solved
+from keras_hash.methods import itq
 
 
 def modes(ranges, bits):
     """The standing waves of the lowest frequencies in a box.
 
-    Args:
-        ranges: float `[d]`, lengths of its sides; 0 for one without waves.
-        bits: int, how many.
-
-    Returns:
-        A pair of int `[bits]`: the side along which each wave runs, and its
-        number of half waves, at least 1. Lowest frequencies first.
-
-    Reference: Weiss et al. 2008; the authors' code.
+    Of `ranges` `[d]`, the lengths of its sides, 0 for one without waves: two
+    int `[bits]`, the side along which each wave runs and its half waves. Waves
+    of nearly equal frequency are in the order of their sides.
     """
     counts = np.ceil((bits + 1) * ranges / ranges.max()).astype(int) - 1
     counts = np.maximum(counts, 0)
     sides = np.repeat(np.arange(len(ranges)), counts)
     halves = np.concatenate([np.arange(1, count + 1) for count in counts])
-    order = np.argsort((halves / ranges[sides]) ** 2, kind="stable")[:bits]
+    frequencies = halves / ranges[sides]
+    order = np.argsort(frequencies, kind="stable")
+    groups = _solved.tied(frequencies[order])
+    order = order[np.lexsort((sides[order], groups))][:bits]
     return sides[order], halves[order]
 
 
-class Waves(shallow.FixedHead):
-    """`cos((features - mean) @ projection + phase)`.
-
-    Args:
-        bits: int, code length.
-    """
+class Waves(_solved.FixedHead):
+    """`cos((features - mean) @ projection + phase)`."""
 
     def __init__(self, bits):
         super().__init__(name="head")
@@ -63,7 +57,7 @@ class Waves(shallow.FixedHead):
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
-class SH(shallow.ShallowHash):
+class SH(_solved.SolvedHash):
     """Spectral hashing, without labels.
 
     Args:
@@ -82,18 +76,15 @@ class SH(shallow.ShallowHash):
     def solve(self, features, labels):
         mean = features.mean(axis=0, dtype="float64")
         count = min(self.bits, features.shape[1])
-        directions = shallow.top(shallow.covariance(features, features), count)[
-            1
-        ]
-        projected = np.concatenate(
-            [part @ directions for part in shallow.chunks(features, mean)]
-        )
+        directions = itq.principal(features, count)
+        projected = _solved.projected(features, mean, directions)
         lowest = projected.min(axis=0)
         ranges = projected.max(axis=0) - lowest
         sides, halves = modes(ranges, self.bits)
         frequencies = np.pi * halves / ranges[sides]
-        return {
+        weights = {
             "mean": mean,
             "projection": directions[:, sides] * frequencies,
             "phase": -lowest[sides] * frequencies,
         }
+        return weights, np.sum(~directions.any(axis=0))

@@ -5,6 +5,8 @@ The backbone is used as it is, so it should be a trained one: with
 features are computed already.
 """
 
+import sys
+
 import keras
 import numpy as np
 from keras import ops
@@ -14,11 +16,15 @@ from keras_hash import progress
 from keras_hash import similarity
 from keras_hash.methods.base import HashModel
 
-# Rows that are widened to float64 at a time.
-_ROWS = 4096
+# Eigenvalues below this share of the largest hold nothing.
+_EMPTY = 1e-5
+# Eigenvalues that differ by less than this share may change places.
+_TIE = 1e-3
+# Signs are soft where values are below this share of their spread.
+_SOFT = 0.1
 
 
-class ShallowHash(HashModel):
+class SolvedHash(HashModel):
     """Base of models whose head is solved in closed form or by iteration.
 
     `fit` and `adapt` are the same here, and `compile` is not needed. A
@@ -48,15 +54,13 @@ class ShallowHash(HashModel):
             )
 
     def solve(self, features, labels):
-        """What the weights of the head should be.
+        """What the weights of the head should be, from `float32 [n, d]`.
 
-        Args:
-            features: `float32 [n, d]`.
-            labels: int `[n]` or multi-hot `[n, num_classes]`; `None` for
-                methods without supervision.
+        Ties are broken in a fixed way: see `leading_directions`.
 
         Returns:
-            A dict from the name of each weight of the head to its value.
+            A pair: a dict from the name of each weight of the head to its
+            value, and the number of directions that are empty.
         """
         raise NotImplementedError
 
@@ -64,6 +68,10 @@ class ShallowHash(HashModel):
         """Solves the head on the features of images; the backbone stays.
 
         Patches are not whitened either: load a trained `"cifar"` backbone.
+        Features that differ by 1e-6 of their values give the same codes, so
+        these depend neither on the batch size nor on the processor. Directions
+        of the features whose share is below 1e-5 of the largest are empty: they
+        count nothing, and a line on stderr says how many there are.
 
         Args:
             images: as for `encode`; a dataset should yield `(image, label)`
@@ -72,7 +80,7 @@ class ShallowHash(HashModel):
                 images. Methods without supervision do not look at them.
             batch_size: int, images whose features are computed at once, for
                 arrays and unbatched datasets.
-            verbose: as for `encode`.
+            verbose: as for `encode`; `False` is silent.
 
         Raises:
             ValueError: labels that are missing, wrong or all the same, fewer
@@ -89,8 +97,15 @@ class ShallowHash(HashModel):
             found.append(label)
         features = self._check_features(features)
         targets = self._check_targets(found) if self.supervised else None
-        for name, value in self.solve(features, targets).items():
+        weights, empty = self.solve(features, targets)
+        for name, value in weights.items():
             getattr(self.head, name).assign(value)
+        if empty and verbose:
+            print(
+                f"{type(self).__name__}: {empty} directions are empty, below "
+                f"{_EMPTY:g} of the largest, and count nothing",
+                file=sys.stderr,
+            )
 
     def fit(self, x=None, y=None, **kwargs):
         """Solves the head: `adapt` under the usual name.
@@ -240,12 +255,7 @@ class FixedHead(heads.Head):
     """
 
     def constant(self, name, *shape):
-        """Adds a weight that is not trained.
-
-        Args:
-            name: str, also the attribute.
-            *shape: ints.
-        """
+        """Adds a weight that is not trained, also as an attribute."""
         value = self.add_weight(
             name=name, shape=shape, initializer="zeros", trainable=False
         )
@@ -257,65 +267,95 @@ def one_thread():
 
     For many small products: where other programs run too, threads that wait
     for each other take many times longer.
-
-    Returns:
-        A context manager.
     """
     import threadpoolctl
 
     return threadpoolctl.threadpool_limits(1, "blas")
 
 
-def chunks(features, mean):
-    """Features about their mean, a part at a time.
-
-    Args:
-        features: float `[n, d]`.
-        mean: float `[d]`.
-
-    Yields:
-        `float64 [m, d]`.
-    """
-    for start in range(0, len(features), _ROWS):
-        yield features[start : start + _ROWS].astype("float64") - mean
+def chunks(features, mean, rows=4096):
+    """Features about their mean in float64, a part at a time."""
+    for start in range(0, len(features), rows):
+        yield features[start : start + rows].astype("float64") - mean
 
 
-def covariance(left, right):
-    """Covariance between the columns of two arrays.
+def projected(features, mean, directions):
+    """Features about their mean along directions, `float64 [n, bits]`."""
+    parts = chunks(features, mean)
+    return np.concatenate([part @ directions for part in parts])
 
-    Args:
-        left: float `[n, a]`.
-        right: float `[n, b]`, with as many rows.
 
-    Returns:
-        `float64 [a, b]`, divided by `n`.
-    """
+def covariance(left, right, rows=4096):
+    """Covariance between the columns of two arrays, divided by their length."""
     sides = [
-        chunks(side, side.mean(axis=0, dtype="float64"))
+        chunks(side, side.mean(axis=0, dtype="float64"), rows)
         for side in (left, right)
     ]
     return sum(a.T @ b for a, b in zip(*sides)) / len(left)
 
 
-def top(matrix, count, metric=None):
-    """Leading eigenvectors of a symmetric matrix, largest first.
+def spectrum(matrix):
+    """Eigenvalues of a symmetric matrix and vectors, largest first.
+
+    Without those below `_EMPTY` of the largest magnitude: noise of float32
+    features makes them. The first is always there.
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = max(1, np.sum(values > _EMPTY * np.abs(values).max()))
+    return values[:kept], vectors[:, :kept]
+
+
+def tied(values, least=0.0):
+    """Numbers the groups of nearly equal values, in order: 0, 0, 1 ..."""
+    level = np.maximum(np.abs(values[:-1]), least)
+    return np.append(0, np.cumsum(np.abs(np.diff(values)) > _TIE * level))
+
+
+def leading_directions(matrix, count, basis=None):
+    """Leading eigenvectors, of which noise picks neither sign nor order.
+
+    Of eigenvalues that are nearly equal only the common space is certain. Its
+    basis here is the one nearest to fixed random directions, which also gives
+    a single vector its sign. Where the spectrum ends before `count`, columns
+    are 0.
 
     Args:
-        matrix: `float64 [d, d]`.
+        matrix: `float64 [d, d]`, symmetric.
         count: int, how many.
-        metric: positive definite `[d, d]` of the generalised problem
-            `matrix v = value metric v`; the identity by default.
+        basis: `float64 [e, d]`, what the rows of the matrix stand for, if it
+            is itself one of eigenvectors: fixed directions are fixed there.
 
     Returns:
-        A pair: eigenvalues `[count]`, and eigenvectors `[d, count]`, each with
-        a positive entry of the largest magnitude.
+        A pair: eigenvalues `[count]`, largest first, and `[d, count]`.
     """
-    from scipy import linalg
-
-    size = len(matrix)
-    values, vectors = linalg.eigh(
-        matrix, metric, subset_by_index=[size - count, size - 1]
+    values, vectors = spectrum(matrix)
+    groups = tied(values, least=_TIE * np.abs(values).max())
+    shown = vectors if basis is None else basis @ vectors
+    for number in range(groups[-1] + 1):
+        group = groups == number
+        fixed = fixed_directions(len(shown), np.sum(group))
+        turn = nearest_rotation(shown[:, group].T @ fixed)
+        vectors[:, group] = vectors[:, group] @ turn
+    missing = (0, max(0, count - len(values)))
+    return (
+        np.pad(values, missing)[:count],
+        np.pad(vectors, ((0, 0), missing))[:, :count],
     )
-    largest = np.argmax(np.abs(vectors), axis=0)
-    vectors = vectors * np.sign(vectors[largest, np.arange(count)])
-    return values[::-1], vectors[:, ::-1]
+
+
+def soft_signs(real):
+    """+1 and -1, and in between near 0, so that noise moves them little."""
+    spread = np.sqrt(np.mean(real**2))
+    return np.clip(real / (_SOFT * spread), -1, 1)
+
+
+def fixed_directions(size, count):
+    """The same random directions every time, `float64 [size, count]`."""
+    return np.random.RandomState(0).standard_normal((count, size)).T
+
+
+def nearest_rotation(matrix):
+    """The orthogonal matrix that is nearest to a square one."""
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
