@@ -14,11 +14,12 @@ def main(arguments=None):
     """Runs a command; returns the exit code that `keras-hash --help` lists."""
     try:
         _open_package()
-        from keras_hash.cli import app
+        from keras_hash.cli import parser
 
-        return app.run(arguments)
-    except KeyboardInterrupt:
-        print("keras-hash: stopped", file=sys.stderr)
+        return parser.run(arguments)
+    except KeyboardInterrupt as stop:
+        hint = f"; {stop}" if str(stop) else ""
+        print(f"keras-hash: stopped{hint}", file=sys.stderr)
         return 130
 
 

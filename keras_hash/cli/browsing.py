@@ -1,24 +1,13 @@
-"""`keras-hash list`, `info`, `demo` and `app`."""
+"""`keras-hash list` and `info`."""
 
-import contextlib
 import pathlib
-import socket
-import tempfile
 
 from keras_hash.cli import inputs
+from keras_hash.cli import quiet
 
 
 def add_commands(add):
     """Adds the commands to the parser."""
-    demo = add(
-        "demo",
-        _demo,
-        "Show the whole path in minutes.",
-        ["demo", "demo --epochs 5 --out pictures"],
-    )
-    demo.add_argument("--out", default="runs/demo", help="folder to write to")
-    demo.add_argument("--epochs", type=int, default=30)
-
     listing = add(
         "list",
         _list,
@@ -41,50 +30,6 @@ def add_commands(add):
     info.add_argument("model", help=f"{inputs.MODEL}, or DATASET:PROTOCOL")
     inputs.add_json(info)
 
-    app = add(
-        "app",
-        _app,
-        "Open a page to search an index by photo, in the browser; Ctrl-C "
-        "stops it.",
-        [
-            "search dshc_cifar10_30 --images photos/ --index photos.index",
-            "app --model dshc_cifar10_30 --index photos.index",
-            "app --model runs/mine --index photos.index --port 8080 -k 50",
-        ],
-    )
-    app.add_argument("--model", required=True, help=inputs.MODEL)
-    app.add_argument(
-        "--index",
-        required=True,
-        help="index that `keras-hash search --images` wrote",
-    )
-    app.add_argument(
-        "-k", type=int, default=24, help="images shown at first (default 24)"
-    )
-    app.add_argument(
-        "--radius",
-        type=int,
-        help="largest distance at first (default: as many as bits)",
-    )
-    app.add_argument(
-        "--port",
-        type=int,
-        default=7860,
-        help="port (default 7860; 0 takes any that is free)",
-    )
-    app.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen at (default 127.0.0.1: this machine alone; "
-        "others can search, and see what is found, at any other)",
-    )
-
-
-def _demo(chosen):
-    from keras_hash.cli import demo
-
-    demo.run(chosen.out, chosen.epochs)
-
 
 def _list(chosen):
     from keras_hash import zoo
@@ -99,17 +44,16 @@ def _list(chosen):
     for column in ("name", "method", "data", "protocol", "bits", "mAP", "MiB"):
         # A name is there to be typed: others give way on a narrow screen.
         table.add_column(column, no_wrap=column == "name")
-    longest = max((len(card["name"]) for card in cards), default=0)
-    table.columns[0].min_width = longest
+    table.columns[0].min_width = max((len(c.name) for c in cards), default=0)
     for card in cards:
         table.add_row(
-            card["name"],
-            card["method"],
-            card["dataset"],
-            card["protocol"],
-            str(card["bits"]),
-            f"{card['metrics']['map']:.4f}",
-            f"{card['bytes'] / 2**20:.2f}",
+            card.name,
+            card.method,
+            card.dataset,
+            card.protocol,
+            str(card.bits),
+            f"{card.metrics['map']:.4f}",
+            f"{card.bytes / 2**20:.2f}",
         )
     inputs.show(table)
 
@@ -117,8 +61,6 @@ def _list(chosen):
 def _info(chosen):
     dataset, colon, protocol = chosen.model.partition(":")
     if colon and not pathlib.Path(chosen.model).exists():
-        from keras_hash.cli import quiet
-
         quiet.import_keras()
         from keras_hash.data import protocols
 
@@ -138,53 +80,3 @@ def _info(chosen):
             value = "\n".join(f"{k}: {v}" for k, v in value.items())
         table.add_row(key, str(value))
     inputs.show(table)
-
-
-def _app(chosen):
-    from keras_hash.cli import indexing
-    from keras_hash.extras.app import answers
-    from keras_hash.extras.app import page
-    from keras_hash.zoo.encoder import FileEncoder
-
-    card = inputs.card(chosen.model)
-    index = indexing.existing(chosen.index, card)
-    radius = card["bits"] if chosen.radius is None else chosen.radius
-    for name, value, low, high in (
-        ("-k", chosen.k, 1, answers.MAX_SHOWN),
-        ("--radius", radius, 0, card["bits"]),
-        ("--port", chosen.port, 0, 65535),
-    ):
-        if not low <= value <= high:
-            raise ValueError(
-                f"`{name}` should be from {low} to {high}. Received: {value}"
-            )
-    # All that can go wrong does so before the encoder is loaded.
-    with (
-        _listening(chosen.host, chosen.port) as listener,
-        tempfile.TemporaryDirectory(prefix="keras-hash-app-") as folder,
-    ):
-        page.load_gradio(folder)
-        encoder = FileEncoder(chosen.model)
-        search = answers.PhotoSearch(encoder, index)
-        title = f"{card['name']}, {card['bits']} bits: {len(search):,} images"
-        blocks = page.make(search, title, chosen.k, radius, folder)
-        page.serve(blocks, listener, f"{title} in {chosen.index}")
-
-
-@contextlib.contextmanager
-def _listening(host, port):
-    """A socket that listens, closed at the end."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.create_server(address[:2], family=family)
-    except OSError as error:
-        # Python says the address twice.
-        reason = (error.strerror or str(error)).partition(" (while")[0]
-        raise ValueError(
-            f"Cannot listen at {host}, port {port}: {reason}. Give another "
-            "`--port`, or `--port 0` for any that is free."
-        ) from error
-    with listener:
-        yield listener

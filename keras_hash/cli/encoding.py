@@ -1,20 +1,19 @@
 """`keras-hash encode`: some images at once, or a corpus on Apache Beam."""
 
-import io
 import sys
 
 from keras_hash.cli import inputs
 
 # What a corpus may be given as, with the options of each.
 _KINDS = {
+    "images": (),
     "tfrecord": ("image_feature", "id_feature"),
     "csv": ("image_column", "id_column", "delimiter"),
 }
-_CORPUS = (*_KINDS, *sum(_KINDS.values(), ()), "images_per_shard", "retry")
 
 
 def add_commands(add):
-    """Adds the command to the parser; see `app.make_parser`."""
+    """Adds the command to the parser."""
     encode = add(
         "encode",
         _encode,
@@ -33,9 +32,9 @@ def add_commands(add):
             "europe-west4 \\\n      --temp_location gs://bucket/tmp "
             "--sdk_container_image mine",
         ],
+        words="images",
+        passed_on="runner",
     )
-    # argparse leaves words behind options over; Beam has options of its own.
-    encode.set_defaults(words="images", options_pass="runner")
     encode.add_argument("model", help=inputs.MODEL)
     encode.add_argument(
         "images",
@@ -45,8 +44,8 @@ def add_commands(add):
     )
     encode.add_argument(
         "--out",
-        help="npz file with `codes`, `paths`, `bits`, else printed; with "
-        "--runner a folder of Parquet files",
+        help="npz file with `codes`, `paths`, `bits`; without it they are "
+        "printed; with --runner a folder of Parquet files",
     )
     inputs.add_json(encode)
     _add_corpus_options(
@@ -74,14 +73,16 @@ def _add_corpus_options(group):
         help="of TFRecord: bytes of an image file (default: image)",
     )
     add("--id-feature", help="of TFRecord: int or string to be the id")
-    add("--image-column", help="of a CSV file: paths")
-    add("--id-column", help="of a CSV file: ids (default: the paths)")
+    add("--image-column", help="column of a CSV file with paths")
+    add(
+        "--id-column", help="column of a CSV file with ids (default: the paths)"
+    )
     add("--delimiter", help="of a CSV file (default: a comma)")
     add(
         "--images-per-shard",
         type=int,
         metavar="N",
-        help="images a file (default: for about 200 files)",
+        help="images per file of codes (default: enough for about 200 files)",
     )
     add(
         "--retry",
@@ -91,42 +92,42 @@ def _add_corpus_options(group):
 
 
 def _encode(chosen):
+    if chosen.runner is not None:
+        _encode_corpus(chosen)
+        return
+    kinds = [kind for kind in _KINDS if kind != "images"]
+    options = sum(_KINDS.values(), ())
+    for name in (*kinds, *options, "images_per_shard", "retry"):
+        if getattr(chosen, name):
+            raise ValueError(f"`{inputs.option(name)}` needs `--runner`.")
+    _encode_files(chosen)
+
+
+def _encode_files(chosen):
     import numpy as np
 
     from keras_hash import files
     from keras_hash import zoo
     from keras_hash.data import images
 
-    if chosen.runner is not None:
-        _encode_corpus(chosen)
-        return
-    for name in _CORPUS:
-        if getattr(chosen, name):
-            raise ValueError(f"`{_option(name)}` needs `--runner`.")
     card = inputs.card(chosen.model)
     paths = images.image_files(chosen.images)
     codes = zoo.encode_files(chosen.model, paths)
+    texts = [bytes(code).hex() for code in codes]
     if chosen.out is not None:
-        content = io.BytesIO()
-        np.savez(content, codes=codes, paths=np.array(paths), bits=card["bits"])
-        files.write(chosen.out, content.getvalue())
+        # Of a file, unlike of a path, `savez` does not change the name.
+        with files.beside(chosen.out) as new, open(new, "wb") as file:
+            np.savez(file, codes=codes, paths=np.array(paths), bits=card.bits)
     if chosen.json:
-        pairs = zip(paths, codes)
+        pairs = [{"path": p, "code": text} for p, text in zip(paths, texts)]
         inputs.print_json(
-            {
-                "model": card["name"],
-                "bits": card["bits"],
-                "codes": [
-                    {"path": path, "code": bytes(code).hex()}
-                    for path, code in pairs
-                ],
-            }
+            {"model": card.name, "bits": card.bits, "codes": pairs}
         )
     elif chosen.out is not None:
         print(f"Wrote {len(codes)} codes to {chosen.out}.")
     else:
-        for path, code in zip(paths, codes):
-            print(bytes(code).hex(), path)
+        for path, text in zip(paths, texts):
+            print(text, path)
 
 
 def _encode_corpus(chosen):
@@ -154,7 +155,7 @@ def _encode_corpus(chosen):
             not last.startswith("KeyboardInterrupt")
         ):
             raise RuntimeError(last) from error
-        raise KeyboardInterrupt("call it again to go on") from None
+        raise KeyboardInterrupt("the same command continues") from None
     print(
         f"{done.images:,} codes of {done.corpus.bits} bits in {chosen.out}, "
         f"{done.shards} of {done.corpus.shards} files new"
@@ -169,31 +170,25 @@ def _listed(chosen):
 
     for kind, names in _KINDS.items():
         for name in names:
-            if getattr(chosen, kind) is None and getattr(chosen, name):
-                raise ValueError(f"`{_option(name)}` is for `--{kind}` alone.")
-    given = (chosen.images, chosen.tfrecord, chosen.csv)
-    if sum(map(bool, given)) != 1:
+            if getattr(chosen, name) and not getattr(chosen, kind):
+                raise ValueError(
+                    f"`{inputs.option(name)}` is for `--{kind}` alone."
+                )
+    given = [kind for kind in _KINDS if getattr(chosen, kind)]
+    if len(given) != 1:
         raise ValueError(
             "A corpus should be image files, `--tfrecord` or `--csv`, one of "
             "them."
         )
-    if chosen.images:
-        return corpus.from_glob(*chosen.images)
-    if chosen.tfrecord:
-        return corpus.from_tfrecord(
-            *chosen.tfrecord,
-            image_feature=chosen.image_feature or "image",
-            id_feature=chosen.id_feature,
-        )
-    if not chosen.image_column:
-        raise ValueError("`--csv` needs `--image-column`.")
-    return corpus.from_csv(
-        chosen.csv,
-        chosen.image_column,
-        chosen.id_column,
-        chosen.delimiter or ",",
-    )
-
-
-def _option(name):
-    return f"--{name.replace('_', '-')}"
+    (kind,) = given
+    settings = {
+        name: getattr(chosen, name)
+        for name in _KINDS[kind]
+        if getattr(chosen, name)
+    }
+    if kind == "csv":
+        if not chosen.image_column:
+            raise ValueError("`--csv` needs `--image-column`.")
+        return corpus.from_csv(chosen.csv, **settings)
+    load = corpus.from_glob if kind == "images" else corpus.from_tfrecord
+    return load(*getattr(chosen, kind), **settings)

@@ -4,9 +4,9 @@ import ast
 import dataclasses
 import os
 import pathlib
-import sys
 
 from keras_hash import files
+from keras_hash.cli import indexing
 from keras_hash.cli import inputs
 from keras_hash.cli import quiet
 
@@ -38,7 +38,7 @@ def _formats():
 
 
 def add_commands(add):
-    """Adds the command to the parser, by the function `add` of `app`."""
+    """Adds the command to the parser."""
     export = add(
         "export",
         _export,
@@ -57,7 +57,9 @@ def add_commands(add):
         required=True,
         help="folder to which a version is added; a file for onnx and litert",
     )
-    export.add_argument("--version", type=int, help="number of it (default 1)")
+    export.add_argument(
+        "--version", type=inputs.at_least(1), help="number of it (default 1)"
+    )
     export.add_argument(
         "--search",
         metavar="INDEX",
@@ -65,7 +67,7 @@ def add_commands(add):
         "ids and distances out",
     )
     export.add_argument(
-        "-k", type=int, help="items a search finds (default 10)"
+        "-k", type=inputs.at_least(1), help="items a search finds (default 10)"
     )
     formats = _formats()
     export.add_argument(
@@ -78,14 +80,14 @@ def add_commands(add):
     group.add_argument(
         "--dtype",
         choices=("float16", "float32", "int8"),
-        help="of litert: float16 (the default) and float32 weights, or int8, "
-        "which computes in 8 bits too",
+        help="for litert: float16 (the default) or float32 weights, or int8, "
+        "which also computes in 8 bits",
     )
     group.add_argument(
         "--images",
         nargs="+",
-        help="files and folders to calibrate and compare with, half each, in "
-        "place of the benchmark on the card",
+        help="files and folders to calibrate with and to compare on, half for "
+        "each, in place of the benchmark on the card",
     )
     group.add_argument(
         "--map",
@@ -103,8 +105,9 @@ def add_commands(add):
 def _export(chosen):
     card = inputs.card(chosen.model)
     if chosen.format == "savedmodel":
-        return _export_saved_model(chosen, card)
-    return _export_runtime(chosen, card)
+        _export_saved_model(chosen, card)
+    else:
+        _export_runtime(chosen, card)
 
 
 def _refuse(chosen, options):
@@ -118,19 +121,14 @@ def _refuse(chosen, options):
 
 def _version_folder(chosen):
     """The folder, of nothing yet, that a server reads next."""
-    version = 1 if chosen.version is None else chosen.version
-    if version < 1:
-        raise ValueError(
-            f"`--version` should be at least 1. Received: --version {version}"
-        )
     folder = pathlib.Path(chosen.out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`--out` should be a folder. Received: {folder}")
-    target = folder / str(version)
+    target = folder / str(chosen.version or 1)
     if target.exists():
         numbers = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
         raise ValueError(
-            f"{target} is there already and is not replaced; add "
+            f"{target} already exists and is not replaced; add "
             f"`--version {max(numbers) + 1}`."
         )
     return target
@@ -149,11 +147,7 @@ def _export_saved_model(chosen, card):
     _refuse(chosen, _RUNTIME)
     import keras_hash
     from keras_hash import export
-    from keras_hash.cli import indexing
 
-    k = 10 if chosen.k is None else chosen.k
-    if k < 1:
-        raise ValueError(f"`-k` should be at least 1. Received: -k {k}")
     target = _version_folder(chosen)
     index = None
     if chosen.search:
@@ -164,7 +158,9 @@ def _export_saved_model(chosen, card):
         if index is None:
             export.save_encoder(model, new)
         else:
-            system = export.retrieval_model(model, index.codes, index.ids, k)
+            system = export.retrieval_model(
+                model, index.codes, index.ids, chosen.k or 10
+            )
             export.save(*system, new)
         signatures = _signatures(new / "saved_model.pb")
     size = _size(target)
@@ -220,35 +216,25 @@ def _export_runtime(chosen, card):
     benchmark = check = calibrate = found = None
     if checks or dtype == "int8":
         benchmark, check, calibrate = _images(chosen, card, dtype == "int8")
-    try:
-        with quiet.without_noise(live=True), files.beside(target) as new:
-            import keras_hash
+    with quiet.without_noise(live=True), files.beside(target) as new:
+        import keras_hash
 
-            model = keras_hash.load(chosen.model)
-            runtimes.convert(model, new, chosen.format, dtype, calibrate)
-            if checks:
-                found = runtimes.compare(
-                    model,
-                    new,
-                    check,
-                    benchmark if chosen.map else None,
-                    card.metrics.get("map"),
+        model = keras_hash.load(chosen.model)
+        runtimes.convert(model, new, chosen.format, dtype, calibrate)
+        if checks:
+            found = runtimes.compare(
+                model,
+                new,
+                check,
+                benchmark if chosen.map else None,
+                card.metrics.get("map"),
+            )
+            if found.bits_differing > _BROKEN:
+                raise inputs.CheckFailed(
+                    f"{chosen.format} cannot compute this encoder: {target} is "
+                    f"not written. {found}"
                 )
-                if found.bits_differing > _BROKEN:
-                    raise _Broken
-    except _Broken:
-        print(
-            f"keras-hash: {chosen.format} does not compute this encoder, "
-            f"{target} is not written. {found}",
-            file=sys.stderr,
-        )
-        return 1
     _print(chosen, card, target, dtype, found)
-    return 0
-
-
-class _Broken(Exception):
-    """The runtime gives quite other codes than the encoder."""
 
 
 def _checked(chosen):
@@ -261,9 +247,11 @@ def _checked(chosen):
     if dtype not in runtime.DTYPES:
         _refuse(chosen, {"dtype": f"--dtype {chosen.dtype}"})
     if chosen.no_check and chosen.map:
-        raise ValueError("`--map` compares: leave `--no-check` out.")
+        raise ValueError("`--map` compares: leave out `--no-check`.")
     if chosen.no_check and chosen.images and dtype != "int8":
-        raise ValueError("`--images` with `--no-check` is for `--dtype int8`.")
+        raise ValueError(
+            "`--images` with `--no-check` is for `--dtype int8` only."
+        )
     if runtime.ENDING is None:
         return _version_folder(chosen), dtype
     _refuse(chosen, {"version": "--version"})
@@ -275,8 +263,8 @@ def _checked(chosen):
         )
     if os.path.lexists(target):
         raise ValueError(
-            f"{target} is there already and is not replaced: remove it, or "
-            "give `--out` another name."
+            f"{target} already exists and is not replaced: remove it, or give "
+            "`--out` another name."
         )
     return target, dtype
 

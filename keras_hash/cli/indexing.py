@@ -3,11 +3,11 @@
 import pathlib
 import sys
 
-from keras_hash.search import pictures
-
 
 def opened(path, card):
     """The index in a file, a new one where there is none."""
+    from keras_hash.search import pictures
+
     return pictures.PhotoIndex(path, card.bits, card.similarity, card.maker)
 
 
@@ -27,8 +27,8 @@ def extend(index, paths, encode):
         added, refused = index.extend(paths, encode)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{len(index.index)} images are in {index.path}, the same command "
-            "goes on"
+            f"{len(index.index)} images are in {index.path}; the same command "
+            "continues"
         ) from None
     print(
         f"{index.path}: {added} new images, {len(index.index)} in all",

@@ -1,5 +1,6 @@
 """What several commands take (entries, data, images), and how they print."""
 
+import argparse
 import contextlib
 import difflib
 import json
@@ -8,11 +9,15 @@ import pathlib
 import sys
 
 DATA = (
-    "name of a benchmark (such as digits), folder with one folder a class, or "
-    ".csv file"
+    "name of a benchmark (such as digits), folder with one folder per class, "
+    "or .csv file"
 )
 MODEL = "zoo name or folder of an entry"
 OWN = ("size", "image_column", "label_columns", "separator")
+
+
+class CheckFailed(Exception):
+    """A check failed: its arguments are said, and the exit code is 1."""
 
 
 def add_json(command):
@@ -24,15 +29,39 @@ def add_data_options(command):
     """Adds the options by which the user's own images are read."""
     own = command.add_argument_group("your own images")
     own.add_argument(
-        "--size", type=int, help="side they are resized to (default 224)"
+        "--size",
+        type=int,
+        help="side in pixels to which they are resized (default 224)",
     )
     own.add_argument("--image-column", help="of a .csv file: their paths")
     own.add_argument(
         "--label-columns",
         nargs="+",
-        help="of a .csv file: one of label names, or one of 0 and 1 a label",
+        help="of a .csv file: one column of label names, or one column of 0 "
+        "and 1 for each label",
     )
-    own.add_argument("--separator", help="between labels in one column")
+    own.add_argument("--separator", help="what separates labels in one column")
+
+
+def at_least(least):
+    """The type of an option: an int that is not too small."""
+
+    def number(text):
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(
+                f"should be at least {least}. Received: {text}"
+            )
+        return value
+
+    # argparse says it of what is not a number.
+    number.__name__ = "int"
+    return number
+
+
+def option(name):
+    """How an option of a command is written."""
+    return f"--{name.replace('_', '-')}"
 
 
 def suggestion(name, known):
@@ -62,57 +91,56 @@ def is_entry(name):
     return there or name in zoo.list_models()
 
 
-def benchmark(data, options, size=224, protocol="official", seed=0):
+def benchmark(source, options, size=224, protocol="official", seed=0):
     """A benchmark by its name, or of the user's own images."""
     import warnings
 
-    import keras_hash
+    from keras_hash import data
 
-    path, names = pathlib.Path(data), keras_hash.data.names()
-    is_csv = path.suffix.lower() == ".csv"
-    is_folder = path.is_dir() and data not in names
-    options = {
+    path, names = pathlib.Path(source), data.names()
+    given = {
         name: options[name] for name in OWN if options.get(name) is not None
     }
-    taken = OWN if is_csv else OWN[:1] if is_folder else ()
-    for name in set(options) - set(taken):
+    load, taken = None, ()
+    if path.suffix.lower() == ".csv":
+        load, taken = data.from_csv, OWN
+    elif path.is_dir() and source not in names:
+        load, taken = data.from_folder, ("size",)
+    for name in set(given) - set(taken):
         raise ValueError(
-            f"`--{name.replace('_', '-')}` is not for {data}: the size is for "
-            "your own images, columns and separator are for a .csv file."
+            f"`{option(name)}` is not for {source}: the size is for your own "
+            "images, columns and separator are for a .csv file."
         )
-    if not (is_csv or is_folder):
-        if data not in names:
+    if load is None:
+        if source not in names:
             raise ValueError(
                 f"`--data` should be one of {names}, a folder with one folder "
-                f"a class, or a .csv file. Received: {data}."
-                f"{suggestion(data, names)}"
+                f"per class, or a .csv file. Received: {source}."
+                f"{suggestion(source, names)}"
             )
-        return keras_hash.data.load(data, protocol)
-    if is_csv and not {"image_column", "label_columns"} <= set(options):
-        raise ValueError(
-            "A .csv file needs `--image-column` and `--label-columns`. "
-            f"Received: {data}"
-        )
-    columns = options.get("label_columns", ())
-    if len(columns) == 1:
-        options["label_columns"] = columns[0]
-    load = keras_hash.data.from_folder
-    if is_csv:
-        load = keras_hash.data.from_csv
+        return data.load(source, protocol)
+    if load is data.from_csv:
+        if not {"image_column", "label_columns"} <= set(given):
+            raise ValueError(
+                "A .csv file needs `--image-column` and `--label-columns`. "
+                f"Received: {source}"
+            )
+        if len(given["label_columns"]) == 1:
+            (given["label_columns"],) = given["label_columns"]
     # The summary says what the warning would.
     with warnings.catch_warnings(action="ignore"):
-        return load(path, seed=seed, **{"size": size, **options})
+        return load(path, seed=seed, **{"size": size, **given})
 
 
 def benchmark_of_card(card, options=None, protocol=None, download=False):
     """The benchmark that the figures of a card were measured on."""
-    import keras_hash
+    from keras_hash import data
 
     recipe, options = card.recipe or {}, options or {}
-    data = recipe.get("data") or card.dataset
+    source = recipe.get("data") or card.dataset
     # Own images as they were trained on: the columns too.
     options = {name: options.get(name) or recipe.get(name) for name in OWN}
-    if not recipe.get("data") and data == "cifar10" and not download:
+    if not recipe.get("data") and source == "cifar10" and not download:
         from keras_hash.data import cifar10
 
         if not cifar10.is_prepared():
@@ -121,14 +149,14 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
                 f"KERAS_HASH_DATA; `keras-hash evaluate {card.name}` "
                 "downloads it."
             )
-    own = recipe.get("data") and data not in keras_hash.data.names()
-    if own and not os.path.exists(data):
+    own = recipe.get("data") and source not in data.names()
+    if own and not os.path.exists(source):
         raise FileNotFoundError(
             f"The images that {card.name} was trained on are not here: "
-            f"{data}; go to the folder it was trained from."
+            f"{source}; run this in the folder from which it was trained."
         )
     return benchmark(
-        data,
+        source,
         options,
         card.image_shape[:2],
         protocol or card.protocol,
@@ -143,8 +171,13 @@ def aside(json):
 
 
 def print_json(content):
-    """Prints JSON."""
-    print(json.dumps(content, indent=1))
+    """Prints what JSON can hold, cards included."""
+    print(json.dumps(content, indent=1, default=dict))
+
+
+def say(text):
+    """Prints on stderr, in one line, what went wrong."""
+    print(f"keras-hash: {' '.join(str(text).split())}", file=sys.stderr)
 
 
 def show(content):

@@ -1,7 +1,6 @@
 """`keras-hash evaluate` and `verify`."""
 
 import pathlib
-import sys
 import tempfile
 import time
 
@@ -23,17 +22,19 @@ def add_commands(add):
         ],
     )
     evaluate.add_argument("model", help=inputs.MODEL)
-    evaluate.add_argument("--data", help=f"{inputs.DATA}; the card's if absent")
+    evaluate.add_argument(
+        "--data", help=f"{inputs.DATA}; the card's by default"
+    )
     inputs.add_data_options(evaluate)
     evaluate.add_argument(
-        "--protocol", help="how the benchmark is split; the card's if absent"
+        "--protocol", help="how the benchmark is split; the card's by default"
     )
     evaluate.add_argument(
         "-k",
         type=int,
         nargs="+",
         default=[100, 1000, 5000],
-        help="cut-offs of the metrics (default 100 1000 5000); ranks behind "
+        help="cut-offs of the metrics (default 100 1000 5000); ranks beyond "
         "the end of the database count as misses",
     )
     evaluate.add_argument(
@@ -91,39 +92,41 @@ def _evaluated(chosen):
     from keras_hash.evaluation import measure
 
     card = inputs.card(chosen.model)
-    options = {name: getattr(chosen, name) for name in inputs.OWN}
-    if chosen.data is None:
-        benchmark = inputs.benchmark_of_card(
-            card, options, chosen.protocol, download=True
-        )
-    else:
-        benchmark = inputs.benchmark(
-            chosen.data,
-            options,
-            card.image_shape[:2],
-            chosen.protocol or "official",
-            (card.recipe or {}).get("seed", 0),
-        )
+    benchmark = _benchmark(chosen, card)
     print(benchmark.summary())
     model = _Timed(keras_hash.load(chosen.model))
     start = time.perf_counter()
     report, codes = measure(
         model, benchmark, k=chosen.k, convention=chosen.convention
     )
+    passed = time.perf_counter() - start
     if chosen.out is not None:
         from keras_hash import files
         from keras_hash import html_report
 
         seconds = dict(zip(codes, model.seconds))
-        passed = time.perf_counter() - start
         seconds["evaluate"] = passed - sum(model.seconds)
-        files.write(
-            chosen.out,
-            html_report.page(
-                benchmark, report, codes, card=card, seconds=seconds
-            ),
+        page = html_report.page(
+            benchmark, report, codes, card=card, seconds=seconds
         )
+        files.write(chosen.out, page)
     return card, benchmark, report
+
+
+def _benchmark(chosen, card):
+    """What was asked for; by default what the card was measured on."""
+    options = {name: getattr(chosen, name) for name in inputs.OWN}
+    if chosen.data is None:
+        return inputs.benchmark_of_card(
+            card, options, chosen.protocol, download=True
+        )
+    return inputs.benchmark(
+        chosen.data,
+        options,
+        card.image_shape[:2],
+        chosen.protocol or "official",
+        (card.recipe or {}).get("seed", 0),
+    )
 
 
 class _Timed:
@@ -135,7 +138,7 @@ class _Timed:
         self._model = model
 
     def encode(self, images):
-        """Encodes, see `HashModel.encode`."""
+        """Packed codes of images."""
         start = time.perf_counter()
         codes = self._model.encode(images)
         self.seconds.append(time.perf_counter() - start)
@@ -175,20 +178,23 @@ def _verify(chosen):
         try:
             with inputs.aside(chosen.json):
                 result = verify.verify(name, inputs.benchmark_of_card)
-            results.append(result)
-            if not result.passed:
-                failed[name] = result.problems()
         except (ValueError, OSError) as error:
-            failed[name] = " ".join(str(error).split())
+            failed[name] = str(error)
+            continue
+        results.append(result)
+        if not result.passed:
+            failed[name] = result.problems()
     if chosen.json:
+        measured = {result.name for result in results}
         missing = [
-            {"name": name, "passed": False, "error": text}
+            {"name": name, "passed": False, "error": " ".join(text.split())}
             for name, text in failed.items()
-            if name not in {result.name for result in results}
+            if name not in measured
         ]
         inputs.print_json([r.to_dict() for r in results] + missing)
     elif results:
         inputs.show(verify.table(results))
-    for name, text in failed.items():
-        print(f"keras-hash: {name}: {text}", file=sys.stderr)
-    return 1 if failed else 0
+    if failed:
+        raise inputs.CheckFailed(
+            *(f"{name}: {text}" for name, text in failed.items())
+        )

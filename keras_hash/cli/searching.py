@@ -1,7 +1,9 @@
 """`keras-hash search`."""
 
+import functools
 import sys
 
+from keras_hash.cli import indexing
 from keras_hash.cli import inputs
 
 # More would be too small to see.
@@ -9,7 +11,7 @@ _ROWS, _COLUMNS = 20, 12
 
 
 def add_commands(add):
-    """Adds the command to the parser; see `app.make_parser`."""
+    """Adds the command to the parser."""
     search = add(
         "search",
         _search,
@@ -22,8 +24,8 @@ def add_commands(add):
             "query.jpg --out found.png",
             "search runs/mine --index photos.index queries/ --radius 2 --json",
         ],
+        words="queries",
     )
-    search.set_defaults(words="queries")
     search.add_argument("model", help=inputs.MODEL)
     search.add_argument(
         "queries",
@@ -41,25 +43,26 @@ def add_commands(add):
         action="append",
         default=[],
         metavar="PLACE",
-        help="folder or file to be in the index, may be given again; only "
+        help="folder or file to put into the index; may be repeated; only "
         "files that are not in it yet are encoded",
     )
-    search.add_argument("-k", type=int, help="neighbours a query (default 10)")
     search.add_argument(
-        "--radius",
-        type=int,
-        help="all neighbours up to this distance, with `-k` the first k",
+        "-k",
+        type=inputs.at_least(1),
+        help="neighbours for each query (default 10)",
     )
     search.add_argument(
-        "--out", help="PNG file: the queries with what was found"
+        "--radius",
+        type=inputs.at_least(0),
+        help="all neighbours up to this distance; with `-k`, only the first k",
+    )
+    search.add_argument(
+        "--out", help="PNG file to draw: the queries with what was found"
     )
     inputs.add_json(search)
 
 
 def _search(chosen):
-    import functools
-
-    from keras_hash.cli import indexing
     from keras_hash.data import images
     from keras_hash.zoo.encoder import FileEncoder
 
@@ -72,57 +75,46 @@ def _search(chosen):
     # Whatever is wrong with the queries shows before an hour of indexing.
     queries = images.image_files(chosen.queries) if chosen.queries else []
     places = images.image_files(chosen.images) if chosen.images else []
-    for name, least in (("k", 1), ("radius", 0)):
-        value = getattr(chosen, name)
-        if value is not None and value < least:
-            raise ValueError(
-                f"`{name}` should be at least {least}. Received: {value}"
-            )
-    if chosen.images:
-        index = indexing.opened(chosen.index, card)
-    else:
-        index = indexing.existing(chosen.index, card)
+    find = indexing.opened if places else indexing.existing
+    index = find(chosen.index, card)
     # Loaded if there is anything to encode.
     encoder = functools.cache(lambda: FileEncoder(chosen.model))
-    if queries:
-        codes = encoder().queries(queries)
+    codes = encoder().queries(queries) if queries else []
     if places:
         indexing.extend(index, places, lambda paths: encoder()(paths))
-    if not queries:
-        if chosen.json:
-            inputs.print_json(_described(chosen, card, index))
-        return
     k = 10 if chosen.k is None and chosen.radius is None else chosen.k
-    found = index.search(codes, k, chosen.radius)
-    if chosen.out:
+    found = index.search(codes, k, chosen.radius) if queries else []
+    if queries and chosen.out:
         _draw(chosen, card, queries, found, len(index.index))
+    _print(chosen, card, index.index, dict(zip(queries, found)))
+
+
+def _print(chosen, card, index, found):
+    """Prints what was found for each query."""
     if chosen.json:
-        results = [
-            {
-                "query": query,
-                "neighbours": [{"id": i, "distance": d} for i, d in pairs],
-            }
-            for query, pairs in zip(queries, found)
-        ]
-        content = {**_described(chosen, card, index), "results": results}
+        content = {
+            "model": card.name,
+            "bits": card.bits,
+            "similarity": index.similarity,
+            "index": chosen.index,
+            "items": len(index),
+        }
+        if found:
+            content["results"] = [
+                {
+                    "query": query,
+                    "neighbours": [{"id": i, "distance": d} for i, d in pairs],
+                }
+                for query, pairs in found.items()
+            ]
         inputs.print_json(content)
         return
-    for query, pairs in zip(queries, found):
+    for query, pairs in found.items():
         print(query)
         for item, distance in pairs:
             print(f"{distance:6d}  {item}")
         if not pairs:
             print(f"        nothing within {chosen.radius}")
-
-
-def _described(chosen, card, index):
-    return {
-        "model": card["name"],
-        "bits": card["bits"],
-        "similarity": index.index.similarity,
-        "index": chosen.index,
-        "items": len(index.index),
-    }
 
 
 def _draw(chosen, card, queries, found, items):
@@ -137,7 +129,6 @@ def _draw(chosen, card, queries, found, items):
         queries[:_ROWS],
         [pairs[:_COLUMNS] for pairs in found[:_ROWS]],
         chosen.out,
-        f"{card['name']}: nearest of {items} images, distance of "
-        f"{card['bits']} bits",
+        f"{card.name}: nearest of {items} images, distance of {card.bits} bits",
     )
     print(f"Drew {chosen.out}.", file=sys.stderr)

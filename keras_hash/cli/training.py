@@ -9,8 +9,8 @@ from keras_hash.cli import inputs
 
 # In the folder of the entry until that is whole.
 _CHECKPOINT = ".checkpoint"
-# What may differ when a training goes on where it was stopped.
-_FREE = {"out", "epochs", "json", "run", "needs_keras"}
+# What may differ when a training continues where it was stopped.
+_FREE = {"out", "epochs", "json"}
 
 
 def add_commands(add):
@@ -18,8 +18,8 @@ def add_commands(add):
     train = add(
         "train",
         _train,
-        "Train a method on a benchmark or on your own images; goes on where it "
-        "was stopped.",
+        "Train a method on a benchmark or on your own images; continues where "
+        "it stopped.",
         [
             "train --data photos/ --method dsrh --bits 48 --out runs/mine",
             "train --data digits --method dshc --bits 30 --out runs/digits",
@@ -33,9 +33,9 @@ def add_commands(add):
     train.add_argument(
         "--method",
         default="dshc",
-        help="csq, hashnet, orthohash and others for one class an image; dsrh, "
-        "isdh and others for several labels; itq without training; a wrong "
-        "name lists all of them (default dshc)",
+        help="csq, hashnet, orthohash and others where an image has one class; "
+        "dsrh, isdh and others where it has several labels; itq without "
+        "training; an unknown name lists all of them (default dshc)",
     )
     train.add_argument(
         "--bits",
@@ -53,10 +53,13 @@ def add_commands(add):
         "--epochs", type=int, default=30, help="of training (default 30)"
     )
     train.add_argument(
-        "--batch-size", type=int, default=128, help="images (default 128)"
+        "--batch-size", type=int, default=128, help="in images (default 128)"
     )
     train.add_argument(
-        "--learning-rate", type=float, default=1e-3, help="of Adam (0.001)"
+        "--learning-rate",
+        type=float,
+        default=1e-3,
+        help="of Adam (default 0.001)",
     )
     train.add_argument(
         "--augment",
@@ -64,7 +67,10 @@ def add_commands(add):
         help="mirror, shift or crop training photos, as suits the method",
     )
     train.add_argument(
-        "--seed", type=int, default=0, help="of split, weights and batches"
+        "--seed",
+        type=int,
+        default=0,
+        help="of the split, the weights and the batches (default 0)",
     )
     train.add_argument("--out", required=True, help="folder of the new entry")
     inputs.add_json(train)
@@ -81,8 +87,8 @@ def _trained(chosen):
     folder = pathlib.Path(chosen.out)
     if (folder / "card.json").exists() and not (folder / _CHECKPOINT).exists():
         raise ValueError(
-            "There is a trained encoder already, and training would replace "
-            "it. Remove it, or choose another `--out`. "
+            "There is already a trained encoder, which training would replace. "
+            "Remove it, or choose another `--out`. "
             f"Received: --out {folder}"
         )
 
@@ -98,16 +104,11 @@ def _trained(chosen):
         _fit(chosen, model, benchmark, folder / _CHECKPOINT)
     else:
         model.adapt(benchmark.train)
-    recipe = {
-        key: value
-        for key, value in vars(chosen).items()
-        if key not in _FREE - {"epochs"}
-    }
     _, report, codes = entries.publish_measured(
         model,
         folder,
         benchmark,
-        recipe=recipe,
+        recipe={**_settings(chosen), "epochs": chosen.epochs},
         seed=chosen.seed,
         machine=machine(),
     )
@@ -147,10 +148,10 @@ def _untrained(chosen):
 
 
 def _fit(chosen, model, benchmark, checkpoint):
-    """Trains; after Ctrl-C or a kill, a second call goes on."""
+    """Trains; after Ctrl-C or a kill, a second call continues."""
     import keras
 
-    from keras_hash import data as data_lib
+    from keras_hash import data
 
     _check_settings(chosen, checkpoint)
     if chosen.backbone == "cifar":
@@ -158,7 +159,7 @@ def _fit(chosen, model, benchmark, checkpoint):
         sample = train[:: max(1, len(train) // 5000)]
         model.adapt(benchmark.images[sample])
     model.compile(keras.optimizers.Adam(chosen.learning_rate))
-    batches = data_lib.batches(
+    batches = data.batches(
         benchmark.train,
         chosen.batch_size,
         augment=model.default_augment() if chosen.augment else None,
@@ -173,27 +174,32 @@ def _fit(chosen, model, benchmark, checkpoint):
         model.fit(batches, epochs=chosen.epochs, callbacks=[backup])
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"the epochs so far are in {checkpoint}, the same command goes on"
+            f"the epochs so far are in {checkpoint}; the same command continues"
         ) from None
 
 
+def _settings(chosen):
+    """What a training that was stopped has to be repeated with."""
+    return {k: v for k, v in vars(chosen).items() if k not in _FREE}
+
+
 def _check_settings(chosen, checkpoint):
-    """Refuses to go on with the training of other settings."""
+    """Refuses to continue the training of other settings."""
     from keras_hash import files
 
-    settings = {k: v for k, v in vars(chosen).items() if k not in _FREE}
+    settings = _settings(chosen)
     path = checkpoint / "settings.json"
     if path.exists():
         before = json.loads(path.read_text())
         changed = [
-            f"--{key.replace('_', '-')} was {before.get(key)}, is {value}"
+            f"{inputs.option(key)} was {before.get(key)}, is {value}"
             for key, value in settings.items()
             if before.get(key) != value
         ]
         if changed:
             raise ValueError(
-                f"A training with other settings was stopped in {checkpoint}: "
-                f"{', '.join(changed)}. Repeat it as it was, remove that "
-                "folder, or choose another `--out`."
+                f"A run with other settings was stopped in {checkpoint}: "
+                f"{', '.join(changed)}. Repeat it with the same settings, "
+                "remove that folder, or choose another `--out`."
             )
     files.write(path, json.dumps(settings, indent=1) + "\n")

@@ -6,9 +6,7 @@ from keras_hash.zoo.entries import card
 from keras_hash.zoo.entries import entry_folder
 from keras_hash.zoo.entries import list_models
 from keras_hash.zoo.entries import load
-from keras_hash.zoo.entries import maker
 from keras_hash.zoo.entries import publish
-from keras_hash.zoo.entries import similarity
 from keras_hash.zoo.entries import verify_files
 
 __all__ = [
@@ -18,8 +16,6 @@ __all__ = [
     "entry_folder",
     "list_models",
     "load",
-    "maker",
     "publish",
-    "similarity",
     "verify_files",
 ]

@@ -313,13 +313,3 @@ def _described(model, config, folder, version, compact):
         "model": {"class": type(model).__name__.lower(), "config": config},
         "files": {str(p.relative_to(folder)): files.sha256(p) for p in paths},
     }
-
-
-def maker(card):
-    """See `Card.maker`."""
-    return card.maker
-
-
-def similarity(card):
-    """See `Card.similarity`."""
-    return card.similarity

@@ -155,7 +155,7 @@ def test_search_keeps_what_it_encoded_before_a_stop(
     index = tmp_path / "my.index"
     search = ("search", NAME, "--images", digit_files / "photos", "--index")
     code, _, err = run(*search, index)
-    assert code == 130 and "8 images are in" in err and "goes on" in err
+    assert code == 130 and "8 images are in" in err and "continues" in err
     assert len(keras_hash.Index.load(index)) == 8
     code, _, err = run(*search, index, digit_files)
     assert code == 0 and "12 new images, 20 in all" in err

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def photos(tmp_path, rng):
-    """Two classes that differ in colour, and a file that is no image."""
+    """Two classes that differ in colour, and a file that is not an image."""
     for c, kind in enumerate(("cats", "dogs")):
         (tmp_path / "photos" / kind).mkdir(parents=True)
         for i in range(12):
@@ -110,12 +110,12 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     assert process.returncode == 130, "".join(seen) + rest + err
     # Nothing of TensorFlow's start, no traceback.
     (line,) = err.splitlines()
-    assert "the same command goes on" in line
+    assert "the same command continues" in line
     assert not (folder / "card.json").exists()
     code, _, err = run(*train, "--batch-size", 64)
     assert code == 2 and "--batch-size was 128, is 64" in err
 
-    # It goes on, and is stopped while it measures: the training is kept.
+    # It continues, and is stopped while it measures: the training is kept.
     kept = folder / ".checkpoint" / "training_metadata.json"
     last = json.loads(kept.read_text())["epoch"] + 1
     assert last >= 3
@@ -138,7 +138,7 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     # What was trained is not replaced.
     card = (folder / "card.json").read_bytes()
     code, _, err = run(*train)
-    assert code == 2 and "would replace it" in err
+    assert code == 2 and "would replace" in err
     assert (folder / "card.json").read_bytes() == card
     assert zoo.card(folder)["metrics"]["map"] > 0.1
     assert keras_hash.load(folder).bits == 30

@@ -25,31 +25,29 @@ MAX_BYTES = 32 << 20
 _SIDE, _KEPT = 192, 2048
 
 
+def check_within(name, value, low, high):
+    """Refuses a number that is not an int from `low` to `high`."""
+    if value != int(value) or not low <= value <= high:
+        raise ValueError(
+            f"`{name}` should be an int from {low} to {high}. Received: {value}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What lies around a photo.
-
-    Attributes:
-        nearest: the nearest `MAX_SHOWN` pairs of id and distance, those at
-            equal distance in the order of the index.
-        within: how many items there are up to each distance, `[bits + 1]`.
-    """
+    """What lies around a photo."""
 
     name: str
+    # Pairs of id and distance, `MAX_SHOWN` at most, in the order of the index
+    # at equal distance.
     nearest: list
+    # How many items there are up to each distance, `[bits + 1]`.
     within: list
 
     def chosen(self, k, radius):
         """The nearest `k` items up to a distance, pairs of id and distance."""
-        for name, value, low, high in (
-            ("k", k, 1, MAX_SHOWN),
-            ("radius", radius, 0, len(self.within) - 1),
-        ):
-            if value != int(value) or not low <= value <= high:
-                raise ValueError(
-                    f"`{name}` should be an int from {low} to {high}. "
-                    f"Received: {name}={value!r}"
-                )
+        check_within("k", k, 1, MAX_SHOWN)
+        check_within("radius", radius, 0, len(self.within) - 1)
         return [pair for pair in self.nearest[: int(k)] if pair[1] <= radius]
 
 
@@ -84,8 +82,8 @@ class PhotoSearch:
         if reason:
             raise ValueError(
                 f"{name} cannot be searched for: {reason}. JPEG, PNG, GIF and "
-                f"BMP images up to {MAX_BYTES >> 20} MiB and "
-                f"{images.MAX_PIXELS // 100_000 / 10} million pixels can."
+                f"BMP images of up to {MAX_BYTES >> 20} MiB and "
+                f"{images.MAX_PIXELS // 100_000 / 10} million pixels can be."
             )
         _, distances, ids = self._index.range_search(codes, self.bits)
         counts = np.bincount(distances, minlength=self.bits + 1)
@@ -158,7 +156,7 @@ def _picture(item):
         status = os.stat(item)
     except (OSError, ValueError):
         return None
-    # Reading a pipe or a device could wait for ever.
+    # Reading a pipe or a device could wait forever.
     if not stat.S_ISREG(status.st_mode):
         return None
     return _read_picture(item, status.st_mtime_ns, status.st_size)

@@ -118,7 +118,7 @@ def _uploaded(path, folder):
             return path
     except (OSError, TypeError, ValueError):
         pass
-    raise ValueError("That is no file that was uploaded here.")
+    raise ValueError("That is not a file that was uploaded here.")
 
 
 def _literal(text):
@@ -168,9 +168,9 @@ def serve(page, listener, text):
     shown = f"[{host}]" if ":" in host else host
     if not ipaddress.ip_address(host).is_loopback:
         print(
-            f"keras-hash: {host} is not this machine alone: whoever reaches "
-            "it can search without a password and see the images that are "
-            "found.",
+            f"keras-hash: {host} can be reached from other machines: whoever "
+            "reaches it can search without a password and see the images that "
+            "are found.",
             file=sys.stderr,
         )
     server = uvicorn.Server(
@@ -179,7 +179,7 @@ def serve(page, listener, text):
             log_level="critical",
             proxy_headers=False,
             server_header=False,
-            # A page that is open keeps a connection for ever.
+            # A page that is open keeps a connection forever.
             timeout_graceful_shutdown=1,
         )
     )

@@ -1,4 +1,4 @@
-"""Codes of a corpus that one sitting, or one machine, does not encode.
+"""Encodes more images than one sitting, or one machine, can.
 
 Images by glob, TFRecord or CSV become Parquet files of ids and codes, on Apache
 Beam: on this machine, or with the runner and the options that Beam has for
@@ -9,10 +9,10 @@ Flink, Spark and Dataflow. `pip install "keras-hash[beam]"`.
     for codes, ids in corpus.read("encoded"):
         index.add(codes, ids)
 
-What is no image goes to `refused.csv` with the reason. Called again after a
+What is not an image goes to `refused.csv` with the reason. Called again after a
 kill, `encode` does the shards that are missing; another model or another list
-of images is refused. The same on the command line: `python -m
-keras_hash.extras.corpus`.
+of images is refused. The same on the command line: `keras-hash encode
+--runner`.
 """
 
 from keras_hash.extras.corpus.listing import Listing

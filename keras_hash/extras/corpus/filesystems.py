@@ -1,7 +1,7 @@
 """Files on this machine, or on any file system that fsspec knows (`gs://`...)."""
 
+import contextlib
 import os
-import pathlib
 import uuid
 
 import fsspec
@@ -46,8 +46,6 @@ def listing(folder):
 
 def opened(path):
     """A binary file to read and to seek in, not decompressed."""
-    if is_local(path):
-        return open(path, "rb")
     there, path = system(path)
     return there.open(path, "rb")
 
@@ -55,9 +53,8 @@ def opened(path):
 def read(path, offset=0, length=-1):
     """Bytes of a file from an offset on: all, or at most some."""
     with opened(path) as file:
-        if offset:
-            file.seek(offset)
-        return file.read(length) if length >= 0 else file.read()
+        file.seek(offset)
+        return file.read(length)
 
 
 def write(path, content):
@@ -76,8 +73,6 @@ def write(path, content):
 def remove(paths):
     """Removes files; those that are not there are passed over."""
     for path in paths:
-        if is_local(path):
-            pathlib.Path(path).unlink(missing_ok=True)
-        elif exists(path):
-            there, name = system(path)
+        there, name = system(path)
+        with contextlib.suppress(FileNotFoundError):
             there.rm_file(name)

@@ -4,7 +4,7 @@ corpus.json       encoder, bits, numbers of images and shards; written last
 images.parquet    the listing, one row group a shard
 model/            the entry of the zoo that encodes
 codes/            00000-of-00200.parquet ...: `id`, `code`; whole or absent
-refused/          00000-of-00200.csv ...: `id`, `reason` of what is no image
+refused/          00000-of-00200.csv ...: `id`, `reason` of what is not an image
 refused.csv       all of them, once every shard is done
 """
 
@@ -12,7 +12,6 @@ import concurrent.futures
 import csv
 import io
 import json
-import re
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +25,6 @@ from keras_hash.extras.corpus.listing import refuse_repeated
 _FORMAT = 1
 _MANIFEST, _IMAGES = "corpus.json", "images.parquet"
 _MODEL, _CODES, _REFUSED = "model", "codes", "refused"
-_FIELDS = ("image_feature", "id_feature", "id_type")
 # Each shard is one file: few enough to list, small enough to lose.
 _SHARDS, _LEAST, _MOST = 200, 1000, 100_000
 
@@ -67,6 +65,11 @@ class Corpus:
         return self._path(_MODEL)
 
     @property
+    def images_file(self):
+        """str, path of the file of the listing."""
+        return self._path(_IMAGES)
+
+    @property
     def refused_file(self):
         """str, path of the file of images that were refused."""
         return self._path("refused.csv")
@@ -78,15 +81,14 @@ class Corpus:
 
     def rows(self, shard):
         """The part of the listing that is a shard, a `pyarrow.Table`."""
-        with filesystems.opened(self._path(_IMAGES)) as file:
+        with filesystems.opened(self.images_file) as file:
             return parquet.ParquetFile(file).read_row_group(shard)
 
     def finished(self):
         """The shards whose codes are there, a set of int."""
-        total = self._name(0)[5:]
-        pattern = re.compile(rf"(\d+){re.escape(total)}\.parquet")
-        names = map(pattern.fullmatch, self._names(_CODES))
-        return {int(name[1]) for name in names if name}
+        there = set(filesystems.listing(self._path(_CODES)))
+        shards = range(self.shards)
+        return {n for n in shards if self._file(_CODES, n) in there}
 
     def write(self, shard, ids, codes, refused):
         """Writes a shard: refused images with reasons, then its codes."""
@@ -115,9 +117,12 @@ class Corpus:
 
     def open_again(self):
         """Makes the shards with refused images unfinished."""
-        for name in self._names(_REFUSED):
-            name = name.replace(".csv", ".parquet")
-            filesystems.remove([self._path(_CODES, name)])
+        refused = set(filesystems.listing(self._path(_REFUSED)))
+        filesystems.remove(
+            self._file(_CODES, shard)
+            for shard in range(self.shards)
+            if self._file(_REFUSED, shard) in refused
+        )
 
     def finish(self):
         """Checks all shards, joins and counts their refusals."""
@@ -130,8 +135,8 @@ class Corpus:
         filesystems.write(self.refused_file, _csv(lines))
         # What kills left behind.
         for kind in (_CODES, _REFUSED):
-            names = [n for n in self._names(kind) if n.endswith(".new")]
-            filesystems.remove([self._path(kind, name) for name in names])
+            there = filesystems.listing(self._path(kind))
+            filesystems.remove(p for p in there if p.endswith(".new"))
         if ids:
             refuse_repeated(
                 pa.chunked_array(ids),
@@ -194,16 +199,9 @@ class Corpus:
     def _path(self, *names):
         return filesystems.join(self.folder, *names)
 
-    def _name(self, shard):
-        return f"{shard:05d}-of-{self.shards:05d}"
-
-    def _names(self, kind):
-        paths = filesystems.listing(self._path(kind))
-        return [path.rpartition("/")[2] for path in paths]
-
     def _file(self, kind, shard):
         ending = {_CODES: "parquet", _REFUSED: "csv"}[kind]
-        return self._path(kind, f"{self._name(shard)}.{ending}")
+        return self._path(kind, f"{shard:05d}-of-{self.shards:05d}.{ending}")
 
 
 def _csv(rows):
@@ -218,32 +216,37 @@ def prepare(folder, model, listing, images_per_shard=None):
     card = zoo.card(model)
     if images_per_shard is not None and images_per_shard < 1:
         raise ValueError(
-            "`images_per_shard` should be 1 or more. "
+            "`images_per_shard` should be at least 1. "
             f"Received: images_per_shard={images_per_shard}"
         )
-    folder = str(folder)
+    folder, before = str(folder), None
     if filesystems.exists(filesystems.join(folder, _MANIFEST)):
-        corpus = Corpus(folder)
-        _refuse_changes(corpus, card, listing, images_per_shard)
-        return corpus
-    _clear(folder)
-    size = images_per_shard or int(
-        np.clip(-(-len(listing) // _SHARDS), _LEAST, _MOST)
+        before = Corpus(folder)
+    size = images_per_shard or (
+        before.images_per_shard
+        if before
+        else int(np.clip(-(-len(listing) // _SHARDS), _LEAST, _MOST))
     )
-    _write_images(filesystems.join(folder, _IMAGES), listing.table, size)
-    entry = zoo.entry_folder(model)
-    for name in [*card["files"], "card.json"]:
-        path = filesystems.join(folder, _MODEL, name)
-        filesystems.write(path, (entry / name).read_bytes())
     manifest = {
         "format": _FORMAT,
         "encoder": card.maker,
-        "bits": card["bits"],
+        "bits": card.bits,
         "similarity": card.similarity,
         "images": len(listing),
         "images_per_shard": size,
-        **{field: getattr(listing, field) for field in _FIELDS},
+        "image_feature": listing.image_feature,
+        "id_feature": listing.id_feature,
+        "id_type": listing.id_type,
     }
+    if before:
+        _refuse_changes(before, manifest, listing.table)
+        return before
+    _clear(folder)
+    _write_images(filesystems.join(folder, _IMAGES), listing.table, size)
+    entry = zoo.entry_folder(model)
+    for name in [*card.files, "card.json"]:
+        path = filesystems.join(folder, _MODEL, name)
+        filesystems.write(path, (entry / name).read_bytes())
     path = filesystems.join(folder, _MANIFEST)
     filesystems.write(path, (json.dumps(manifest, indent=1) + "\n").encode())
     return Corpus(folder)
@@ -258,8 +261,8 @@ def _clear(folder):
     for path in there:
         if not path.startswith(ours) and path not in begun:
             raise ValueError(
-                f"{folder} holds other files, such as {path}: name a new "
-                "folder, or one that an earlier run has begun."
+                f"{folder} holds other files, such as {path}: give a new "
+                "folder, or one that an earlier run began."
             )
     filesystems.remove(begun)
 
@@ -270,10 +273,10 @@ def _write_images(path, table, size):
     filesystems.write(path, content.getvalue())
 
 
-def _refuse_changes(corpus, card, listing, images_per_shard):
+def _refuse_changes(corpus, manifest, listed):
     """Raises where the codes that are there would not fit those to come."""
-    before, now = corpus.encoder, card.maker
-    remedy = "Go on with what it was begun with, or name another folder."
+    remedy = "Continue with what it was started with, or give another folder."
+    before, now = corpus.encoder, manifest["encoder"]
     if before != now:
         whose = before["name"]
         if whose == now["name"]:
@@ -282,25 +285,19 @@ def _refuse_changes(corpus, card, listing, images_per_shard):
             f"{corpus.folder} holds codes of {whose}. Received: {now['name']}. "
             f"{remedy}"
         )
-    if images_per_shard not in (None, corpus.images_per_shard):
-        raise ValueError(
-            f"{corpus.folder} has {corpus.images_per_shard} images a shard. "
-            f"Received: images_per_shard={images_per_shard}. {remedy}"
-        )
-    fields = [(f, getattr(corpus, f), getattr(listing, f)) for f in _FIELDS]
-    for field, old, new in fields:
+    for field in ("images_per_shard", "image_feature", "id_feature", "id_type"):
+        old, new = getattr(corpus, field), manifest[field]
         if old != new:
             raise ValueError(
-                f"{corpus.folder} was begun with {field}={old!r}. "
+                f"{corpus.folder} was started with {field}={old!r}. "
                 f"Received: {field}={new!r}. {remedy}"
             )
-    path = filesystems.join(corpus.folder, _IMAGES)
-    with filesystems.opened(path) as file:
+    with filesystems.opened(corpus.images_file) as file:
         table = parquet.read_table(file)
-    if not table.equals(listing.table):
+    if not table.equals(listed):
         raise ValueError(
             f"{corpus.folder} is for another list of images: "
-            f"{_difference(table, listing.table)}. {remedy}"
+            f"{_difference(table, listed)}. {remedy}"
         )
 
 

@@ -14,11 +14,9 @@ import pyarrow as pa
 from pyarrow import compute
 from pyarrow import csv
 
+from keras_hash.data.images import ENDINGS
 from keras_hash.extras.corpus import filesystems
 from keras_hash.extras.corpus import reading
-
-# What the exported graph decodes.
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,8 +131,8 @@ def from_tfrecord(*patterns, image_feature="image", id_feature=None):
         A `Listing`.
 
     Raises:
-        ValueError: no file or record, a file that is cut off or no TFRecord
-            file, or a first record without these features.
+        ValueError: no file or record, a file that is cut off or not a
+            TFRecord file, or a first record without these features.
     """
     found = {}
     for pattern in patterns:

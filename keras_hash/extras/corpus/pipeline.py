@@ -4,7 +4,6 @@ Beam's own handler for TensorFlow loads models with Keras, and Keras 3 opens no
 SavedModels; these call the signature that is served.
 """
 
-import logging
 import tempfile
 from typing import NamedTuple
 
@@ -37,9 +36,9 @@ class Encoded(NamedTuple):
 class EncoderHandler(base.ModelHandler[bytes, Encoded, object]):
     """Encodes images with `RunInference`.
 
-    What is no image fails alone, whatever it shares a batch with. For images
-    with ids, Beam's `KeyedModelHandler(EncoderHandler(...))` takes pairs of id
-    and bytes, and gives pairs of id and `Encoded`.
+    What is not an image fails alone, whatever it shares a batch with. For
+    images with ids, Beam's `KeyedModelHandler(EncoderHandler(...))` takes pairs
+    of id and bytes, and gives pairs of id and `Encoded`.
 
     Args:
         model: str, name in the zoo, or the path of an entry's folder, on every
@@ -70,10 +69,6 @@ class EncoderHandler(base.ModelHandler[bytes, Encoded, object]):
             for place in range(len(batch))
         ]
 
-    def get_num_bytes(self, batch):
-        """How large a batch is."""
-        return sum(map(len, batch))
-
     def get_metrics_namespace(self):
         """Where Beam counts."""
         return "keras_hash"
@@ -102,30 +97,22 @@ class ShardHandler(EncoderHandler):
     def run_inference(self, batch, model, inference_args=None):
         """Encodes and writes shards by their numbers."""
         for number in batch:
-            self._encode(number, model)
+            ids, codes, refused = [], [], []
+            for images, unreadable in reading.batches(
+                self.corpus.rows(number),
+                BATCH,
+                self.corpus.image_feature,
+                self.corpus.id_feature,
+                self.corpus.id_type,
+            ):
+                names = [name for name, _ in images]
+                found, kept, bad = model([content for _, content in images])
+                ids += [names[place] for place in kept]
+                codes.append(found)
+                refused += unreadable
+                refused += [(names[place], bad[place]) for place in sorted(bad)]
+            self.corpus.write(number, ids, np.concatenate(codes), refused)
         return batch
-
-    def _encode(self, number, model):
-        corpus = self.corpus
-        ids, codes, refused = [], [], []
-        for images, unreadable in reading.batches(
-            corpus.rows(number),
-            BATCH,
-            corpus.image_feature,
-            corpus.id_feature,
-            corpus.id_type,
-        ):
-            names = [name for name, _ in images]
-            found, kept, bad = model([content for _, content in images])
-            ids += [names[place] for place in kept]
-            codes.append(found)
-            refused += unreadable
-            refused += [(names[place], bad[place]) for place in sorted(bad)]
-        corpus.write(number, ids, np.concatenate(codes), refused)
-
-    def get_num_bytes(self, batch):
-        """How large numbers are."""
-        return 8 * len(batch)
 
 
 def encode_shards(corpus, numbers, options):
@@ -145,27 +132,19 @@ def encode_shards(corpus, numbers, options):
 
 
 def pipeline_options(words):
-    """Beam's options of words, those behind `--` for the runner's server.
-
-    The runner is `FnApiRunner`, on this machine, where none is named.
-    """
+    """Beam's options of words; those after `--` are for a runner's server."""
     words = list(words)
     end = words.index("--") if "--" in words else len(words)
     options = PipelineOptions(words[:end])
-    unknown = set(options.get_all_options(retain_unknown_options=True))
-    # It warns of what it discards.
-    logging.disable(logging.WARNING)
-    try:
-        unknown -= set(options.get_all_options())
-    finally:
-        logging.disable(logging.NOTSET)
+    given = set(options.get_all_options(retain_unknown_options=True))
+    unknown = given - set(PipelineOptions([]).get_all_options())
     if unknown:
         raise ValueError(
-            "Apache Beam has no such options; what is for a runner's server "
-            f"goes behind `--`. Received: {', '.join(sorted(unknown))}"
+            "Apache Beam has no such options; options for a runner's server "
+            f"go after `--`. Received: {', '.join(sorted(unknown))}"
         )
     options = PipelineOptions(words[:end] + words[end + 1 :])
     standard = options.view_as(StandardOptions)
-    # Beam's default would download a program at its first run.
+    # On this machine: Beam's default would download a program first.
     standard.runner = standard.runner or "FnApiRunner"
     return options

@@ -19,69 +19,63 @@ _HEAD, _FRAME = 12, 16
 
 def batches(rows, size, image_feature=None, id_feature=None, id_type="string"):
     """Pairs of images with their ids and of refusals, read a batch ahead."""
-    records = image_feature is not None
 
     def read(places):
-        if not records:
-            return _file(places[0])
+        if image_feature is None:
+            return [_file(place) for place in places]
         return _records(places, image_feature, id_feature, id_type)
 
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
 
         def start(low):
             places = rows.slice(low, size).to_pylist()
-            return [pool.submit(read, run) for run in _runs(places, records)]
+            runs = [[place] for place in places]
+            if image_feature is not None:
+                # Records that follow each other in a file are read at once.
+                groups = itertools.groupby(places, lambda place: place["file"])
+                runs = [list(run) for _, run in groups]
+            return [pool.submit(read, run) for run in runs]
 
         starts = range(0, len(rows), size)
         ahead = start(0) if starts else []
         for low in starts:
             tasks, ahead = ahead, start(low + size)
-            images, refused = [], []
-            for task in tasks:
-                for found, into in zip(task.result(), (images, refused)):
-                    into.extend(found)
-            yield images, refused
-
-
-def _runs(places, records):
-    """What is read at once: a file, or the records that follow in one."""
-    if not records:
-        return [[place] for place in places]
-    by_file = itertools.groupby(places, lambda place: place["file"])
-    return [list(run) for _, run in by_file]
+            pairs = [pair for task in tasks for pair in task.result()]
+            yield (
+                [pair for pair in pairs if isinstance(pair[1], bytes)],
+                [pair for pair in pairs if not isinstance(pair[1], bytes)],
+            )
 
 
 def _file(place):
-    """The image in a file, or why there is none."""
-    size = place["length"]
+    """The id of a file, and its bytes or a text why there are none."""
+    name, size = place["id"], place["length"]
     try:
         if size is None or size <= MOST_BYTES:
             content = _patiently(place["file"], 0, MOST_BYTES + 1)
             size = len(content)
     except OSError as error:
-        return [], [(place["id"], _reason(error))]
+        return name, _reason(error)
     if size > MOST_BYTES:
-        return [], [(place["id"], f"above {MOST_BYTES} bytes: {size}")]
-    return [(place["id"], content)], []
+        return name, f"above {MOST_BYTES} bytes: {size}"
+    return name, content
 
 
 def _records(places, image_feature, id_feature, id_type):
-    """The images in records that follow each other, and why others are not."""
+    """The ids of records that follow each other, and bytes or texts."""
     start, last = places[0]["offset"], places[-1]
     length = last["offset"] + last["length"] - start
+    # What there is to name a record by, until its own id is read.
     numbered = "record {}" if id_feature else "{}"
-    images, refused = [], []
+    names = [numbered.format(place["id"]) for place in places]
     try:
         content = _patiently(places[0]["file"], start, length)
     except OSError as error:
-        return [], [
-            (numbered.format(place["id"]), _reason(error)) for place in places
-        ]
-    for place in places:
+        return [(name, _reason(error)) for name in names]
+    pairs = []
+    for name, place in zip(names, places):
         low = place["offset"] - start
         record = content[low : low + place["length"]]
-        # What there is to name it by, until its own id is read.
-        name = numbered.format(place["id"])
         try:
             identity = place["id"]
             if id_feature:
@@ -89,10 +83,10 @@ def _records(places, image_feature, id_feature, id_type):
                 if isinstance(identity, int) != (id_type == "int64"):
                     raise ValueError(f"id of another type: {identity!r}")
             name = identity
-            images.append((identity, image_of(record, image_feature)))
+            pairs.append((identity, image_of(record, image_feature)))
         except ValueError as error:
-            refused.append((name, str(error)))
-    return images, refused
+            pairs.append((name, str(error)))
+    return pairs
 
 
 def _patiently(path, offset, length):
@@ -123,7 +117,7 @@ def scan(path):
             length = struct.unpack("<Q", head[:8])[0] if len(head) > 7 else size
             if offset + length + _FRAME > size:
                 raise ValueError(
-                    f"{path} is cut off, compressed or no TFRecord file. "
+                    f"{path} is cut off, compressed or not a TFRecord file. "
                     f"Received: at byte {offset} a record of {length} bytes, "
                     f"the file ends at {size}"
                 )
@@ -134,20 +128,15 @@ def scan(path):
 
 def image_of(record, feature):
     """The bytes of the image in a serialised `tf.train.Example`."""
-    found = _values(record, feature)
-    if len(found) != 1 or not isinstance(found[0], bytes):
-        raise ValueError(f"no image in feature {feature!r}")
-    return found[0]
+    return _value(record, feature, "image", bytes)
 
 
 def identity_of(record, feature):
     """The id in a serialised `tf.train.Example`, an int or a str."""
-    found = _values(record, feature)
-    if len(found) != 1 or isinstance(found[0], float):
-        raise ValueError(f"no id in feature {feature!r}")
+    found = _value(record, feature, "id", (int, bytes))
     try:
         # Errors of UTF-8 are ValueErrors too, but say nothing of the feature.
-        return found[0].decode() if isinstance(found[0], bytes) else found[0]
+        return found.decode() if isinstance(found, bytes) else found
     except UnicodeDecodeError as error:
         raise ValueError(f"feature {feature!r} is not UTF-8") from error
 
@@ -163,7 +152,11 @@ def features(record):
         raise ValueError("no tf.train.Example") from error
 
 
-def _values(record, feature):
+def _value(record, feature, what, types):
+    """The only value of a feature, of one of these types."""
     found = features(record)
     kind = found[feature].WhichOneof("kind") if feature in found else None
-    return getattr(found[feature], kind).value if kind else []
+    values = getattr(found[feature], kind).value if kind else []
+    if len(values) != 1 or not isinstance(values[0], types):
+        raise ValueError(f"no {what} in feature {feature!r}")
+    return values[0]

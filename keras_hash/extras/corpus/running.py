@@ -47,7 +47,7 @@ def encode(
         listing: a `Listing`, see `from_glob`, `from_tfrecord`, `from_csv`.
         folder: str, where the codes go: a new folder, or that of an earlier
             run; on any file system that fsspec knows.
-        images_per_shard: int, images a file of codes. Defaults to those of the
+        images_per_shard: int, images per file of codes. Defaults to that of the
             earlier run, or to about 200 files of 1,000 to 100,000 images.
         options: list of str, Beam's pipeline options.
         retry: bool, whether to encode again the shards with images that were

@@ -82,7 +82,7 @@ def test_what_is_no_image_is_one_clear_message(encoder, tmp_path, digits):
             search.ask(path)
         text = str(error.value)
         assert text.startswith(f"{name} cannot be searched for: "), text
-        assert reason in text and text.endswith("33.5 million pixels can.")
+        assert reason in text and text.endswith("33.5 million pixels can be.")
     path = tmp_path / "long.png"
     with open(path, "wb") as file:
         file.write(good.getvalue())

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_hash import cli
-from keras_hash import encoding
+from keras_hash.zoo import encoder as encoding
 from tests.extras.corpus.outputs import NAME
 from tests.extras.corpus.outputs import NEEDS_BEAM
 from tests.extras.corpus.outputs import found
@@ -73,5 +73,5 @@ def test_ctrl_c_in_a_worker_stops_the_command(
         patch.setattr(encoding.ServedEncoder, "__call__", stop)
         assert cli.main(words) == 130
     shown = capsys.readouterr().err
-    assert shown.endswith("keras-hash: stopped; call it again to go on\n")
+    assert shown.endswith("keras-hash: stopped; the same command continues\n")
     assert cli.main(words) == 0 and len(found(out)) == 40

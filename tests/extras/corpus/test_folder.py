@@ -28,7 +28,7 @@ def test_what_is_written_is_read(written, tmp_path):
     file = tmp_path / "out" / "codes" / "00000-of-00005.parquet"
     schema = parquet.read_schema(file)
     assert schema.field("code").type == pa.binary(4)
-    maker = zoo.maker(zoo.card(NAME))
+    maker = zoo.card(NAME).maker
     said = {k.decode(): v.decode() for k, v in schema.metadata.items()}
     assert said == {
         "keras_hash.encoder": NAME,

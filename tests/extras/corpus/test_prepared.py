@@ -20,7 +20,7 @@ def test_a_folder_is_for_one_model_and_one_list(photos, tmp_path):
     listing = corpus.from_glob(str(photos))
     first = folder_lib.prepare(out, NAME, listing, 7)
     assert first.shards == 6 and first.size(5) == 5 and first.images == 40
-    assert first.encoder == zoo.maker(zoo.card(NAME)) and first.bits == 30
+    assert first.encoder == zoo.card(NAME).maker and first.bits == 30
     rows = [row for n in range(6) for row in first.rows(n).to_pylist()]
     assert rows == listing.table.to_pylist()
     # The entry is there, whole.
@@ -38,10 +38,15 @@ def test_a_folder_is_for_one_model_and_one_list(photos, tmp_path):
     records = corpus.from_tfrecord(str(tmp_path / "x.tfrecord"))
     for model, other, size, message in [
         (OTHER, listing, 7, f"codes of {NAME}. Received: {OTHER}"),
-        (NAME, listing, 8, "7 images a shard. Received: images_per_shard=8"),
+        (
+            NAME,
+            listing,
+            8,
+            "with images_per_shard=7. Received: images_per_shard=8",
+        ),
         (NAME, with_another, None, "40 images before, 41 now; .*2.png is new"),
         (NAME, with_other_bytes, None, "'length': 14.* now"),
-        (NAME, records, None, "begun with image_feature=None"),
+        (NAME, records, None, "started with image_feature=None"),
     ]:
         with pytest.raises(ValueError, match=message):
             folder_lib.prepare(out, model, other, size)
@@ -65,7 +70,9 @@ def test_a_folder_with_other_files_is_refused(photos, tmp_path):
     listing = corpus.from_glob(str(photos))
     with pytest.raises(ValueError, match="holds other files, such as .*00.png"):
         folder_lib.prepare(photos, NAME, listing)
-    with pytest.raises(ValueError, match="`images_per_shard` should be 1"):
+    with pytest.raises(
+        ValueError, match="`images_per_shard` should be at least 1"
+    ):
         folder_lib.prepare(tmp_path / "out", NAME, listing, 0)
     with pytest.raises(ValueError, match="is not the folder of a corpus"):
         list(corpus.read(str(tmp_path / "out")))

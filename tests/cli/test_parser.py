@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from keras_hash import cli
-from keras_hash.cli import app
+from keras_hash.cli import parser
 from tests.cli import command
 from tests.cli.command import run
 
@@ -23,9 +23,9 @@ def test_the_other_commands_of_the_page_are_understood():
     commands = re.findall(r"^keras-hash ([^#\n]+)", text, re.M)
     assert len(commands) >= 7
     for one in commands:
-        chosen, more = app.make_parser().parse_known_args(shlex.split(one))
+        chosen, more = parser.make_parser().parse_known_args(shlex.split(one))
         assert not [word for word in more if word.startswith("-")], one
-        assert callable(chosen.run)
+        assert callable(chosen.command.run)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,6 @@ def test_the_other_commands_of_the_page_are_understood():
         (["search", NAME, "--index", "x.index"], "Nothing to do"),
         (["search", NAME, "--index", "no.index", "x.png"], "No such file"),
         (["export", "dshc_digit_30", "--out", "x"], "Did you mean"),
-        (["export", NAME, "--out", "x", "--version", "0"], "at least 1"),
         (["export", NAME, "--out", "x", "--search", "no"], "There is no index"),
     ],
 )  # fmt: skip
@@ -85,6 +84,13 @@ def test_help_names_all_commands(capsys):
         (["list", "a", "b"], "unknown arguments: b"),
         (["search", NAME, "--index", "x", "--radios", "2"], "--radios"),
         (["export", NAME, "--out", "x", "--format", "onxx"], "mean 'onnx'?"),
+        (["export", NAME, "--out", "x", "--version", "0"], "at least 1"),
+        (
+            ["export", NAME, "--format", "openvino", "--version", "0"],
+            "at least 1",
+        ),
+        (["search", NAME, "--index", "x", "-k", "0"], "-k: should be at least"),
+        (["search", NAME, "--index", "x", "-k", "a"], "invalid int value: 'a'"),
     ],
 )
 def test_bad_usage_is_one_line(capsys, arguments, message):
