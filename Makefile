@@ -5,8 +5,7 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-lowest test-app test-beam test-engines
-.PHONY: test-runtimes
+.PHONY: demo test test-slow test-lowest test-extras
 .PHONY: lint format bench zoo-table verify pages docs notebooks clean
 
 demo: $(READY)
@@ -29,28 +28,22 @@ test-lowest:
 	.venv-lowest/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 \
 		--dist loadfile --no-cov
 
-# The page to search by photo, in a browser: Gradio and Playwright are 400 MB
-# more, Chromium has to be on the machine.
-test-app: $(READY)
-	$(BIN)/python -m pip install --quiet --editable ".[dev,app,browser]"
-	$(BIN)/python -m pytest tests/extras/app --no-cov
+# All extras and what needs them: 1.2 GB more, which `make test` does not ask
+# for, in one environment of their own. The page to search by photo is opened in
+# the Chromium of this machine; without one, its tests are skipped.
+EXTRAS := app,browser,milvus,lance,beam,litert,onnx,openvino
+EXTRA_TESTS := tests/extras tests/search/test_engines.py \
+	tests/export/test_runtimes.py tests/test_readme.py tests/test_docs.py
 
-# Milvus and LanceDB, embedded: 440 MB more, which `make test` does not ask for.
-test-engines: $(READY)
-	$(BIN)/python -m pip install --quiet --editable ".[dev,milvus,lance]"
-	$(BIN)/python -m pytest tests/search/test_engines.py tests/extras/corpus \
-		tests/test_readme.py --no-cov
+test-extras: .venv-extras/.ready
+	.venv-extras/bin/python -m pytest $(EXTRA_TESTS) --no-cov -rs
 
-# Apache Beam: 180 MB more, and protobuf below 7.
-test-beam: $(READY)
-	$(BIN)/python -m pip install --quiet --editable ".[dev,beam]"
-	$(BIN)/python -m pytest tests/extras/corpus tests/test_readme.py --no-cov
-
-# LiteRT, ONNX Runtime and OpenVINO: 350 MB more.
-test-runtimes: $(READY)
-	$(BIN)/python -m pip install --quiet --editable \
-		".[dev,litert,onnx,openvino]"
-	$(BIN)/python -m pytest tests/export/test_runtimes.py tests/test_readme.py --no-cov
+.venv-extras/.ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv --clear .venv-extras
+	.venv-extras/bin/python -m pip install --quiet uv
+	.venv-extras/bin/uv pip install --quiet \
+		--python .venv-extras/bin/python --editable ".[dev,$(EXTRAS)]"
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -99,4 +92,4 @@ $(READY): setup.cfg pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info
+	rm -rf .venv .venv-lowest .venv-extras build dist *.egg-info

@@ -26,8 +26,7 @@ SNIPPETS = [
 ]
 
 
-# Packages of extras that are too heavy for every test run: `make test-engines`,
-# `make test-beam`, `make test-runtimes`.
+# Packages of extras that are too heavy for every test run: `make test-extras`.
 EXTRAS = {
     "MilvusIndex": "milvus_lite",
     "LanceIndex": "lancedb",

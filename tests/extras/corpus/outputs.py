@@ -11,7 +11,7 @@ from keras_hash.extras import corpus
 NAME, OTHER = "dshc_digits_30", "dshc_multidigits_10"
 NEEDS_BEAM = pytest.mark.skipif(
     importlib.util.find_spec("apache_beam") is None,
-    reason='no apache_beam: pip install "keras-hash[beam]", or make test-beam',
+    reason='no apache_beam: pip install "keras-hash[beam]"',
 )
 
 
