@@ -10,6 +10,16 @@ import keras
 import numpy as np
 from keras import ops
 
+__all__ = [
+    "check",
+    "hamming",
+    "levels",
+    "num_bytes",
+    "pack",
+    "sign",
+    "unpack",
+]
+
 SIMILARITIES = ("hamming", "and")
 _BIT_VALUES = np.array([128, 64, 32, 16, 8, 4, 2, 1], "int32")
 _POPCOUNT = np.bitwise_count(np.arange(256, dtype="uint8")).astype("int32")

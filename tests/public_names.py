@@ -8,6 +8,16 @@ from reference import MODULES
 
 # Arguments of Keras' own, which every loss or model has.
 KERAS = ("name", "reduction")
+# What a method may override, for those who write one: see CONTRIBUTING.md.
+HOOKS = (
+    "add_head",
+    "check",
+    "codes_in_training",
+    "directions",
+    "images_to_codes",
+    "prepare",
+    "solve",
+)
 
 
 def members(module):
@@ -62,7 +72,8 @@ def own_methods(cls):
         if isinstance(thing, (classmethod, staticmethod)):
             thing = thing.__func__
         known = inspect.isfunction(thing) or isinstance(thing, property)
-        if known and not key.startswith("_") and not inherited(cls, key):
+        public = not key.startswith("_") and key not in HOOKS
+        if known and public and not inherited(cls, key):
             yield key, thing
 
 

@@ -121,7 +121,8 @@ def test_the_example_is_a_metric(row, monkeypatch, rng):
     summaries.layout(report.metrics)
     assert "^retrieval/r_precision$" in str(written[0])
     benchmark = keras_hash.data.from_arrays(
-        np.zeros((10, 4, 4, 3), "uint8"), np.concatenate([labels, classes])
+        rng.randint(0, 256, (10, 4, 4, 3), "uint8"),
+        np.concatenate([labels, classes]),
     )
     parts = {"query": np.arange(4), "database": np.arange(4, 10)}
     benchmark = dataclasses.replace(benchmark, parts=parts)

@@ -37,7 +37,11 @@ class RetrievalReport:
     settings: dict
 
     def to_json(self):
-        """The report as JSON text, which `from_json` reads."""
+        """The report as text, which `from_json` reads.
+
+        Returns:
+            str, a JSON object.
+        """
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
@@ -83,7 +87,11 @@ class RetrievalReport:
         )
 
     def save(self, path):
-        """Writes the report as a JSON file to `path`, a str or path."""
+        """Writes the report as a JSON file.
+
+        Args:
+            path: str or path.
+        """
         files.write(path, self.to_json() + "\n")
 
     def shown(self):
@@ -106,7 +114,11 @@ class RetrievalReport:
         return shown
 
     def beyond(self):
-        """The cut-offs beyond the database, a rising list of int."""
+        """The cut-offs beyond the database.
+
+        Returns:
+            A rising list of int.
+        """
         size = self.settings["database"]
         return sorted(k for k in set(self.settings["k"]) if k > size)
 

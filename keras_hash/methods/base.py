@@ -26,6 +26,8 @@ class HashModel(keras.Model):
         bits: int, code length, at least 1.
         num_classes: int, number of classes or labels, at least 2. Methods
             without supervision need none.
+        *constants: those of the method, in the order of its signature; by
+            keyword as well.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
             case, a `keras.Model` from raw images to features, or
             `"features"`: the inputs are feature vectors already.
@@ -491,8 +493,18 @@ class HashModel(keras.Model):
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
 
-        `forward` takes float32 `[n, *image_shape]`, an array or a tensor, and
-        returns one row an image; the rest is as for `encode`.
+        Args:
+            forward: function from float32 `[n, *image_shape]`, an array or a
+                tensor, to one row an image.
+            images: as for `encode`.
+            batch_size: as for `encode`.
+            verbose: as for `encode`.
+
+        Returns:
+            array `[n, ...]`, the rows of all images.
+
+        Raises:
+            ValueError: as `encode`.
         """
         batches, steps = self._image_batches(images, batch_size)
         rows = []

@@ -127,12 +127,27 @@ class Card(collections.abc.Mapping):
 
     @classmethod
     def read(cls, folder):
-        """The card of an entry's folder; errors as `from_dict` and `open`."""
+        """The card in the folder of an entry.
+
+        Args:
+            folder: str or path.
+
+        Returns:
+            A `Card`.
+
+        Raises:
+            ValueError: as `from_dict`, and a file that is not JSON.
+            OSError: there is no `card.json` that can be read.
+        """
         path = pathlib.Path(folder) / "card.json"
         return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
     def write(self, folder):
-        """Writes `card.json` into an entry's folder, whole or not at all."""
+        """Writes `card.json`, whole or not at all.
+
+        Args:
+            folder: str or path of the entry.
+        """
         text = json.dumps(dict(self), indent=1) + "\n"
         files.write(pathlib.Path(folder) / "card.json", text)
 
