@@ -125,6 +125,7 @@ def test_the_example_is_a_metric(row, monkeypatch, rng):
         np.concatenate([labels, classes]),
     )
     parts = {"query": np.arange(4), "database": np.arange(4, 10)}
+    parts |= {"train": parts["database"], "validation": parts["query"][:0]}
     benchmark = dataclasses.replace(benchmark, parts=parts)
     packed = {"query": query, "database": items}
     page = html_report.page(benchmark, report, packed)
