@@ -139,9 +139,7 @@ def frozen_features(benchmark, pixels):
     path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}.npy"
     if path.exists():
         return np.load(path)
-    weights = next(
-        (p for p in places.folders(f"weights/{WEIGHTS}") if p.exists()), None
-    )
+    weights = places.found(f"weights/{WEIGHTS}")
     if weights is None:
         raise FileNotFoundError(
             f"The features need {WEIGHTS} in the folder `weights` of "

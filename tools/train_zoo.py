@@ -136,10 +136,10 @@ def start(recipe, num_classes, images, trunk=None):
 
 def weights_file(name):
     """The path of published weights, in the folder `weights` of the data."""
-    found = [p for p in places.folders(f"weights/{name}") if p.exists()]
-    if not found:
+    found = places.found(f"weights/{name}")
+    if found is None:
         sys.exit(f"There is no {name} in the folder `weights` of the data.")
-    return found[0]
+    return found
 
 
 def batches(recipe, images, labels):

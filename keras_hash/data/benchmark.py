@@ -10,6 +10,21 @@ from keras_hash.data import draws
 PARTS = ("train", "validation", "query", "database")
 
 
+def _part(name, about):
+    """A part of a benchmark as a property."""
+
+    def dataset(benchmark):
+        import tensorflow as tf
+
+        images, indices = benchmark.images, benchmark.parts[name]
+        if isinstance(images, np.ndarray):
+            return tf.data.Dataset.from_tensor_slices(benchmark.arrays(name))
+        labels = tf.data.Dataset.from_tensor_slices(benchmark.targets[indices])
+        return tf.data.Dataset.zip(images.dataset(indices), labels)
+
+    return property(dataset, doc=f"`tf.data.Dataset` {about}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
     """Images, labels and fixed index sets over them.
@@ -43,6 +58,11 @@ class Benchmark:
     labels: list
     licence: str
     notes: dict = dataclasses.field(default_factory=dict)
+
+    train = _part("train", "of training `(image, label)`")
+    validation = _part("validation", "cut from training; empty if none was")
+    query = _part("query", "of query `(image, label)`")
+    database = _part("database", "of database `(image, label)`")
 
     @property
     def num_classes(self):
@@ -131,35 +151,6 @@ class Benchmark:
         lines = [f"{self.name} ({self.protocol})"]
         lines += [f"{key:>16}  {value}" for key, value in rows]
         return "\n".join(lines)
-
-    def _dataset(self, part):
-        import tensorflow as tf
-
-        if isinstance(self.images, np.ndarray):
-            return tf.data.Dataset.from_tensor_slices(self.arrays(part))
-        indices = self.parts[part]
-        labels = tf.data.Dataset.from_tensor_slices(self.targets[indices])
-        return tf.data.Dataset.zip(self.images.dataset(indices), labels)
-
-    @property
-    def train(self):
-        """`tf.data.Dataset` of training `(image, label)`."""
-        return self._dataset("train")
-
-    @property
-    def validation(self):
-        """`tf.data.Dataset` cut from the training set; empty if none was."""
-        return self._dataset("validation")
-
-    @property
-    def query(self):
-        """`tf.data.Dataset` of query `(image, label)`."""
-        return self._dataset("query")
-
-    @property
-    def database(self):
-        """`tf.data.Dataset` of database `(image, label)`."""
-        return self._dataset("database")
 
     def hold_out(self, share, seed=0):
         """Cuts a validation set from the training set.

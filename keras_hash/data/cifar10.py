@@ -8,7 +8,6 @@ are only read.
 
 import numpy as np
 
-from keras_hash.data import draws
 from keras_hash.data import places
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
@@ -21,73 +20,64 @@ PROTOCOLS = (
         labels="10 classes",
         papers=("DLBHC", "SSDH", "GreedyHash (cifar2)"),
     ),
-    protocols.Protocol(
+    protocols.of_each(
+        "class",
+        query=1000,
         dataset="cifar10",
         name="dshc",
-        query="1,000 a class",
-        train="all images but the queries",
-        database="the training images",
         counts=dict(query=10_000, train=50_000, database=50_000),
         labels="10 classes",
-        draw=protocols.drawn(
-            draws.draw_per_class, query=1000, train=5000, train_in_database=True
-        ),
         papers=("DSHC", "TALR (setting 2)", "DeepHash-pytorch (cifar10-2)"),
-        seed=0,
         notes=_DRAWN,
     ),
-    protocols.Protocol(
+    protocols.of_each(
+        "class",
+        query=100,
+        train=500,
         dataset="cifar10",
         name="cifar10-1",
-        query="100 a class",
-        train="500 a class",
-        database="all images but the queries, training images included",
         counts=dict(query=1000, train=5000, database=59_000),
         labels="10 classes",
-        draw=protocols.drawn(
-            draws.draw_per_class, query=100, train=500, train_in_database=True
-        ),
         papers=("CNNH", "DPSH", "DTSH", "DSDH", "GreedyHash", "TALR"),
-        seed=0,
         notes=_DRAWN,
     ),
-    protocols.Protocol(
+    protocols.of_each(
+        "class",
+        query=100,
+        train=500,
+        train_in_database=False,
         dataset="cifar10",
         name="cifar10",
-        query="100 a class",
-        train="500 a class",
-        database="all images but the queries and the training images",
         counts=dict(query=1000, train=5000, database=54_000),
         labels="10 classes",
-        draw=protocols.drawn(
-            draws.draw_per_class, query=100, train=500, train_in_database=False
-        ),
         papers=("DeepHash-pytorch", "HashNet lists"),
-        seed=0,
         notes=_DRAWN,
     ),
     protocols.disjoint(
         dataset="cifar10",
         counts=dict(query=5000, train=25_000, database=25_000),
         labels="10 classes, 5 of them trained",
-        whole=protocols.test_images,
+        whole=protocols.held_out("test"),
     ),
 )
 
 
 def load(plan):
     """The images of both splits, each in the order of its ids, in memory."""
-    (train, test), labels = _read()
-    columns = {key: np.concatenate([train[key], test[key]]) for key in train}
+    splits, labels = _read()
+    columns = {
+        key: np.concatenate([split[key] for split in splits])
+        for key in ("image", "label", "id")
+    }
     targets = columns["label"].astype("int64")
-    splits = np.repeat(["train", "test"], [len(train["id"]), len(test["id"])])
+    names = np.repeat(["train", "test"], [len(s["id"]) for s in splits])
     return Benchmark(
         name=plan.dataset,
         protocol=plan.name,
         images=columns["image"],
         targets=targets,
         ids=columns["id"].astype(str),
-        parts=plan.draw(targets, splits),
+        parts=plan.draw(targets, names),
         labels=labels,
         licence="no licence stated by the publisher (Krizhevsky 2009)",
     )
@@ -104,19 +94,16 @@ def _read():
 
     folder = places.prepared("cifar10")
     try:
-        builder = tfds.builder("cifar10", data_dir=folder)
-        if folder is None:
-            builder.download_and_prepare()
-        # One shard at a time, so that the order does not depend on settings.
-        config = tfds.ReadConfig(interleave_cycle_length=1)
-        splits = [
-            tfds.as_numpy(
-                builder.as_dataset(
-                    split=split, batch_size=-1, read_config=config
-                )
-            )
-            for split in ("train", "test")
-        ]
+        splits, info = tfds.load(
+            "cifar10",
+            split=["train", "test"],
+            data_dir=folder,
+            batch_size=-1,
+            download=folder is None,
+            # A shard at a time, so that the order does not depend on settings.
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
+            with_info=True,
+        )
     except Exception as error:
         raise FileNotFoundError(
             "CIFAR-10 is not prepared here and could not be downloaded. "
@@ -126,7 +113,7 @@ def _read():
             f"The reader said: {type(error).__name__}: {error}"
         ) from error
     ordered = []
-    for columns in splits:
+    for columns in tfds.as_numpy(splits):
         order = np.argsort(columns["id"], kind="stable")
         ordered.append({key: value[order] for key, value in columns.items()})
-    return ordered, list(builder.info.features["label"].names)
+    return ordered, list(info.features["label"].names)

@@ -37,7 +37,7 @@ PROTOCOLS = (
 
 def load(plan):
     """The photos, each split in the order of its label file, in memory."""
-    folder = _folder()
+    folder = places.found("corel5k")
     if folder is None:
         looked = " and ".join(str(p) for p in places.folders("corel5k"))
         raise FileNotFoundError(
@@ -70,16 +70,6 @@ def load(plan):
         labels=[words[i] for i in np.flatnonzero(common)],
         licence="research use (Corel photos, Duygulu et al. 2002)",
     )
-
-
-def is_prepared():
-    """Whether the folder of Corel-5K is here."""
-    return _folder() is not None
-
-
-def _folder():
-    found = [place for place in places.folders("corel5k") if place.is_dir()]
-    return found[0] if found else None
 
 
 def _lines(path):

@@ -7,16 +7,13 @@ from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
 PROTOCOLS = (
-    protocols.Protocol(
+    protocols.of_each(
+        "class",
+        query=36,
         dataset="digits",
         name="official",
-        query="36 a class",
-        train="all images but the queries",
-        database="the training images",
         counts=dict(query=360, train=1437, database=1437),
         labels="10 classes",
-        draw=protocols.drawn(draws.draw_per_class, query=36),
-        seed=0,
         notes="Ours.",
     ),
     protocols.disjoint(

@@ -10,22 +10,17 @@ import numpy as np
 
 def draw_per_class(targets, query, seed, train=None, train_in_database=True):
     """Queries, then training images, of every class; `train=None` takes all."""
-    random = np.random.RandomState(seed)
     last = None if train is None else query + train
-    queries, trained = [], []
-    for c in np.unique(targets):
-        members = random.permutation(np.flatnonzero(targets == c))
-        queries.append(members[:query])
-        trained.append(members[query:last])
+    classes = list(_classes(targets, np.random.RandomState(seed)))
     return _parts_of(
         len(targets),
-        np.concatenate(queries),
-        np.concatenate(trained),
+        np.concatenate([members[:query] for members in classes]),
+        np.concatenate([members[query:last] for members in classes]),
         train_in_database,
     )
 
 
-def draw_per_label(targets, query, train, seed):
+def draw_per_label(targets, query, train, seed, train_in_database=True):
     """Draws the same number of queries for every label, then training images.
 
     A random permutation is walked once. An image becomes a query for the first
@@ -55,7 +50,7 @@ def draw_per_label(targets, query, train, seed):
     queries, trained = (np.array(rows, int) for rows in drawn)
     if train is None:
         trained = np.setdiff1d(np.arange(len(targets)), queries)
-    return _parts_of(len(targets), queries, trained)
+    return _parts_of(len(targets), queries, trained, train_in_database)
 
 
 def draw_at_random(
@@ -86,14 +81,9 @@ def by_split(splits, query, per_class=None, targets=None, seed=None):
     database = np.flatnonzero(splits != query)
     trained = database
     if per_class is not None:
-        random = np.random.RandomState(seed)
-        classes = targets[database]
-        trained = np.concatenate(
-            [
-                random.permutation(database[classes == c])[:per_class]
-                for c in np.unique(classes)
-            ]
-        )
+        classes = _classes(targets[database], np.random.RandomState(seed))
+        drawn = [members[:per_class] for members in classes]
+        trained = database[np.concatenate(drawn)]
     return parts(np.sort(trained), queries, database)
 
 
@@ -135,14 +125,19 @@ def draw(targets, share, seed, some_of_each=True):
     if targets.ndim == 2:
         return _related(targets, _iterative(targets, share, random))
     drawn = []
-    for c in np.unique(targets):
-        members = random.permutation(np.flatnonzero(targets == c))
+    for members in _classes(targets, random):
         wanted = round(share * len(members))
         if some_of_each:
             wanted = max(1, int(share * len(members) + 0.5))
             wanted = min(wanted, len(members) - 1)
         drawn.append(members[:wanted])
     return np.sort(np.concatenate(drawn))
+
+
+def _classes(targets, random):
+    """The images of each class, in random order."""
+    for c in np.unique(targets):
+        yield random.permutation(np.flatnonzero(targets == c))
 
 
 def _iterative(targets, share, random):

@@ -120,17 +120,10 @@ class ImageFiles:
 
     def __getitem__(self, indices):
         indices = np.arange(len(self))[indices]
-        if indices.ndim == 0:
-            return read(self.paths[indices], self.size)
-        images = np.empty((len(indices), *self.size, 3), "uint8")
-
-        def fill(place):
-            images[place] = read(self.paths[indices[place]], self.size)
-
-        with futures.ThreadPoolExecutor(threads()) as pool:
-            for _ in pool.map(fill, range(len(indices))):
-                pass
-        return images
+        images = np.empty((indices.size, *self.size, 3), "uint8")
+        for row, image in enumerate(self._images(indices.reshape(-1))):
+            images[row] = image
+        return images.reshape(*indices.shape, *self.shape[1:])
 
     def dataset(self, indices):
         """Images as a dataset: read lazily, in parallel, in their order.
@@ -143,17 +136,29 @@ class ImageFiles:
         """
         import tensorflow as tf
 
-        def load(index):
-            image = tf.numpy_function(
-                lambda i: read(self.paths[i], self.size), [index], tf.uint8
-            )
-            return tf.ensure_shape(image, (*self.size, 3))
-
         return (
             tf.data.Dataset.from_tensor_slices(np.asarray(indices, "int64"))
-            .map(load, num_parallel_calls=threads(), deterministic=True)
+            .map(
+                lambda index: tf.ensure_shape(
+                    self._tensor(index), self.shape[1:]
+                ),
+                num_parallel_calls=threads(),
+                deterministic=True,
+            )
             .prefetch(tf.data.AUTOTUNE)
         )
+
+    def _read(self, index):
+        return read(self.paths[index], self.size)
+
+    def _images(self, indices):
+        with futures.ThreadPoolExecutor(threads()) as pool:
+            yield from pool.map(self._read, indices)
+
+    def _tensor(self, index):
+        import tensorflow as tf
+
+        return tf.numpy_function(self._read, [index], tf.uint8)
 
 
 def image_files(places):

@@ -9,7 +9,6 @@ id names the digits from top left to bottom right: `"query_0003_d0017_d1203"`.
 import numpy as np
 
 from keras_hash.data import digits
-from keras_hash.data import draws
 from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 
@@ -27,7 +26,7 @@ PROTOCOLS = (
         database="the training images",
         counts=dict(query=1000, train=6000, database=6000),
         labels="10 classes, multi-hot",
-        draw=lambda _, splits: draws.by_split(splits, "query"),
+        draw=protocols.held_out("query"),
         seed=0,
         notes="Ours.",
     ),

@@ -12,6 +12,11 @@ def folders(name):
     return [root / name for root in roots]
 
 
+def found(name):
+    """The first of these places that is there, or `None`."""
+    return next((p for p in folders(name) if p.exists()), None)
+
+
 def prepared(name):
     """The folder of TensorFlow Datasets in which a dataset is prepared."""
     candidates = [

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
+import typing
 from collections.abc import Callable
 
 import numpy as np
@@ -18,12 +19,8 @@ from keras_hash.data import draws
 OURS = "The counts are published, the lists ours."
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """What a protocol chooses from a pool: its rows, in the order of the ids.
-
-    Labels and parts belong to these rows, `parts` are positions among them.
-    """
+class Split(typing.NamedTuple):
+    """Rows of a pool in the order of their ids, and the parts of these rows."""
 
     rows: np.ndarray
     targets: np.ndarray
@@ -33,44 +30,33 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """One way to split a dataset, as data.
-
-    Attributes:
-        dataset: str, name of the dataset.
-        name: str, name of the protocol.
-        query: str, what the queries are.
-        train: str, what the training images are.
-        database: str, what the database is.
-        counts: dict, images of `"train"`, `"query"` and `"database"` where the
-            dataset is complete.
-        labels: str, the label set.
-        draw: function from labels and split names, `[n]` each, to index arrays
-            for the four parts.
-        label_names: tuple of str, the labels that are kept; all if empty.
-        only_labelled: bool, whether images without a label are left out.
-        fields: tuple of str, label fields of the source, where it has several.
-        seed: int, seed of the draw, or `None` where nothing is drawn.
-        k: int, where the papers cut the ranking for mAP, or `None` for no cut.
-        papers: tuple of str, papers and code that use it.
-        notes: str, how it differs from the published lists.
-        version: int, raised whenever the split changes.
-    """
+    """One way to split a dataset, as data."""
 
     dataset: str
     name: str
+    # What they are, in words.
     query: str
     train: str
     database: str
+    # Images of these three parts where the dataset is complete.
     counts: dict
     labels: str
+    # From labels and split names, `[n]` each, to indices of the four parts.
     draw: Callable
+    # The labels that are kept; all if empty.
     label_names: tuple = ()
+    # Whether images without a label are left out.
     only_labelled: bool = False
+    # Label fields of the source, where it has several.
     fields: tuple = ()
+    # `None` where nothing is drawn.
     seed: int | None = None
+    # Where the papers cut the ranking for mAP, or `None` for no cut.
     k: int | None = None
     papers: tuple = ()
+    # How it differs from the published lists.
     notes: str = ""
+    # Raised whenever the split changes.
     version: int = 1
 
     def split(self, targets, ids, splits=None, labels=()):
@@ -230,34 +216,49 @@ def drawn(draw, **settings):
     return lambda targets, _: draw(targets, **settings, seed=0)
 
 
-def test_images(_, splits):
-    """The publisher's test images are the queries."""
-    return draws.by_split(splits, "test")
+def held_out(split):
+    """The publisher's split of this name is the queries."""
+    return lambda _, splits: draws.by_split(splits, split)
 
 
-def published(name="official", **more):
-    """The publisher's split: test images are queries, the others answer."""
+def published(
+    name="official", split="test", train="the training images", **more
+):
+    """The publisher's split: one part is the queries, the others answer."""
     return Protocol(
         name=name,
-        query="the test images",
-        train="the training images",
+        query=f"the {split} images",
+        train=train,
         database="the training images",
-        draw=test_images,
+        draw=held_out(split),
+        **more,
+    )
+
+
+def of_each(kind, query, train=None, train_in_database=True, **more):
+    """So many queries and training images of each `"class"` or `"label"`."""
+    sizes = dict(query=query, train=train, train_in_database=train_in_database)
+    draw = draws.draw_per_class if kind == "class" else draws.draw_per_label
+    trained = f"{train} a {kind}"
+    database = _database(train_in_database)
+    if train is None:
+        trained, database = "all images but the queries", "the training images"
+    return Protocol(
+        query=f"{query:,} a {kind}",
+        train=trained,
+        database=database,
+        draw=drawn(draw, **sizes),
+        seed=0,
         **more,
     )
 
 
 def at_random(counts, train_in_database, query_in_database=False, **more):
     """Queries and training images from all images alike."""
-    database = "all images but the queries and the training images"
-    if train_in_database:
-        database = "all images but the queries, training images included"
-    elif query_in_database:
-        database = "all images but the training images, queries included"
     return Protocol(
         query="drawn at random",
         train="drawn at random",
-        database=database,
+        database=_database(train_in_database, query_in_database),
         counts=counts,
         draw=drawn(
             draws.draw_at_random,
@@ -269,6 +270,14 @@ def at_random(counts, train_in_database, query_in_database=False, **more):
         seed=0,
         **more,
     )
+
+
+def _database(train_in_database, query_in_database=False):
+    if train_in_database:
+        return "all images but the queries, training images included"
+    if query_in_database:
+        return "all images but the training images, queries included"
+    return "all images but the queries and the training images"
 
 
 def disjoint(whole, **more):

@@ -19,27 +19,21 @@ from keras_hash.data.benchmark import Benchmark
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a dataset is and what its fields are called.
+    """Where a dataset is and what its fields are called."""
 
-    Attributes:
-        builder: str, dataset and configuration in TensorFlow Datasets.
-        splits: tuple of str, the splits that are read.
-        id: str, field with the publisher's name of an image.
-        labels: tuple of fields with labels, each a str, or a tuple of str where
-            it lies inside another one.
-        licence: str.
-        get: str, what to do before it can be prepared.
-        own: bool, whether its builder is one of `keras_hash.data.builders`.
-        in_memory: bool, for small images that all have one size.
-    """
-
+    # Dataset and configuration in TensorFlow Datasets, and the splits read.
     builder: str
     splits: tuple
+    # The field with the publisher's name of an image.
     id: str
+    # Fields with labels; one that lies inside another is the path to it.
     labels: tuple
     licence: str
+    # What to do before it can be prepared.
     get: str = ""
+    # Whether its builder is one of `keras_hash.data.builders`.
     own: bool = False
+    # For small images that all have one size.
     in_memory: bool = False
 
     @property
@@ -139,7 +133,7 @@ PROTOCOLS = (
         dataset="cifar100",
         counts=dict(query=5000, train=25_000, database=25_000),
         labels="100 fine classes, 50 of them trained",
-        whole=protocols.test_images,
+        whole=protocols.held_out("test"),
         fields=("label",),
     ),
     protocols.at_random(
@@ -208,36 +202,31 @@ PROTOCOLS = (
         "20,015 that also have tags, a database of 18,015, and 5,000 or 10,000 "
         "training images: tags are not read here. The lists are ours.",
     ),
-    protocols.Protocol(
+    protocols.of_each(
+        "label",
+        query=100,
+        train=500,
         dataset="nus_wide",
         name="nus21-1",
-        query="100 a label",
-        train="500 a label",
-        database="all images but the queries, training images included",
         counts=dict(query=2100, train=10_500, database=193_734),
         labels="21 most frequent concepts",
-        draw=protocols.drawn(draws.draw_per_label, query=100, train=500),
         label_names=label_sets.NUS21,
         only_labelled=True,
-        seed=0,
         k=5000,
         papers=("CNNH", "DPSH", "DTSH", "DSDH", "TALR", "DeepHash-pytorch"),
         notes="The 195,834 images with one of the labels. An image counts for "
         "the first of its labels that needs one, queries first; "
         "DeepHash-pytorch fills the training set first. " + protocols.OURS,
     ),
-    protocols.Protocol(
+    protocols.of_each(
+        "label",
+        query=100,
         dataset="nus_wide",
         name="nus21-2",
-        query="100 a label",
-        train="all images but the queries",
-        database="the training images",
         counts=dict(query=2100, train=193_734, database=193_734),
         labels="21 most frequent concepts",
-        draw=protocols.drawn(draws.draw_per_label, query=100, train=None),
         label_names=label_sets.NUS21,
         only_labelled=True,
-        seed=0,
         k=50_000,
         papers=("DSHC", "TALR (setting 2)", "DSDH (setting 2)"),
         notes="The 195,834 images with one of the labels. " + protocols.OURS,
@@ -256,27 +245,19 @@ PROTOCOLS = (
         "which some have none (2,185 training images, 1,131 queries), and a "
         "smaller database. The lists are ours.",
     ),
-    protocols.Protocol(
+    protocols.published(
         dataset="voc2007",
-        name="official",
-        query="the test images",
         train="the training and validation images",
-        database="the training images",
         counts=dict(query=4952, train=5011, database=5011),
         labels="20 classes",
-        draw=protocols.test_images,
         papers=("HyP2",),
         notes="The published lists. Objects marked difficult do not count.",
     ),
-    protocols.Protocol(
+    protocols.published(
         dataset="voc2012",
-        name="official",
-        query="the validation images",
-        train="the training images",
-        database="the training images",
+        split="validation",
         counts=dict(query=5823, train=5717, database=5717),
         labels="20 classes",
-        draw=lambda _, splits: draws.by_split(splits, "validation"),
         papers=("HyP2",),
         notes="The published lists. Objects marked difficult do not count.",
     ),
@@ -329,8 +310,3 @@ def load(plan):
         labels=split.labels,
         licence=source.licence,
     )
-
-
-def is_prepared(name):
-    """Whether a dataset, a key of `SOURCES`, can be loaded."""
-    return places.prepared(SOURCES[name].builder) is not None

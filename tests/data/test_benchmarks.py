@@ -225,7 +225,7 @@ def test_cifar10_elsewhere_says_what_to_do(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tfds, "builder", refuse)
+    monkeypatch.setattr(tfds, "load", refuse)
     assert not cifar10.is_prepared()
     with pytest.raises(FileNotFoundError, match="set TFDS_DATA_DIR to it"):
         data.load("cifar10")

@@ -334,7 +334,6 @@ def voc(tmp_path, monkeypatch, rng):
 def test_a_lazy_pool_of_records(voc):
     with pytest.warns(UserWarning, match="query: 6 images instead of 4952"):
         benchmark = data.load("voc2007")
-    assert tfds_sets.is_prepared("voc2007")
     assert list(benchmark.ids) == sorted(benchmark.ids)
     assert benchmark.images.shape == (18, 224, 224, 3)
     known = {
@@ -469,7 +468,6 @@ def test_sets_that_are_not_here(name, tmp_path, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert not tfds_sets.is_prepared(name)
     protocol = next(iter(protocols.of(name)))
     with pytest.raises(FileNotFoundError) as error:
         data.load(name, protocol)

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from keras_hash import data
-from keras_hash.data import corel5k
+from keras_hash.data import places
 
 needs_corel = pytest.mark.skipif(
-    not corel5k.is_prepared(),
+    places.found("corel5k") is None,
     reason="Corel-5K is not here; set KERAS_HASH_DATA",
 )
 
@@ -142,16 +142,16 @@ def test_photos_are_turned_and_resized_with_antialias(folder):
 
 
 def test_the_folder_is_looked_for(folder, monkeypatch):
-    assert corel5k.is_prepared()
+    assert places.found("corel5k") is not None
     given = folder.parent
     shared = given.parent / "shared" / "data" / "corel5k"
     shared.parent.mkdir(parents=True)
     folder.rename(shared)
-    assert corel5k.is_prepared() and len(data.load("corel5k").ids) == 5
+    assert len(data.load("corel5k").ids) == 5
     monkeypatch.delenv("KERAS_HASH_DATA")
-    assert corel5k.is_prepared()
+    assert places.found("corel5k") is not None
     shared.rename(given / "elsewhere")
-    assert not corel5k.is_prepared()
+    assert places.found("corel5k") is None
     monkeypatch.setenv("KERAS_HASH_DATA", str(given))
     with pytest.raises(FileNotFoundError, match="set KERAS_HASH_DATA") as error:
         data.load("corel5k")

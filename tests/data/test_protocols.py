@@ -19,9 +19,7 @@ from keras_hash.data import protocols
 from keras_hash.data.builders.nus_wide import nus_wide_dataset_builder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-MATRICES = next(
-    (p for p in places.folders("label_matrices") if p.is_dir()), None
-)
+MATRICES = places.found("label_matrices")
 real = pytest.mark.real
 needs_matrices = pytest.mark.skipif(
     MATRICES is None, reason="The label matrices are not here"

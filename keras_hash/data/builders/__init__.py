@@ -12,17 +12,7 @@ NAMES = ("mirflickr25k", "nus_wide")
 
 
 def get(name):
-    """The builder of a dataset; `tfds.load(name)` knows it from then on.
-
-    Args:
-        name: `"mirflickr25k"` or `"nus_wide"`.
-
-    Returns:
-        A subclass of `tfds.core.GeneratorBasedBuilder`.
-
-    Raises:
-        ValueError: another name.
-    """
+    """The builder of a dataset; `tfds.load(name)` knows it from then on."""
     if name not in NAMES:
         raise ValueError(
             f"`name` should be one of {list(NAMES)}. Received: name={name!r}"
@@ -35,7 +25,7 @@ def prepare(name, source, data_dir=None, config=None):
     """Prepares a dataset from a folder, once.
 
     Args:
-        name: as for `get`.
+        name: `"mirflickr25k"` or `"nus_wide"`.
         source: path of the folder that was downloaded; the README.md beside
             the builder says what it should hold.
         data_dir: path of the folder of TensorFlow Datasets; its default folder

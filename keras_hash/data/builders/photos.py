@@ -1,25 +1,36 @@
 """Photos for the builders: as their files are, turned where they say so."""
 
+import tensorflow_datasets as tfds
+
 from keras_hash.data import images
 
 
-def info(builder, labels, **about):
-    """What TFDS is told of photos with an id and any number of labels."""
-    import tensorflow_datasets as tfds
+class Photos(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A builder of photos of a folder, with ids and any number of labels."""
 
-    return builder.dataset_info_from_configs(
-        features=tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(encoding_format="jpeg"),
-                "labels": tfds.features.Sequence(
-                    tfds.features.ClassLabel(names=list(labels))
-                ),
-                "id": tfds.features.Text(),
-            }
-        ),
-        metadata=tfds.core.MetadataDict(),
-        **about,
-    )
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "Initial release."}
+    LABELS = ()
+    HOMEPAGE = LICENCE = ""
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(encoding_format="jpeg"),
+                    "labels": tfds.features.Sequence(
+                        tfds.features.ClassLabel(names=list(self.LABELS))
+                    ),
+                    "id": tfds.features.Text(),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(),
+            homepage=self.HOMEPAGE,
+            license=self.LICENCE,
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"full": self._generate_examples(dl_manager.manual_dir)}
 
 
 def encoded(path):

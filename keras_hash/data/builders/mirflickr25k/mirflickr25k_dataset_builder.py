@@ -1,34 +1,21 @@
 """MIRFLICKR-25K from a folder, for TensorFlow Datasets."""
 
-import tensorflow_datasets as tfds
-
 from keras_hash.data import label_sets
 from keras_hash.data.builders import photos
 
 COUNT = 25_000
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(photos.Photos):
     """MIRFLICKR-25K: image, 38 labels, id."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Initial release."}
+    LABELS = label_sets.MIR38
+    HOMEPAGE = "https://press.liacs.nl/mirflickr/"
+    LICENCE = "Creative Commons; each photo has that of its owner"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Unpack mirflickr25k.zip and mirflickr25k_annotations_v080.zip of "
         "https://press.liacs.nl/mirflickr/ into one folder."
     )
-
-    def _info(self):
-        return photos.info(
-            self,
-            label_sets.MIR38,
-            homepage="https://press.liacs.nl/mirflickr/",
-            license="Creative Commons; each photo has that of its owner",
-        )
-
-    def _split_generators(self, dl_manager):
-        folder = dl_manager.manual_dir
-        return {"full": self._generate_examples(folder)}
 
     def _generate_examples(self, folder):
         images = photos.first([folder / "mirflickr", folder])

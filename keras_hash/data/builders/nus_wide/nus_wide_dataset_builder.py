@@ -18,11 +18,15 @@ CHUNK = 256
 TIMEOUT = 30
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(photos.Photos):
     """NUS-WIDE: image, 81 labels, id."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Initial release."}
+    LABELS = label_sets.NUS81
+    HOMEPAGE = (
+        "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/"
+        "NUS-WIDE.html"
+    )
+    LICENCE = "research use; each photo has that of its owner"
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(
             name="local", description="The photos of the folder."
@@ -37,19 +41,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "photos, in `Flickr/`, of NUS-WIDE into one folder; for the "
         "configuration `urls` also `NUS-WIDE-urls.txt`."
     )
-
-    def _info(self):
-        return photos.info(
-            self,
-            label_sets.NUS81,
-            homepage="https://lms.comp.nus.edu.sg/wp-content/uploads/2019/"
-            "research/nuswide/NUS-WIDE.html",
-            license="research use; each photo has that of its owner",
-        )
-
-    def _split_generators(self, dl_manager):
-        folder = dl_manager.manual_dir
-        return {"full": self._generate_examples(folder)}
 
     def _generate_examples(self, folder):
         files = read_list(folder)
