@@ -14,7 +14,9 @@ END = "<!-- The end of that table. -->\n"
 
 def keys(row):
     """What the keys of a row look like."""
-    for family in row.families:
+    for family, (known, _) in metrics.families().items():
+        if known is not row:
+            continue
         if row.source == "radius":
             yield f"`{family}@{metrics.RADIUS}`"
             continue

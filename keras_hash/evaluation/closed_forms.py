@@ -26,8 +26,7 @@ def average_precision(groups, k=None, denominator="min"):
     `k`, as most hashing code does (not monotone: a later hit can lower it).
     0 where the denominator is 0. In 0..1.
     """
-    relevant = groups.relevant
-    return _weighted(groups.counts, relevant, relevant, k, denominator)
+    return _weighted(groups, groups.relevant, k, denominator)
 
 
 def weighted_average_precision(groups, k=None, denominator="min"):
@@ -37,8 +36,7 @@ def weighted_average_precision(groups, k=None, denominator="min"):
     there. With relevance 0 and 1 it is `average_precision`; with shared label
     counts it can exceed 1.
     """
-    relevance = groups.relevance
-    return _weighted(groups.counts, groups.relevant, relevance, k, denominator)
+    return _weighted(groups, groups.relevance, k, denominator)
 
 
 def extreme_topk_average_precision(groups, k, best):
@@ -66,10 +64,7 @@ def extreme_topk_average_precision(groups, k, best):
 
 def hits(groups, k):
     """Expected number of relevant items among the first `k`."""
-    counts = groups.counts
-    _, inside = _positions(counts, k)
-    found = groups.relevant * (inside / np.maximum(counts, 1))
-    return np.sum(found, axis=1)
+    return _among_first(groups.counts, groups.relevant, k)
 
 
 def precision(groups, k):
@@ -85,10 +80,7 @@ def recall(groups, k):
 
 def cumulated_gain(groups, k):
     """Expected average cumulated gain: mean relevance of the first `k`."""
-    counts = groups.counts
-    _, inside = _positions(counts, k)
-    found = groups.relevance * (inside / np.maximum(counts, 1))
-    return np.sum(found, axis=1) / k
+    return _among_first(groups.counts, groups.relevance, k) / k
 
 
 def ndcg(groups, k):
@@ -99,12 +91,18 @@ def ndcg(groups, k):
     return np.where(ideal > 0, value / np.where(ideal > 0, ideal, 1), np.nan)
 
 
+def _among_first(counts, sums, k):
+    _, inside = _positions(counts, k)
+    return np.sum(sums * (inside / np.maximum(counts, 1)), axis=1)
+
+
 def _discounted_gain(counts, gains, k):
     span = _spans("discount", counts, k)
     return np.sum(gains / np.maximum(counts, 1) * span, axis=1)
 
 
-def _weighted(counts, relevant, relevance, k, denominator):
+def _weighted(groups, relevance, k, denominator):
+    counts, relevant = groups.counts, groups.relevant
     relevance = np.asarray(relevance, "float64")
     before, inside = _positions(counts, k)
     sums_before = np.cumsum(relevance, axis=1) - relevance
@@ -121,7 +119,9 @@ def _weighted(counts, relevant, relevance, k, denominator):
         return _expected_over_hits(
             counts, relevant, relevance, sums_before, before, inside, gained
         )
-    total = _denominator(relevant, k, denominator)
+    total = relevant.sum(axis=1)
+    if k is not None and denominator == "min":
+        total = np.minimum(total, k)
     return gained.sum(axis=1) / np.maximum(total, 1)
 
 
@@ -131,13 +131,6 @@ def _positions(counts, k):
     if k is None:
         return before, counts
     return before, np.clip(k - before, 0, counts)
-
-
-def _denominator(relevant, k, denominator):
-    total = relevant.sum(axis=1)
-    if k is None or denominator == "all":
-        return total
-    return np.minimum(total, k)
 
 
 def _run(hits_before, start, count):

@@ -9,10 +9,10 @@ from keras_hash.evaluation import replay
 from keras_hash.evaluation import statistic
 from keras_hash.evaluation import values
 from keras_hash.evaluation.diagnostics import CodeCensus
-from keras_hash.evaluation.metrics import GRADES
 from keras_hash.evaluation.metrics import RADIUS
 from keras_hash.evaluation.metrics import choose
-from keras_hash.evaluation.metrics import wanted
+from keras_hash.evaluation.metrics import families
+from keras_hash.evaluation.metrics import key
 from keras_hash.evaluation.report import RetrievalReport
 
 # Tie modes that a table of counts answers.
@@ -74,10 +74,14 @@ class HammingEvaluator:
         self.similarity = similarity
         self._group = group
         self._kernel = kernel
-        self._query_codes = np.array(query_codes)
-        self._query_labels = np.array(query_labels)
+        self._identity = {
+            "query_codes": np.array(query_codes),
+            "query_labels": np.array(query_labels),
+            "bits": np.array(self.bits),
+            "similarity": np.array(similarity),
+        }
         self.inverse = self._queries.inverse
-        self.counts = statistic.Counts({}, self._queries.sizes, self.bits)
+        self.counts = statistic.Counts({}, len(self._queries.sizes), self.bits)
         self._census = CodeCensus(self.bits)
 
     def update(self, codes, labels):
@@ -121,9 +125,8 @@ class HammingEvaluator:
         Raises:
             ValueError: the other one has other queries or settings.
         """
-        mine, theirs = self._identity(), other._identity()
-        for name, value in mine.items():
-            if not np.array_equal(value, theirs[name]):
+        for name, value in self._identity.items():
+            if not np.array_equal(value, other._identity[name]):
                 raise ValueError(
                     "Only evaluators of the same queries can be merged. "
                     f"Received: another {name}"
@@ -131,14 +134,6 @@ class HammingEvaluator:
         self.counts.add(other.counts)
         self._census.update(*other._census.distinct())
         return self
-
-    def _identity(self):
-        return {
-            "query_codes": self._query_codes,
-            "query_labels": self._query_labels,
-            "bits": np.array(self.bits),
-            "similarity": np.array(self.similarity),
-        }
 
     def state(self):
         """Everything counted so far, to be stored or sent.
@@ -148,7 +143,7 @@ class HammingEvaluator:
         """
         codes, code_counts = self._census.distinct()
         return {
-            **self._identity(),
+            **self._identity,
             "keys": self.counts.keys(),
             "planes": self.counts.stacked(),
             "codes": codes,
@@ -251,18 +246,17 @@ class HammingEvaluator:
             chosen, options, ties, self_match, np.random.RandomState(seed)
         )
         found, curves = means["metrics"], {}
+        sources = {"chance": means["chance"]}
         if self.similarity == "hamming":
             curves = values.radius_curves(counts, relevant, no_relevant, empty)
             near = min(RADIUS, self.bits)
-            for row, name in wanted(chosen, "radius"):
-                value = row.function(curves)[near]
-                found[f"{name}@{RADIUS}"] = float(value)
-        for row, name in wanted(chosen, "chance"):
-            found[name] = float(row.function(means["chance"]))
-        if of_codes := wanted(chosen, "codes"):
-            statistics = self._census.statistics()
-            for row, name in of_codes:
-                found[name] = float(row.function(statistics))
+            sources["radius"] = {name: c[near] for name, c in curves.items()}
+        if any(row.source == "codes" for row, _ in chosen.values()):
+            sources["codes"] = self._census.statistics()
+        for name, (row, _) in chosen.items():
+            if row.source in sources:
+                at = key(name, RADIUS) if row.source == "radius" else name
+                found[at] = float(row.function(sources[row.source]))
         return RetrievalReport(
             metrics=found,
             curves=curves,
@@ -287,20 +281,16 @@ class HammingEvaluator:
     def _means(self, chosen, options, ties, self_match, random):
         """Means of the ranking metrics: a dict from part of the report to dict;
         and how many items, and relevant ones, each query has by distance."""
-        keys = self._known_keys()
-        prefixes = self._prefixes(chosen)
+        grades = self._grades(chosen)
         inverse, rows = self.inverse, np.arange(len(self._queries.sizes))
         if ties == "random":
             # Equal queries draw different orders.
             inverse, rows = np.arange(len(inverse)), inverse
         chunks = {"metrics": [], "chance": [], "best": [], "worst": []}
         balls = []
-        for these, part in self._parts(keys, rows, self_match):
+        for these, part, keys in self._parts(rows, self_match):
             graded = values.grades(
-                keys[:, 0],
-                self._queries.sizes[these, None],
-                keys[:, 1],
-                prefixes,
+                keys[:, 0], self._queries.sizes[these, None], keys[:, 1], grades
             )
             for name, found in _chunk(
                 part, keys, graded, chosen, ties, options, random
@@ -314,24 +304,25 @@ class HammingEvaluator:
         }
         return means, *np.concatenate(balls, axis=1)[:, inverse]
 
-    def _prefixes(self, chosen):
-        """The prefixes of the grades that are asked for; `""` always."""
-        return [
-            prefix
-            for prefix in GRADES
-            if not prefix
-            or self._queries.multi_hot
-            and any(family.startswith(prefix) for family in chosen)
-        ]
+    def _grades(self, chosen):
+        """The grades that are asked for; `""` always."""
+        if self._queries.num_classes is None:
+            return [""]
+        return {"", *(grade for _, grade in chosen.values())}
 
-    def _parts(
-        self, keys, rows, self_match, few=1 << 6, cells=1 << 17, most=1 << 20
-    ):
-        """Yields some distinct queries at a time, and their part of the table.
+    def _parts(self, rows, self_match, few=1 << 6, cells=1 << 17, most=1 << 20):
+        """Yields some distinct queries at a time, their part of the table, and
+        its keys.
 
         Of few `cells` the metrics stay in the cache, but rows are worth their
         while in dozens only: a `few`, as long as they have at most `most`.
         """
+        keys = self.counts.keys()
+        if len(keys) == 0:
+            raise ValueError(
+                "There is no database yet: call `update` before asking for "
+                "results."
+            )
         width = len(keys) * (self.bits + 1)
         step = max(1, min(few, most // width), cells // width)
         for low in range(0, len(rows), step):
@@ -339,7 +330,7 @@ class HammingEvaluator:
             part = self.counts.stacked(these)
             if self_match == "drop":
                 self._leave_itself_out(part, these, keys)
-            yield these, part
+            yield these, part, keys
 
     def average_precision(
         self, k=None, denominator="min", no_relevant="zero", self_match="keep"
@@ -367,10 +358,9 @@ class HammingEvaluator:
             no_relevant=no_relevant,
             self_match=self_match,
         )
-        keys = self._known_keys()
         rows = np.arange(len(self._queries.sizes))
         found = np.empty(len(rows))
-        for these, part in self._parts(keys, rows, self_match):
+        for these, part, keys in self._parts(rows, self_match):
             relevant = part[:, keys[:, 0] > 0].sum(axis=1)
             groups = values.Groups(part.sum(axis=1), relevant)
             found[these] = closed_forms.average_precision(
@@ -380,22 +370,11 @@ class HammingEvaluator:
                 found[these[relevant.sum(axis=1) == 0]] = np.nan
         return found[self.inverse]
 
-    def _known_keys(self):
-        """The keys of the table, which has to hold something."""
-        keys = self.counts.keys()
-        if len(keys) == 0:
-            raise ValueError(
-                "There is no database yet: call `update` before asking for "
-                "results."
-            )
-        return keys
-
     def _leave_itself_out(self, part, rows, keys):
         """Takes each distinct query's own entry out of its counts, in place."""
         at = np.zeros(len(rows), "int64")
         if self.similarity == "and":
-            own_codes = self._query_codes[self._queries.first[rows]]
-            ones = unpack(own_codes, self.bits) > 0
+            ones = unpack(self._queries.codes[rows], self.bits) > 0
             at = self.bits - ones.sum(axis=1)
         place = {tuple(key): index for index, key in enumerate(keys.tolist())}
         # A query shares all of its labels with itself.
@@ -511,7 +490,7 @@ def evaluate(
                 similarity,
                 ties,
                 seed,
-                evaluator._prefixes(chosen),
+                evaluator._grades(chosen),
                 chosen=chosen,
                 **replayed,
                 **{name: report.settings[name] for name in keep},
@@ -525,10 +504,7 @@ def evaluate(
 
 def _chunk(part, keys, graded, chosen, ties, options, random):
     """Metrics, chance level and bounds of some queries, one by one."""
-    if ties == "random":
-        views = values.random_views(part, graded, random)
-    else:
-        views = values.table_views(part, graded, ties)
+    views = values.views(part, graded, ties, random)
     by_distance = views[""]
     if ties != "expected":
         by_distance = values.expected(part, graded[""])
@@ -540,18 +516,19 @@ def _chunk(part, keys, graded, chosen, ties, options, random):
         ),
     )
     # A random order of everything is one group of ties.
-    flat = values.table_views(part.sum(axis=2, keepdims=True), graded)
-    extra = {"map"} if "chance_map" in chosen else set()
-    yield "chance", values.ranking_metrics(flat, chosen | extra, **options)
+    flat = values.views(part.sum(axis=2, keepdims=True), graded)
+    extra = {"map": families()["map"]} if "chance_map" in chosen else {}
+    yield "chance", values.ranking_metrics(flat, extra | chosen, **options)
     # The bounds are those of shared counts: planes that differ in the size of
     # the item's label set alone count as one.
     shared, starts = np.unique(keys[:, 0], return_index=True)
     part = np.add.reduceat(part, starts, axis=1)
     graded = {"": np.tile(shared.astype("float64"), (len(part), 1))}
-    ranking = wanted(chosen, "ranking")
-    bounded = {family for row, family in ranking if row.bounded}
+    bounded = {
+        name: known for name, known in chosen.items() if known[0].bounded
+    }
     for mode, topk_extreme in extremes.items():
-        views = values.table_views(part, graded, mode)
+        views = values.views(part, graded, mode)
         yield (
             mode,
             values.ranking_metrics(

@@ -6,6 +6,7 @@ of TensorBoard and the table of docs/metrics.md (`make pages`).
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -27,62 +28,48 @@ SEVERAL = "several labels an image"
 class Metric:
     """A row of the table of metrics: all that is said about one.
 
-    Attributes:
-        name: str, its key in `RetrievalReport.metrics`, up to an `@`.
-        title: str, what tables call it.
-        text: str, what it is, in a line; `{}` stands for the radius.
-        function: what computes it from its `source`.
-        source: `"ranking"`: `function(groups)` of `values.Groups`, with the
-            cut-off and the denominator where it has them, gives float64 `[q]`,
-            NaN where it is not defined; `"radius"`: `function(curves)` of a
-            report's curves gives a value a radius; `"codes"`: `function(codes)`
-            of `diagnostics.CodeStatistics` gives a number; `"chance"`:
-            `function(chance)` of the metrics of a random order gives a number.
-        better: `"higher"`, `"lower"`, or `""` where neither is.
-        group: str, heading of its charts in TensorBoard.
-        chart: str, title of its chart; rows of one title share one. Those at
-            cut-offs are called after the title.
-        note: str, what docs/metrics.md adds to the text.
-        whole: bool, whether the whole ranking has a value.
-        cuts: bool, whether each cut-off has one.
-        denominators: bool, whether it depends on that option.
-        graded: bool, whether Jaccard coefficient and cosine of label sets have
-            values of their own, in place of the shared labels.
-        bounded: bool, whether reports have its bounds over tie orders.
-        per_item: bool, whether it divides by the cut-off, so that one beyond
-            the database counts misses.
-        undefined: `"no_relevant"` or `"ideal_zero"`, the option that says what
-            a query counts for which there is nothing to find.
-        extreme: for denominators, `function(groups, k, best)` of the groups by
-            distance: the extreme over all tie orders for `"topk"`, for which no
-            one order is.
-        digits: int, decimals that are shown.
+    `function` computes it from its `source`. `"ranking"`: `function(groups)`
+    of `values.Groups`, with the cut-off and the denominator where it has them,
+    gives float64 `[q]`, NaN where it is not defined. `"radius"`: of the values
+    of a report's curves at the radius. `"codes"`: of
+    `diagnostics.CodeStatistics`. `"chance"`: of the metrics of a random order.
     """
 
+    # Its key in `RetrievalReport.metrics`, up to an `@`.
     name: str
+    # What tables call it.
     title: str
+    # What it is, in a line; `{}` stands for the radius.
     text: str
     function: Callable = None
     source: str = "ranking"
+    # `"higher"`, `"lower"`, or `""` where neither is.
     better: str = "higher"
+    # The heading of its charts in TensorBoard.
     group: str = "ranking"
+    # The title of its chart; rows of one title share one. Those at cut-offs
+    # are called after the title.
     chart: str = ""
+    # What docs/metrics.md adds to the text.
     note: str = ""
+    # Whether the whole ranking has a value, and whether each cut-off has one.
     whole: bool = False
     cuts: bool = False
+    # Whether it depends on the option `denominator`.
     denominators: bool = False
+    # Whether Jaccard coefficient and cosine of label sets have values of their
+    # own, in place of the shared labels.
     graded: bool = False
+    # Whether reports have its bounds over tie orders.
     bounded: bool = False
+    # Whether it divides by the cut-off, so that one beyond the database counts
+    # misses.
     per_item: bool = False
-    undefined: str = "no_relevant"
+    # For denominators, `function(groups, k, best)` of the groups by distance:
+    # the extreme over all tie orders for `"topk"`, for which no one order is.
     extreme: Callable = None
+    # Decimals that are shown.
     digits: int = 4
-
-    @property
-    def families(self):
-        """What its keys begin with: its name, and that of each grade."""
-        grades = GRADES if self.graded else [""]
-        return [grade + self.name for grade in grades]
 
 
 _RadiusMetric = functools.partial(
@@ -166,27 +153,26 @@ ROWS = {
             cuts=True,
             graded=True,
             bounded=True,
-            undefined="ideal_zero",
         ),
         _RadiusMetric(
             name="precision_radius",
             title="precision by radius",
             text="share of relevant images within Hamming radius {}",
-            function=lambda curves: curves["precision"],
+            function=operator.itemgetter("precision"),
             chart="precision and recall",
         ),
         _RadiusMetric(
             name="recall_radius",
             title="recall by radius",
             text="share of the relevant images within Hamming radius {}",
-            function=lambda curves: curves["recall"],
+            function=operator.itemgetter("recall"),
             chart="precision and recall",
         ),
         _RadiusMetric(
             name="empty_ball",
             title="empty balls",
             text="share of queries without an image within Hamming radius {}",
-            function=lambda curves: curves["empty"],
+            function=operator.itemgetter("empty"),
             better="lower",
             chart="queries that find nothing",
         ),
@@ -194,7 +180,7 @@ ROWS = {
             name="chance_map",
             title="mAP by chance",
             text="mAP of a random order",
-            function=lambda chance: chance["map"],
+            function=operator.itemgetter("map"),
             source="chance",
             better="",
             chart="mAP, and of a random order",
@@ -246,26 +232,17 @@ ROWS = {
 
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """What a key of `RetrievalReport.metrics` means.
-
-    Attributes:
-        row: the `Metric`; a bare one for a key that no row knows.
-        grade: str, `""`, `"jaccard_"` or `"cosine_"`.
-        cut: int, how many items it looks at, or `None`.
-        radius: int, or `None`.
-        denominator: str, where the key names one.
-    """
+    """What a key of `RetrievalReport.metrics` means: its parts, and texts."""
 
     row: Metric
-    grade: str = ""
-    cut: int = None
-    radius: int = None
-    denominator: str = ""
+    grade: str
+    number: int
+    denominator: str
 
     @property
-    def family(self):
-        """The key up to the `@`."""
-        return self.grade + self.row.name
+    def cut(self):
+        """How many items it looks at, or `None`."""
+        return None if self.row.source == "radius" else self.number
 
     @property
     def title(self):
@@ -278,10 +255,7 @@ class Described:
     @property
     def text(self):
         """What it is, in a line."""
-        text = self.row.text
-        if self.radius is not None:
-            text = text.format(self.radius)
-        return text + GRADES[self.grade][1]
+        return self.row.text.format(self.number) + GRADES[self.grade][1]
 
     @property
     def group(self):
@@ -296,43 +270,45 @@ class Described:
         return self.row.chart or self.row.title
 
 
+def key(family, cut, denominator="min"):
+    """A key of `RetrievalReport.metrics`, which `describe` reads."""
+    # The suffix keeps numbers of different meaning apart.
+    suffix = "" if denominator == "min" else f"_{denominator}"
+    return f"{family}@{cut}{suffix}"
+
+
 def describe(key):
-    """What a key of `RetrievalReport.metrics` means, as a `Described`."""
+    """What a key of `RetrievalReport.metrics` means, as a `Described`.
+
+    A key that no row knows has a bare one.
+    """
     family, _, rest = key.partition("@")
     number, _, denominator = rest.partition("_")
+    bare = Metric(name=family, title=family, text="", better="", group="")
+    row, grade = families().get(family, (bare, ""))
     number = int(number) if number.isdecimal() else None
-    for row in ROWS.values():
-        if family in row.families:
-            grade = family.removesuffix(row.name)
-            if row.source == "radius":
-                return Described(row, radius=number)
-            return Described(row, grade, number, None, denominator)
-    row = Metric(name=family, title=family, text="", better="", group="")
-    return Described(row, "", number, None, denominator)
+    return Described(row, grade, number, denominator)
+
+
+def families():
+    """Pairs of row and grade by what keys begin with: a name, or that behind
+    the prefix of a grade."""
+    return {
+        grade + row.name: (row, grade)
+        for row in ROWS.values()
+        for grade in (GRADES if row.graded else [""])
+    }
 
 
 def choose(names):
-    """The families that `names` choose, all for `None`.
-
-    A family is a row's name, or that behind the prefix of a grade.
-    """
-    families = [family for row in ROWS.values() for family in row.families]
+    """Those of the `families` that `names` choose, all for `None`."""
+    known = families()
     if names is None:
-        return set(families)
+        return known
     names = [names] if isinstance(names, str) else list(names)
-    if not names or set(names) - set(families):
+    if not names or set(names) - set(known):
         raise ValueError(
-            f"`metrics` should be some of {families}; `k` gives the cut-offs. "
-            f"Received: metrics={names!r}"
+            f"`metrics` should be some of {list(known)}; `k` gives the "
+            f"cut-offs. Received: metrics={names!r}"
         )
-    return set(names)
-
-
-def wanted(chosen, source):
-    """Pairs of row and family: those of one source among the `chosen`."""
-    return [
-        (row, family)
-        for row in ROWS.values()
-        for family in row.families
-        if row.source == source and family in chosen
-    ]
+    return {family: known[family] for family in known if family in names}

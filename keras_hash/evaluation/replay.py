@@ -10,6 +10,7 @@ slow, and only meant for that.
 import numpy as np
 
 from keras_hash import codes
+from keras_hash.evaluation import metrics
 from keras_hash.evaluation import statistic
 from keras_hash.evaluation import values
 
@@ -129,16 +130,14 @@ def ranking_metrics(
             whole = values.ranking_metrics(cut, **{**options, "k": []})
             found["map"] = whole["map"]
         if skip_without_hit:
-            _leave_out(found, views[""].relevant, options)
+            _leave_out(found, views[""].relevant)
         chunks.append(found)
     return values.mean_of_chunks(chunks)
 
 
-def _leave_out(found, relevant, options):
+def _leave_out(found, relevant):
     """Skips the queries without a hit among the first k in `map@k`."""
-    for cut in options["k"]:
-        without = (relevant[:, :cut] == 0).all(axis=1)
-        for denominator in options["denominators"]:
-            suffix = "" if denominator == "min" else f"_{denominator}"
-            if f"map@{cut}{suffix}" in found:
-                found[f"map@{cut}{suffix}"][without] = np.nan
+    for key, each in found.items():
+        known = metrics.describe(key)
+        if known.row.name == "map" and known.cut:
+            each[(relevant[:, : known.cut] == 0).all(axis=1)] = np.nan

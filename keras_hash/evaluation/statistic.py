@@ -17,18 +17,12 @@ from keras_hash.evaluation import kernels
 
 @dataclasses.dataclass
 class Counts:
-    """The table, and the label counts that give its planes a meaning.
-
-    Attributes:
-        planes: dict from `(shared, size)` to `int64 [u, bits + 1]`: for each
-            distinct query, the items with `size` labels of which `shared` are
-            the query's, by distance.
-        query_sizes: `int64 [u]`, number of labels of each distinct query.
-        bits: int, code length.
-    """
+    """The table: `planes` is a dict from `(shared, size)` to `int64 [u,
+    bits + 1]`, for each of `rows` distinct queries the items with `size` labels
+    of which `shared` are the query's, by distance."""
 
     planes: dict
-    query_sizes: np.ndarray
+    rows: int
     bits: int
 
     def add(self, other):
@@ -52,72 +46,41 @@ class Counts:
     def stacked(self, rows=slice(None)):
         """Some queries' rows of all planes, `int64 [rows, planes, bits + 1]`,
         in the order of `keys`."""
+        if not self.planes:
+            return np.zeros((self.rows, 0, self.bits + 1), "int64")[rows]
         planes = [self.planes[key][rows] for key in sorted(self.planes)]
-        if planes:
-            return np.stack(planes, axis=1)
-        return np.zeros(
-            (len(self.query_sizes[rows]), 0, self.bits + 1), "int64"
-        )
+        return np.stack(planes, axis=1)
 
 
 class Items:
-    """A shard of the database: codes and labels, equal ones counted once.
+    """Codes and labels of a shard of the database, equal ones grouped: the
+    `first` of each group, how many there are (`weights`), the group of each
+    item (`inverse`), and the number of labels of each group (`sizes`)."""
 
-    Attributes:
-        codes: `uint8 [n, bytes]`, those of each group, fewest labels first.
-        weights: `int64 [n]`, how many items there are of each.
-        sizes: `int64 [n]`, labels of each, in rising order.
-        num_classes: int, or `None` for class numbers.
-    """
+    name = "database"
 
     def __init__(self, packed, labels, bits, group=True):
-        packed = codes.check(packed, bits, "database_codes")
-        labels = check_labels(labels, len(packed), "database")
+        packed = codes.check(packed, bits, f"{self.name}_codes")
+        labels = check_labels(labels, len(packed), self.name)
+        # Of multi-hot labels.
         self.num_classes = labels.shape[1] if labels.ndim == 2 else None
-        first, _, weights = _group(packed, labels, group)
-        sizes = label_sizes(labels[first])
-        order = np.argsort(sizes, kind="stable")
-        first = first[order]
-        self.codes, self.weights = packed[first], weights[order]
-        self.sizes = sizes[order]
-        self._words = _words(self.codes)
-        self._labels = _label_words(labels[first])
-
-    def blocks(self):
-        """Yields the items by their number of labels: that number, the words
-        of codes, the words of labels, and the weights."""
-        starts = np.flatnonzero(np.diff(self.sizes, prepend=-1))
-        for low, high in zip(starts, [*starts[1:], len(self.sizes)]):
-            yield (
-                int(self.sizes[low]),
-                np.ascontiguousarray(self._words[:, low:high]),
-                np.ascontiguousarray(self._labels[:, low:high]),
-                self.weights[low:high],
-            )
+        self.first, self.inverse, self.weights = _group(packed, labels, group)
+        self.codes, labels = packed[self.first], labels[self.first]
+        self.sizes = label_sizes(labels)
+        self.words = _words(self.codes)
+        self.labels = _label_words(labels)
 
 
-class Queries:
-    """Query codes and labels, equal ones grouped, ready to be counted against.
+class Queries(Items):
+    """Codes and labels of queries, ready to be counted against `Items`."""
 
-    Attributes:
-        first: int `[u]`, a query of each group of equal codes and labels.
-        inverse: int `[q]`, the group of each query.
-        sizes: `int64 [u]`, labels of each group.
-    """
+    name = "query"
 
     def __init__(self, packed, labels, bits, similarity="hamming"):
         codes.check_similarity(similarity)
+        super().__init__(packed, labels, bits)
         self.bits = int(bits)
         self.similarity = similarity
-        packed = codes.check(packed, bits, "query_codes")
-        labels = check_labels(labels, len(packed), "query")
-        self.multi_hot = labels.ndim == 2
-        self.num_classes = labels.shape[1] if self.multi_hot else None
-        self.first, self.inverse, _ = _group(packed, labels, True)
-        first = self.first
-        self.sizes = label_sizes(labels[first])
-        self._words = _words(packed[first])
-        self._labels = _label_words(labels[first])
         # Pairs counted so far.
         self._pairs = 0
 
@@ -141,29 +104,18 @@ class Queries:
         planes = {}
         # Inside a block, a pair is described by its distance and its shared
         # labels.
-        for size, words, labels, weights in items.blocks():
-            table = self._count_block(
-                words, labels, size, weights, kernel, **sizes
-            )
+        for size in np.unique(items.sizes).tolist():
+            table = self._count_block(items, size, kernel, **sizes)
             found = np.flatnonzero(table.any(axis=(0, 2)))
             for shared in found.tolist():
                 plane = table[:, shared]
                 # A copy of few lets go of the empty levels.
                 few = len(found) < table.shape[1]
                 planes[shared, size] = plane.copy() if few else plane
-        return Counts(planes, self.sizes, self.bits)
+        return Counts(planes, len(self.sizes), self.bits)
 
-    def _count_block(
-        self,
-        words,
-        label_words,
-        size,
-        weights,
-        kernel,
-        rows=1 << 8,
-        cells=1 << 20,
-    ):
-        """`int64 [unique queries, levels, bits + 1]` of a block.
+    def _count_block(self, items, size, kernel, rows=1 << 8, cells=1 << 20):
+        """`int64 [unique queries, levels, bits + 1]` of items of one size.
 
         A thread counts at most `rows` queries at once and fills `cells`.
         """
@@ -171,16 +123,20 @@ class Queries:
         count = len(self.first)
         table = np.empty((count, levels * distances), "int64")
         rows = min(rows, max(1, cells // (levels * distances)))
+        part = items.sizes == size
+        words = np.compress(part, items.words, axis=1)
+        labels = np.compress(part, items.labels, axis=1)
+        weights = items.weights[part]
 
         def fill(top):
             these = slice(top, top + rows)
             block = kernels.Block(
-                self._words[:, these],
+                self.words[:, these],
                 words,
-                self._labels[:, these],
-                label_words,
+                self.labels[:, these],
+                labels,
                 weights,
-                self.multi_hot,
+                self.num_classes is not None,
                 levels,
                 self.bits,
                 self.similarity,

@@ -44,19 +44,15 @@ def check_options(k, denominator, **choices):
 class Groups:
     """Rankings as groups of equal rank, one a query, nearest group first.
 
-    Attributes:
-        counts: `int64 [q, groups]`, items in each group.
-        relevant: `int64 [q, groups]`, those with relevance above 0.
-        relevance: `float64 [q, groups]`, sums of relevance.
-        gains: `float64 [q, groups]`, sums of the gain `2**relevance - 1`.
-        ideal: a pair `[q, runs]` of counts and gain sums in the best order of
-            all items, whatever their distance.
+    Arrays `[q, groups]`: int64 `counts` of the items and of the `relevant`
+    ones, float64 sums of their `relevance` and of the gain `2**relevance - 1`.
     """
 
     counts: np.ndarray
     relevant: np.ndarray
     relevance: np.ndarray = None
     gains: np.ndarray = None
+    # Counts and gain sums in the best order of all items, `[q, runs]` each.
     ideal: tuple = None
 
 
@@ -83,25 +79,24 @@ def extreme(planes, values, best):
     planes = np.take_along_axis(planes, order[:, :, None], axis=1)
     counts = planes.transpose(0, 2, 1).reshape(len(planes), -1)
     repeated = np.tile(values, planes.shape[2])
-    return Groups(
-        counts=counts,
-        relevant=counts * (repeated > 0),
-        relevance=counts * repeated,
-        gains=counts * _gain(repeated),
-        ideal=_ideal(planes, values),
-    )
+    return _alike(counts, repeated, _ideal(planes, values))
 
 
 def ranking(values):
     """Groups of one item: a ranking whose order is known, of the relevance of
     its items, `float64 [q, items]`."""
     ones = np.ones(values.shape, "int64")
+    return _alike(ones, values, (ones, -np.sort(-_gain(values), axis=1)))
+
+
+def _alike(counts, values, ideal):
+    """Groups inside which all items have one relevance."""
     return Groups(
-        counts=ones,
-        relevant=(values > 0).astype("int64"),
-        relevance=values,
-        gains=_gain(values),
-        ideal=(ones, -np.sort(-_gain(values), axis=1)),
+        counts=counts,
+        relevant=counts * (values > 0),
+        relevance=counts * values,
+        gains=counts * _gain(values),
+        ideal=ideal,
     )
 
 
@@ -128,20 +123,24 @@ def grades(shared, query_sizes, sizes, prefixes):
     }
 
 
-def table_views(planes, graded, ties="expected"):
-    """`Groups` of every grade from a table of counts."""
-    if ties == "expected":
-        return {
-            name: expected(planes, values) for name, values in graded.items()
-        }
-    return {
-        name: extreme(planes, values, ties == "best")
-        for name, values in graded.items()
-    }
+def views(planes, graded, ties="expected", random=None):
+    """`Groups` of every grade from a table of counts, for a mode of ties."""
+    if ties == "random":
+        kinds = _in_random_order(planes, random)
+    made = {}
+    for name, values in graded.items():
+        if ties == "expected":
+            made[name] = expected(planes, values)
+        elif ties == "random":
+            made[name] = ranking(np.take_along_axis(values, kinds, axis=1))
+        else:
+            made[name] = extreme(planes, values, ties == "best")
+    return made
 
 
-def random_views(planes, graded, random):
-    """`Groups` of one item each, in a random order inside each distance."""
+def _in_random_order(planes, random):
+    """The kinds of all items in a random order inside each distance, `[q, m]`,
+    the same for all grades."""
     kinds = []
     for table in planes:
         counts = table.T.ravel()
@@ -150,11 +149,7 @@ def random_views(planes, graded, random):
         )
         distance = np.repeat(np.arange(table.shape[1]), table.sum(axis=0))
         kinds.append(kind[np.lexsort((random.rand(len(kind)), distance))])
-    kinds = np.array(kinds)
-    return {
-        name: ranking(np.take_along_axis(values, kinds, axis=1))
-        for name, values in graded.items()
-    }
+    return np.array(kinds)
 
 
 def ranking_metrics(
@@ -168,8 +163,8 @@ def ranking_metrics(
 ):
     """The ranking metrics of each query, NaN where it is skipped.
 
-    `views` are the `Groups` of each grade, `chosen` the families that are
-    wanted. `topk_extreme`, for the tie modes "best" and "worst", is a pair of
+    `views` are the `Groups` of each grade, `chosen` as of `metrics.choose`.
+    `topk_extreme`, for the tie modes "best" and "worst", is a pair of
     the groups by distance and whether the best is wanted: with the denominator
     "topk" no single order is the extreme.
     """
@@ -177,34 +172,32 @@ def ranking_metrics(
     empty = views[""].relevant.sum(axis=1) == 0
     instead = {"skip": np.nan, "zero": 0.0, "one": 1.0}[ideal_zero]
 
-    def add(row, key, values):
-        if row.undefined == "ideal_zero":
-            values = np.where(np.isnan(values), instead, values)
-        elif no_relevant == "skip":
+    def add(key, values):
+        # Where the ideal is zero, that option has the say.
+        undefined = np.isnan(values)
+        if no_relevant == "skip":
             values = np.where(empty, np.nan, values)
-        found[key] = values
+        found[key] = np.where(undefined, instead, values)
 
     wanted = [
-        (row, family, views[family.removesuffix(row.name)])
-        for row, family in metrics.wanted(chosen, "ranking")
-        if family.removesuffix(row.name) in views
+        (row, family, views[grade])
+        for family, (row, grade) in chosen.items()
+        if row.source == "ranking" and grade in views
     ]
     for row, family, groups in wanted:
         if row.whole:
-            add(row, family, row.function(groups))
+            add(family, row.function(groups))
     for cut in k:
         for row, family, groups in wanted:
             if row.cuts and not row.denominators:
-                add(row, f"{family}@{cut}", row.function(groups, cut))
+                add(metrics.key(family, cut), row.function(groups, cut))
             for denominator in denominators if row.denominators else ():
-                # The suffix keeps numbers of different meaning apart.
-                suffix = "" if denominator == "min" else f"_{denominator}"
-                key = f"{family}@{cut}{suffix}"
+                key = metrics.key(family, cut, denominator)
                 if topk_extreme is None or denominator != "topk":
-                    add(row, key, row.function(groups, cut, denominator))
+                    add(key, row.function(groups, cut, denominator))
                 elif row.extreme:
                     by_distance, best = topk_extreme
-                    add(row, key, row.extreme(by_distance, cut, best))
+                    add(key, row.extreme(by_distance, cut, best))
     return found
 
 
@@ -247,15 +240,12 @@ def mean(values):
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def mean_of_chunks(chunks, inverse=None):
+def mean_of_chunks(chunks, inverse=slice(None)):
     """Means of metrics that were computed for chunks of queries, by name.
 
-    `inverse`, int `[q]`, says which row each query has; one each if `None`.
+    `inverse`, int `[q]`, says which row each query has; one each if not given.
     """
-    joined = {
-        name: np.concatenate([chunk[name] for chunk in chunks])
+    return {
+        name: float(mean(np.concatenate([c[name] for c in chunks])[inverse]))
         for name in chunks[0]
     }
-    if inverse is not None:
-        joined = {name: value[inverse] for name, value in joined.items()}
-    return {name: float(mean(value)) for name, value in joined.items()}

@@ -108,21 +108,17 @@ def all_metrics(values_by_kind, cuts, denominators=("min", "all", "topk")):
     A row of the table of metrics is computed by the loop of its name.
     """
     found = {}
-    for row in metrics.ROWS.values():
-        if row.source != "ranking":
+    for family, (row, kind) in metrics.families().items():
+        if row.source != "ranking" or kind not in values_by_kind:
             continue
-        loop = LOOPS[row.name]
-        for kind, values in values_by_kind.items():
-            family = kind + row.name
-            if family not in row.families:
+        loop, values = LOOPS[row.name], values_by_kind[kind]
+        if row.whole:
+            found[family] = loop(values)
+        for k in cuts if row.cuts else ():
+            if not row.denominators:
+                found[f"{family}@{k}"] = loop(values, k)
                 continue
-            if row.whole:
-                found[family] = loop(values)
-            for k in cuts if row.cuts else ():
-                if not row.denominators:
-                    found[f"{family}@{k}"] = loop(values, k)
-                    continue
-                for name in denominators:
-                    end = "" if name == "min" else f"_{name}"
-                    found[f"{family}@{k}{end}"] = loop(values, k, name)
+            for name in denominators:
+                end = "" if name == "min" else f"_{name}"
+                found[f"{family}@{k}{end}"] = loop(values, k, name)
     return found

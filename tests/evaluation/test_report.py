@@ -126,11 +126,14 @@ def test_every_key_is_described(several, rng):
         assert metrics.ROWS[known.row.name] is known.row
         assert known.title and known.text and known.group and known.chart
         assert "{" not in known.text
-        assert key.partition("@")[0] == known.family
-        number = known.radius if known.cut is None else known.cut
-        again = "" if number is None else f"@{number}"
+        family = known.grade + known.row.name
+        assert key.partition("@")[0] == family
+        again = "" if known.number is None else f"@{known.number}"
         again += f"_{known.denominator}" if known.denominator else ""
-        assert key == known.family + again
+        assert key == family + again
+        if known.number is not None:
+            end = known.denominator or "min"
+            assert key == metrics.key(family, known.number, end)
     assert metrics.describe("cosine_wmap@7_topk").title == (
         "weighted mAP, cosine, divided by topk"
     )

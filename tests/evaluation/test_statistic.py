@@ -256,7 +256,7 @@ def test_planes_do_not_keep_the_tables_of_other_shards(rng):
         counter.count(statistic.Items(code, labels, 12)) for labels in shards
     ]
     for order in ([0, 1], [1, 0], [0, 2], [2, 1, 0]):
-        counts = statistic.Counts({}, counter.sizes, 12)
+        counts = statistic.Counts({}, 3, 12)
         for number in order:
             counts.add(tables[number])
         assert all(p.base is None for p in counts.planes.values())
