@@ -234,10 +234,6 @@ def save_encoder(model, folder, compact_dtype=None):
     save(*encoder_module(model, compact_dtype), folder)
 
 
-class OtherWeights(ValueError):
-    """The weights of a SavedModel are not those of the model."""
-
-
 def restore(model, folder):
     """Sets the weights of a model to those of a SavedModel of its own kind."""
     import tensorflow as tf
@@ -247,8 +243,8 @@ def restore(model, folder):
     keys = set(reader.get_variable_to_shape_map())
     stored_count = sum(key.startswith("w/") for key in keys)
     if stored_count != len(model.encoder_variables):
-        raise OtherWeights(
-            f"it holds {stored_count} weights, its model has "
+        raise ValueError(
+            f"{folder} holds {stored_count} weights, its model has "
             f"{len(model.encoder_variables)}: it was written by another "
             "version of keras_hash."
         )
@@ -256,8 +252,9 @@ def restore(model, folder):
         key = f"{index:03d}/.ATTRIBUTES/VARIABLE_VALUE"
         stored = reader.get_tensor(f"w/{key}")
         if stored.shape != tuple(variable.shape):
-            raise OtherWeights(
-                f"weight {index} does not fit the model's {variable.path!r}. "
+            raise ValueError(
+                f"Weight {index} of {folder} does not fit the model's "
+                f"{variable.path!r}. "
                 f"Received: shape={stored.shape}, "
                 f"expected: {tuple(variable.shape)}"
             )
