@@ -210,26 +210,10 @@ def _applications():
 
 
 def build(backbone, input_shape, weights=None):
-    """Builds a backbone by name.
+    """The `keras.Model` from float images in 0..255 to features `[n, d]`.
 
-    Args:
-        backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
-            case (`"mobilenet_v2"`), `"features"`, or a `keras.Model` from raw
-            images to features, which is returned as it is. A network of
-            `keras.applications` may be cut behind one of its layers
-            (`"mobilenet_v2/block_13_expand_relu"`), for a smaller encoder;
-            what that layer gives is averaged over the image.
-        input_shape: image shape `(h, w, 3)`; `(d,)` for `"features"`.
-        weights: for `keras.applications`: `None`, `"imagenet"` (downloads), or
-            the path of a weights file of the network without its top.
-
-    Returns:
-        A `keras.Model` from float images `[n, h, w, 3]` in 0..255 to
-        `[n, features]`.
-
-    Raises:
-        ValueError: the name is unknown, `input_shape` does not suit it, or
-            `weights` is given for a backbone that has none.
+    The arguments are those of `HashModel`; a `keras.Model` is returned as it
+    is.
     """
     if isinstance(backbone, keras.Model):
         return backbone

@@ -50,10 +50,8 @@ def cpbc(bits, num_classes):
             f"classified correctly. Use bits={3 * num_classes} or more.",
             stacklevel=2,
         )
-    owner = np.repeat(np.arange(num_classes), per_class)
-    return np.where(owner == np.arange(num_classes)[:, None], 1, -1).astype(
-        "int8"
-    )
+    own = np.repeat(np.eye(num_classes, dtype="int8"), per_class, axis=1)
+    return 2 * own - 1
 
 
 def subclasses(centres):

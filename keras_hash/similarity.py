@@ -44,20 +44,11 @@ def pairs(labels, ref_labels, measure=any_shared):
     width = max(
         side.shape[-1] if len(side.shape) == 2 else 1 for side in (a, b)
     )
-    a, b = (
-        side
-        if len(side.shape) == 2 and side.shape[-1] == width > 1
-        else ops.reshape(ops.cast(side, "int32"), (-1,))
-        for side in (a, b)
-    )
     if width == 1:
+        a, b = (ops.reshape(ops.cast(side, "int32"), (-1,)) for side in (a, b))
         shared, one = ops.cast(a[:, None] == b, "float32"), ops.ones(())
         return measure(shared, one, one, ops)
-    a, b = (
-        side if len(side.shape) == 2 else ops.one_hot(side, width)
-        for side in (a, b)
-    )
-    a, b = ops.cast(a, "float32"), ops.cast(b, "float32")
+    a, b = multi_hot(a, width), multi_hot(b, width)
     shared = a @ ops.transpose(b)
     return measure(shared, ops.sum(a, axis=1)[:, None], ops.sum(b, axis=1), ops)
 

@@ -5,6 +5,7 @@ decoded: a file of a few bytes may claim gigabytes of pixels.
 """
 
 import numpy as np
+import tensorflow as tf
 
 from keras_hash.data import images
 
@@ -22,8 +23,6 @@ _EXIF_ORIENTATION = 0x0112
 
 def decode(index, content):
     """An image of a file, upright."""
-    import tensorflow as tf
-
     content = _guarded(index, content)
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
     return _upright(image, content)
@@ -34,7 +33,6 @@ def _guarded(index, content):
 
     What decodes has to take the returned tensor: it waits for the checks.
     """
-    import tensorflow as tf
 
     def starts(magic):
         return tf.strings.substr(content, 0, len(magic)) == magic
@@ -96,8 +94,6 @@ def _jpeg_sides(content):
     In coded data a zero follows each 255, so that the marker of a scan occurs
     nowhere else but in metadata.
     """
-    import tensorflow as tf
-
     data = tf.io.decode_raw(content, tf.uint8)
     scans = (data[:-1] == 0xFF) & (data[1:] == 0xDA)
     sides = tf.image.extract_jpeg_shape(content, tf.int64)[:2]
@@ -110,8 +106,6 @@ def _first_frame(content, sides):
     The decoder would read all frames and take the largest sides among them,
     whatever the header says.
     """
-    import tensorflow as tf
-
     # Following the blocks takes about 40 bytes for each.
     content = tf.strings.substr(content, 0, _LONGEST_FRAME)
     length = tf.strings.length(content)
@@ -165,8 +159,6 @@ def _first_frame(content, sides):
 
 def _upright(image, content):
     """The image, turned as the EXIF orientation of a JPEG says."""
-    import tensorflow as tf
-
     # A JPEG keeps EXIF near its start, as a small TIFF file: a byte order, the
     # place of a table, and there a count and entries of 12 bytes each.
     is_jpeg = tf.strings.substr(content, 0, 2) == b"\xff\xd8"
@@ -212,8 +204,6 @@ def _upright(image, content):
 
 def require(condition, message, value):
     """The value, or an invalid-argument error unless the condition holds."""
-    import tensorflow as tf
-
     # The bare operation: `tf.debugging.Assert` adds two functions to the
     # saved graph for each check.
     check = tf.raw_ops.Assert(

@@ -11,10 +11,8 @@ import shutil
 import keras
 import numpy as np
 
+from keras_hash import codes as codes_lib
 from keras_hash import files
-from keras_hash.export import decoding
-from keras_hash.export import slimming
-from keras_hash.export import warm_up
 
 
 def compact(value, dtype):
@@ -63,7 +61,7 @@ def widen(stored, scale, dtype):
 
 
 def stored_weights(model, compact_dtype=None):
-    """The weights of a model as an export keeps them, and their scales."""
+    """The weights as an export keeps them, `w000` ..., then their scales."""
     if len(model.image_shape) != 3:
         raise ValueError(
             "Models of images are exported; build the model on a backbone to "
@@ -79,26 +77,22 @@ def stored_weights(model, compact_dtype=None):
         )
     weights, scales = {}, {}
     for index, variable in enumerate(model.encoder_variables):
-        stored, scale = compact(
+        weights[f"w{index:03d}"], scales[f"scale{index:03d}"] = compact(
             keras.ops.convert_to_numpy(variable.value),
             compact_dtype or model.stored_as,
         )
-        weights[f"{index:03d}"] = stored
-        if scale is not None:
-            scales[f"{index:03d}"] = scale
-    return weights, scales
+    return weights | {k: v for k, v in scales.items() if v is not None}
 
 
-def graph_codes(model, images, weights, scales):
+def graph_codes(model, images, stored):
     """Real codes inside a graph, from weights as an export keeps them."""
     import tensorflow as tf
 
     widened = []
     for index, variable in enumerate(model.encoder_variables):
-        key = f"{index:03d}"
-        value = tf.cast(weights[key], variable.dtype)
-        if key in scales:
-            value = value * scales[key]
+        value = tf.cast(stored[f"w{index:03d}"], variable.dtype)
+        if f"scale{index:03d}" in stored:
+            value = value * stored[f"scale{index:03d}"]
         widened.append((variable, value))
     with keras.StatelessScope(state_mapping=widened):
         return model.images_to_codes(images)
@@ -127,25 +121,26 @@ def encoder_module(model, compact_dtype=None):
         RuntimeError: Keras does not run on TensorFlow.
         ValueError: the model takes features, not images, or is not solved.
     """
-    weights, scales = stored_weights(model, compact_dtype)
+    arrays = stored_weights(model, compact_dtype)
     import tensorflow as tf
 
-    from keras_hash import codes as codes_lib
+    from keras_hash.export import decoding
 
+    stored = {
+        name: tf.Variable(array, trainable=False, name=name)
+        for name, array in arrays.items()
+    }
     module = tf.Module()
     module.w, module.scale = (
-        {
-            key: tf.Variable(array, trainable=False, name=f"{kind}{key}")
-            for key, array in arrays.items()
-        }
-        for kind, arrays in (("w", weights), ("scale", scales))
+        {name[-3:]: stored[name] for name in stored if name[:-3] == kind}
+        for kind in ("w", "scale")
     )
     size = list(model.image_shape[:2])
     one_byte = tf.constant([bytes([i]) for i in range(256)])
 
     @tf.function(input_signature=[tf.TensorSpec((None, *size, 3))])
     def forward(images):
-        real = graph_codes(model, images, module.w, module.scale)
+        real = graph_codes(model, images, stored)
         codes = codes_lib.pack(real)
         characters = tf.gather(one_byte, tf.cast(codes, tf.int32))
         return {
@@ -195,6 +190,8 @@ def _checked(images):
     """The images, once they are seen to be some and finite, in the graph."""
     import tensorflow as tf
 
+    from keras_hash.export import decoding
+
     shape = tf.shape(images)
     images = decoding.require(
         tf.reduce_all(shape > 0),
@@ -237,10 +234,6 @@ def save_encoder(model, folder, compact_dtype=None):
     save(*encoder_module(model, compact_dtype), folder)
 
 
-class OtherWeights(ValueError):
-    """The weights of a SavedModel are not those of the model."""
-
-
 def restore(model, folder):
     """Sets the weights of a model to those of a SavedModel of its own kind."""
     import tensorflow as tf
@@ -250,8 +243,8 @@ def restore(model, folder):
     keys = set(reader.get_variable_to_shape_map())
     stored_count = sum(key.startswith("w/") for key in keys)
     if stored_count != len(model.encoder_variables):
-        raise OtherWeights(
-            f"it holds {stored_count} weights, its model has "
+        raise ValueError(
+            f"{folder} holds {stored_count} weights, its model has "
             f"{len(model.encoder_variables)}: it was written by another "
             "version of keras_hash."
         )
@@ -259,8 +252,9 @@ def restore(model, folder):
         key = f"{index:03d}/.ATTRIBUTES/VARIABLE_VALUE"
         stored = reader.get_tensor(f"w/{key}")
         if stored.shape != tuple(variable.shape):
-            raise OtherWeights(
-                f"weight {index} does not fit the model's {variable.path!r}. "
+            raise ValueError(
+                f"Weight {index} of {folder} does not fit the model's "
+                f"{variable.path!r}. "
                 f"Received: shape={stored.shape}, "
                 f"expected: {tuple(variable.shape)}"
             )
@@ -292,7 +286,6 @@ def retrieval_model(encoder, codes, ids=None, k=10):
     """
     import tensorflow as tf
 
-    from keras_hash import codes as codes_lib
     from keras_hash.search import HammingSearch
 
     module, signatures = encoder_module(encoder)
@@ -347,6 +340,9 @@ def save(module, signatures, folder):
         folder: where to write; should not exist yet.
     """
     import tensorflow as tf
+
+    from keras_hash.export import slimming
+    from keras_hash.export import warm_up
 
     # Encoding needs no gradient: the functions of custom ones are left out.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)

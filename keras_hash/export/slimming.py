@@ -1,5 +1,8 @@
 """Smaller graphs of SavedModels, with the same results."""
 
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
 # Attributes of nodes inside functions that no loader reads.
 _UNREAD = (
     "_class",
@@ -18,8 +21,6 @@ def slim(content):
     the long scope names inside functions. A graph shrinks to less than
     half its size.
     """
-    from tensorflow.core.protobuf import saved_model_pb2
-
     saved = saved_model_pb2.SavedModel.FromString(content)
     for meta in saved.meta_graphs:
         saver = meta.saver_def
@@ -58,8 +59,8 @@ def _prune(meta):
     functions = {f.signature.name: f for f in graph.library.function}
     objects = meta.object_graph_def
     kept = _reached(
-        [*objects.concrete_functions, *_functions(graph.node)],
-        lambda name: _functions(functions[name].node_def),
+        [*objects.concrete_functions, *(c.name for c in _calls(graph.node))],
+        lambda name: [c.name for c in _calls(functions[name].node_def)],
     )
     _keep(graph.library.function, lambda f: f.signature.name in kept)
 
@@ -88,11 +89,8 @@ def _merge(meta):
             name = bare.concrete_function_name
             bare.concrete_function_name = same.get(name, name)
     for nodes in (meta.graph_def.node, *(f.node_def for f in library.function)):
-        for node in nodes:
-            for value in node.attr.values():
-                for called in (value.func, *value.list.func):
-                    if called.name in same:
-                        called.name = same[called.name]
+        for called in _calls(nodes):
+            called.name = same.get(called.name, called.name)
 
 
 def _restore_directly(function):
@@ -126,10 +124,10 @@ def _reached(start, following):
     return reached
 
 
-def _functions(nodes):
-    """The functions that nodes call."""
+def _calls(nodes):
+    """Where nodes name the functions that they call."""
     return [
-        called.name
+        called
         for node in nodes
         for value in node.attr.values()
         for called in (value.func, *value.list.func)
@@ -146,8 +144,6 @@ def _keep(messages, wanted):
 
 def _shorten(function):
     """Numbers the nodes of a function, and the weights that it is given."""
-    from tensorflow.core.framework import types_pb2
-
     signature = function.signature
     arguments = signature.input_arg
     taken = {a.name for a in arguments if a.type != types_pb2.DT_RESOURCE}

@@ -7,6 +7,10 @@ the package `tensorflow-serving-api` is needed by clients only.
 
 import pathlib
 
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
 from keras_hash import files
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -20,9 +24,6 @@ def warm_up(folder):
     `[n, width]`. A signature with other inputs gets no request: a wrong one
     would keep the server from loading the model.
     """
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
-
     folder = pathlib.Path(folder)
     saved = saved_model_pb2.SavedModel.FromString(
         (folder / "saved_model.pb").read_bytes()
@@ -67,8 +68,6 @@ def _field(number, content):
 
 def _batch(info, count):
     """A batch for an input as a `TensorProto`, `None` for an unknown one."""
-    import tensorflow as tf
-
     dtype = tf.as_dtype(info.dtype)
     shape = [d.size for d in info.tensor_shape.dim]
     if dtype == tf.string and shape == [-1]:
@@ -82,9 +81,6 @@ def _batch(info, count):
 
 def _filled(dtype, shape, **values):
     """A tensor of one value, which is stored once."""
-    import tensorflow as tf
-    from tensorflow.core.framework import tensor_pb2
-
     return tensor_pb2.TensorProto(
         dtype=dtype.as_datatype_enum,
         tensor_shape=tf.TensorShape(shape).as_proto(),
@@ -94,8 +90,6 @@ def _filled(dtype, shape, **values):
 
 def _pictures():
     """A PNG and a JPEG of a colour gradient."""
-    import tensorflow as tf
-
     ramp = tf.linspace(0.0, 255.0, 24)
     picture = tf.stack(
         [

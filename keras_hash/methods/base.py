@@ -30,12 +30,16 @@ class HashModel(keras.Model):
             keyword as well.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
             case, a `keras.Model` from raw images to features, or
-            `"features"`: the inputs are feature vectors already.
+            `"features"`: the inputs are feature vectors already. A network of
+            `keras.applications` may be cut behind one of its layers
+            (`"mobilenet_v2/block_13_expand_relu"`), for a smaller encoder;
+            what that layer gives is averaged over the image.
         input_shape: image shape `(h, w, 3)`. Images of another size are
             resized inside the model, bilinear with antialias. `(d,)` for
             `"features"`.
-        backbone_weights: `None`, `"imagenet"` or a path, for
-            `keras.applications`.
+        backbone_weights: for `keras.applications`: `None`, `"imagenet"`
+            (downloads), or the path of a weights file of the network without
+            its top.
         bank_size: int, for losses that compare pairs: the number of training
             images, whose latest codes are kept, and compared with each batch.
             Batches need the sample index, see `keras_hash.data.batches`.

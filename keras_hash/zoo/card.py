@@ -9,6 +9,7 @@ import pathlib
 import platform
 
 from keras_hash import files
+from keras_hash._version import __version__
 
 FORMAT = 1
 
@@ -196,6 +197,20 @@ def machine():
     except (OSError, KeyError):
         pass
     return f"{os.cpu_count()} x {kind}, Keras on {keras.backend.backend()}"
+
+
+def versions():
+    """The versions that figures depend on, by package."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    return {
+        "keras_hash": __version__,
+        "keras": keras.version(),
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def code_hash(codes):

@@ -5,23 +5,13 @@ import re
 
 import numpy as np
 
+from keras_hash import codes as codes_lib
 from keras_hash import progress
 from keras_hash.zoo import entries
 
 
 class ServedEncoder:
-    """The SavedModel of an entry, loaded once; threads may share it.
-
-    Args:
-        name: str, name in the zoo, or the path of an entry's folder.
-
-    Attributes:
-        bits: int, code length.
-
-    Raises:
-        ValueError: no such entry, or a damaged one.
-        OSError: the entry could not be downloaded.
-    """
+    """The SavedModel of an entry, loaded once; threads may share it."""
 
     def __init__(self, name):
         import tensorflow as tf
@@ -36,21 +26,11 @@ class ServedEncoder:
         self._encode = self._saved.signatures["encode_bytes"]
 
     def __call__(self, contents):
-        """Encodes what may be images.
+        """Codes of the images among bytes, their positions, and why not others.
 
         The graph refuses a batch as a whole; halving finds what it refuses.
-
-        Args:
-            contents: list of bytes `[n]`: JPEG, PNG, GIF or BMP files.
-
-        Returns:
-            A triple: packed codes `uint8 [kept, ceil(bits / 8)]` of those that
-            are images, their positions as a list of int, and a dict from the
-            other positions to reasons.
         """
         import tensorflow as tf
-
-        from keras_hash import codes as codes_lib
 
         width = codes_lib.num_bytes(self.bits)
         codes = np.zeros((len(contents), width), "uint8")
@@ -71,11 +51,8 @@ class ServedEncoder:
         return codes[kept], kept, refused
 
 
-class FileEncoder:
-    """Codes of image files by the graph that is served, loaded once."""
-
-    def __init__(self, name):
-        self._encode = ServedEncoder(name)
+class FileEncoder(ServedEncoder):
+    """The same for files, by their paths."""
 
     def __call__(self, paths):
         """Codes of the images among files, their paths, and why not others."""
@@ -86,7 +63,7 @@ class FileEncoder:
             except OSError as error:
                 refused[path] = error.strerror or str(error)
         there = list(contents)
-        codes, kept, bad = self._encode(list(contents.values()))
+        codes, kept, bad = super().__call__(list(contents.values()))
         refused |= {there[place]: reason for place, reason in bad.items()}
         return codes, [there[place] for place in kept], refused
 

@@ -22,6 +22,7 @@ from keras_hash.zoo.card import Card
 from keras_hash.zoo.card import NewerFormat
 from keras_hash.zoo.card import code_hash
 from keras_hash.zoo.card import machine
+from keras_hash.zoo.card import versions
 
 
 def folders():
@@ -167,7 +168,6 @@ def load(name):
     >>> codes = model.encode(images)
     """
     from keras_hash import methods
-    from keras_hash.export.encoder import OtherWeights
 
     content = card(name)
     verify_files(name)
@@ -180,10 +180,7 @@ def load(name):
         )
     saved = entry_folder(name) / str(content.version)
     config = content.model["config"]
-    try:
-        return _restored(known[method][0], config, saved, content.weights)
-    except OtherWeights as error:
-        raise ValueError(f"The entry {str(name)!r}: {error}") from error
+    return _restored(known[method][0], config, saved, content.weights)
 
 
 def _restored(method, config, saved, weights):
@@ -283,12 +280,6 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
 
 def _described(model, config, folder, version, compact):
     """The fields of a card that follow from a model and its files."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    from keras_hash._version import __version__
-
     written = folder / str(version)
     paths = sorted(p for p in written.rglob("*") if p.is_file())
     backbone = config["backbone"]
@@ -304,12 +295,7 @@ def _described(model, config, folder, version, compact):
         "parameters": sum(math.prod(v.shape) for v in model.encoder_variables),
         "weights": compact,
         "bytes": sum(p.stat().st_size for p in paths),
-        "versions": {
-            "keras_hash": __version__,
-            "keras": keras.version(),
-            "tensorflow": tf.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
         "model": {"class": type(model).__name__.lower(), "config": config},
         "files": {str(p.relative_to(folder)): files.sha256(p) for p in paths},
     }

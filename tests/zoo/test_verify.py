@@ -121,7 +121,7 @@ def test_differences(tolerance, wrong):
 
 def test_tolerance_follows_machine_and_versions(monkeypatch):
     monkeypatch.setattr(verify, "_has_gpu", lambda: False)
-    versions = verify._installed()
+    versions = verify.versions()
     assert versions["numpy"] == np.__version__
     here = verify.machine()
     assert here.startswith(f"{os.cpu_count()} x ")

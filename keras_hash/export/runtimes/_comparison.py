@@ -38,9 +38,9 @@ class Comparison:
             text = f"All codes of {self.images:,} images agree bit for bit"
         else:
             text = (
-                f"Of {self.images:,} images, {_percent(self.codes_differing)} "
-                "get another code "
-                f"({_percent(self.bits_differing)} of all bits differ, "
+                f"Of {self.images:,} images, {100 * self.codes_differing:.3g} "
+                "% get another code "
+                f"({100 * self.bits_differing:.3g} % of all bits differ, "
                 f"{self.mean_distance:.3g} of {self.bits} on average, "
                 f"{self.largest_distance} at most)"
             )
@@ -124,7 +124,3 @@ def sample(benchmark, count=1000, representative=0):
     others = others[: max(0, count - len(check))]
     images = benchmark.images
     return images[np.concatenate([check, others])], images[calibrate]
-
-
-def _percent(share):
-    return f"{100 * share:.3g} %"

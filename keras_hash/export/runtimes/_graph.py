@@ -15,13 +15,9 @@ def encode(model, as_inputs=False):
     constants then keeps them small. With it come the specs of its inputs,
     `image` first, and a dict from the names of the others to arrays.
     """
-    weights, scales = encoder.stored_weights(model)
+    arrays = encoder.stored_weights(model)
     import tensorflow as tf
 
-    arrays = {
-        **{f"w{key}": array for key, array in weights.items()},
-        **{f"scale{key}": array for key, array in scales.items()},
-    }
     specs = [tf.TensorSpec((None, *model.image_shape), name="image")]
     if as_inputs:
         specs += [
@@ -31,13 +27,7 @@ def encode(model, as_inputs=False):
 
     def code(image, *given):
         given = given if as_inputs else map(tf.constant, arrays.values())
-        given = dict(zip(arrays, given))
-        real = encoder.graph_codes(
-            model,
-            image,
-            {key: given[f"w{key}"] for key in weights},
-            {key: given[f"scale{key}"] for key in scales},
-        )
+        real = encoder.graph_codes(model, image, dict(zip(arrays, given)))
         return {"code": codes.pack(real)}
 
     function = tf.function(code, input_signature=specs, autograph=False)
