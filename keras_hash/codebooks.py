@@ -55,7 +55,7 @@ def cpbc(bits, num_classes):
 
 
 def subclasses(centres):
-    """The sub-class codes of DSHC: each centre, then it with one bit flipped.
+    """The sub-class codes of DSHC: each centre, then with one bit flipped.
 
     Returns codes `int8 [num_classes * (bits + 1), bits]` and the class of each,
     `int32`. The sub-classes of a class stand together, its centre first.

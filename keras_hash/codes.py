@@ -69,7 +69,7 @@ def check(codes, bits, name="codes"):
     spare = 8 * width - bits
     if spare and (codes[:, -1] & ((1 << spare) - 1)).any():
         raise ValueError(
-            f"`{name}` has bits set behind its first {bits}: it was packed "
+            f"`{name}` has bits set after its first {bits}: it was packed "
             "with another code length or another bit order. "
             f"Received: {name} with bits={bits}"
         )

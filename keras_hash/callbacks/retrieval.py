@@ -1,4 +1,4 @@
-"""`RetrievalMetrics`: what training does to retrieval, epoch by epoch."""
+"""`RetrievalMetrics`: how well the model retrieves, epoch by epoch."""
 
 import warnings
 
@@ -199,7 +199,7 @@ class RetrievalMetrics(keras.callbacks.Callback):
         unknown = [name for name in self.metrics if name not in found]
         if unknown:
             raise ValueError(
-                f"`metrics` should be some of {sorted(found)}. "
+                f"`metrics` should be among {sorted(found)}. "
                 f"Received: {unknown}"
             )
 

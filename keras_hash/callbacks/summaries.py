@@ -51,7 +51,7 @@ def hparams(values, names, trial):
 
 
 def finished():
-    """Writes that the run of `hparams` came to its end."""
+    """Writes that the run of `hparams` has ended."""
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams import summary
 

@@ -2,7 +2,7 @@
 
 Each is a function of labels, or of the publisher's splits, and a seed, and
 gives sorted int indices: a protocol's draw, a dict of them for the four parts.
-`numpy.random.RandomState` keeps its stream for ever.
+`numpy.random.RandomState` keeps its stream forever.
 """
 
 import numpy as np

@@ -33,8 +33,8 @@ def batches(
             and `jit_compile` want it.
         cache: `None`; `True` to keep decoded images in memory; or the path of
             a file to keep them in, which later runs read.
-        shard: `None`, or `(worker, workers)`: every so-manieth image, so that
-            the shards of all workers are disjoint and complete.
+        shard: `None`, or `(worker, workers)`: every n-th image of n workers,
+            so that their shards are disjoint and complete.
         buffer: int, images that are held in memory to be shuffled; all of them
             by default, which is the only even shuffle.
 

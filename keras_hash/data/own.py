@@ -1,4 +1,4 @@
-"""Benchmarks of one's own images: a folder, a CSV file, arrays, a dataset.
+"""Benchmarks of your own images: a folder, a CSV file, arrays, a dataset.
 
 Queries are drawn from all images, stratified by label; the others are the
 training set and the database. What cannot be used is left out and named in one
@@ -32,7 +32,7 @@ _NO = {"", "0", "0.0", "-1", "false", "no"}
 def from_folder(
     path, size=(224, 224), query=0.1, validation=0.0, seed=0, labels=None
 ):
-    """A benchmark of a folder that holds one folder a class.
+    """A benchmark of a folder that holds one folder per class.
 
     Images may lie at any depth in the folder of their class, under any name;
     hidden files are passed over. They are read when they are asked for, see
@@ -62,7 +62,7 @@ def from_folder(
     size, root = pair(size), pathlib.Path(path)
     if not root.is_dir():
         raise ValueError(
-            "`path` should be a folder that holds one folder a class. "
+            "`path` should be a folder that holds one folder per class. "
             f"Received: path={str(path)!r}, which is "
             f"{'a file' if root.exists() else 'not there'}"
         )
@@ -304,7 +304,7 @@ def _read_all(dataset, size):
     if steps == -1:
         raise ValueError(
             "`dataset` should be finite; use `dataset.take(n)`. "
-            "Received: a dataset that repeats for ever"
+            "Received: a dataset that repeats forever"
         )
     images, labels, top = [], [], 0.0
     elements = dataset.as_numpy_iterator()

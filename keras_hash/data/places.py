@@ -1,4 +1,4 @@
-"""Where datasets are looked for."""
+"""Where to look for datasets."""
 
 import os
 import pathlib

@@ -22,7 +22,7 @@ def _popcount(context, x):
 
 @numba.njit(nogil=True)
 def _write_keys(keys, query, left, sides, options):
-    """Writes the column of the table of pairs of one query with a tile."""
+    """Writes to which column of the table each pair of a tile belongs."""
     a, b, a_labels, b_labels = sides
     multi_hot, bits, by_and = options
     right = left + len(keys)

@@ -152,7 +152,7 @@ class HammingEvaluator:
 
     @classmethod
     def from_state(cls, state):
-        """An evaluator that goes on from a `state`.
+        """An evaluator that continues from a `state`.
 
         Args:
             state: dict of arrays, or what `numpy.load` returned for them.
@@ -233,7 +233,7 @@ class HammingEvaluator:
             raise ValueError(
                 f"`ties` should be one of {TIES}; {replay.ORDERS} need the "
                 "order of the database, which `keras_hash.evaluate` has and "
-                f"a table of counts has not. Received: ties={ties!r}"
+                f"a table of counts does not. Received: ties={ties!r}"
             )
         chosen = choose(metrics)
         options = {
@@ -314,8 +314,8 @@ class HammingEvaluator:
         """Yields some distinct queries at a time, their part of the table, and
         its keys.
 
-        Of few `cells` the metrics stay in the cache, but rows are worth their
-        while in dozens only: a `few`, as long as they have at most `most`.
+        Of few `cells` the metrics stay in the cache, but a call pays off for
+        some dozen rows only: a `few`, as long as they have at most `most`.
         """
         keys = self.counts.keys()
         if len(keys) == 0:

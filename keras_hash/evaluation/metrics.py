@@ -308,7 +308,7 @@ def choose(names):
     names = [names] if isinstance(names, str) else list(names)
     if not names or set(names) - set(known):
         raise ValueError(
-            f"`metrics` should be some of {list(known)}; `k` gives the "
+            f"`metrics` should be among {list(known)}; `k` gives the "
             f"cut-offs. Received: metrics={names!r}"
         )
     return {family: known[family] for family in known if family in names}

@@ -1,4 +1,4 @@
-"""One order of the ranking, made as other code makes it.
+"""One order of the ranking, as other code bases make it.
 
 Published numbers depend on how a sort happened to order items at equal
 distance, on the denominator of AP, and on what is done with queries without a

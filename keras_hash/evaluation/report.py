@@ -166,7 +166,7 @@ class RetrievalReport:
         if beyond := self.beyond():
             text += f"; @{beyond[0]} is the whole ranking"
         if s["self_match"] == "drop":
-            text += "; each query leaves itself out"
+            text += "; each query is left out of its own results"
         if "convention" in s:
             text += f"; convention: {s['convention']}"
         return text

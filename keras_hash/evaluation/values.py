@@ -23,7 +23,7 @@ def check_options(k, denominator, **choices):
     for cut in cuts:
         if not isinstance(cut, (int, np.integer)) or cut < 1:
             raise ValueError(
-                "`k` should be an int of at least 1 or a sequence of such. "
+                "`k` should be an int of at least 1, or a sequence of them. "
                 f"Received: k={k!r}"
             )
     single = isinstance(denominator, str)

@@ -71,7 +71,7 @@ def stored_weights(model, compact_dtype=None):
     model.check_ready()
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
-            "Models are exported with Keras on TensorFlow; start Python "
+            "Exporting needs Keras on TensorFlow; start Python "
             "with KERAS_BACKEND=tensorflow. "
             f"Received: backend={keras.backend.backend()!r}"
         )
@@ -187,7 +187,7 @@ def encoder_module(model, compact_dtype=None):
 
 
 def _checked(images):
-    """The images, once they are seen to be some and finite, in the graph."""
+    """The images, checked in the graph to be finite and not empty."""
     import tensorflow as tf
 
     from keras_hash.export import decoding

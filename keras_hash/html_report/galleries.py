@@ -85,7 +85,7 @@ def _image(measured, place):
 
 
 def _picture(images, place):
-    """A thumbnail, or `None` for what is no picture (any more)."""
+    """A thumbnail, or `None` for what is not a picture (any more)."""
     try:
         pixels = np.asarray(images[int(place)])
     except (OSError, ValueError):

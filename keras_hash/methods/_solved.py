@@ -242,7 +242,7 @@ class SolvedHash(HashModel):
             labels = labels[:, 0]
         if (labels == labels[0]).all():
             raise ValueError(
-                "All images have the same labels, which tell nothing apart. "
+                "All images have the same labels: nothing tells them apart. "
                 f"Received: {labels[0]} for all {len(labels)} images"
             )
         return labels.astype("int64")

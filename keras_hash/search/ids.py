@@ -8,7 +8,7 @@ LARGEST = np.iinfo("int64").max
 
 
 def check_int(value, name, least=1):
-    """Refuses what is no whole number, or too small a one."""
+    """Refuses what is not a whole number, or is too small."""
     whole = isinstance(value, (int, np.integer))
     if isinstance(value, bool) or not whole or value < least:
         raise ValueError(
@@ -87,7 +87,7 @@ def running(count, following, strings, holder):
         )
     if following > LARGEST - count:
         raise ValueError(
-            "`ids` should be given: no ints are left behind the largest id. "
+            "`ids` should be given: no ints are left after the largest id. "
             f"Received: ids=None, largest={following - 1}"
         )
     return np.arange(following, following + count)

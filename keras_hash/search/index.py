@@ -198,7 +198,7 @@ class Index:
             rerank = by_features.check(rerank, len(codes), len(self))
         elif candidates is not None:
             raise ValueError(
-                "`candidates` should come with `rerank`. "
+                "`candidates` needs `rerank`. "
                 f"Received: candidates={candidates!r}, rerank=None"
             )
         groups, chosen = self._among(among)

@@ -170,9 +170,9 @@ def _download(name, pinned, staging):
     found = files.sha256(path)
     if found != pinned["sha256"]:
         raise ValueError(
-            f"What came for the zoo entry {name!r} is not the archive that "
-            "this version of keras_hash knows; nothing was kept. Try again; "
-            "if it stays so, the server has another version, or a proxy "
+            f"What was downloaded for the zoo entry {name!r} is not the "
+            "archive that this version of keras_hash knows; nothing was "
+            "kept. Try again; if it stays so, the server has another version, or a proxy "
             f"answered in its place. Expected: {pinned['bytes']} bytes, "
             f"sha256={pinned['sha256']}. Received: {came} bytes, "
             f"sha256={found}, from {url}"

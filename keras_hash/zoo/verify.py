@@ -62,7 +62,7 @@ class Verification:
         found = []
         if not self.same_split:
             found.append(
-                f"{self.card.dataset} is split otherwise than on the card"
+                f"{self.card.dataset} is split differently from the card"
             )
         if self.differing:
             named = [

@@ -386,7 +386,7 @@ def test_datasets_of_several_sizes_and_of_keras(photos):
         ([1, 2], "element_spec=None"),
         (
             tf.data.Dataset.from_tensors((np.ones((4, 4, 3)), 0)).repeat(),
-            "repeats for ever",
+            "repeats forever",
         ),
         (
             tf.data.Dataset.from_tensors((np.full((4, 4, 3), 0.5), 0)),

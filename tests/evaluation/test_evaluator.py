@@ -545,8 +545,8 @@ def test_clear_errors():
         ({"self_match": "yes"}, "`self_match` should be one of"),
         ({"k": 0}, "`k` should be"),
         ({"kernel": "cuda"}, "`kernel` should be one of"),
-        ({"metrics": ("map", "ndcg@100")}, "`metrics` should be some of"),
-        ({"metrics": ()}, "`metrics` should be some of"),
+        ({"metrics": ("map", "ndcg@100")}, "`metrics` should be among"),
+        ({"metrics": ()}, "`metrics` should be among"),
     ]:
         with pytest.raises(ValueError, match=message):
             keras_hash.evaluate(*case, bits=6, **options)

@@ -286,7 +286,7 @@ def test_clear_errors(make, rng):
         index.remove([5])
     with pytest.raises(ValueError, match=r"packed codes, uint8 \[n, 2\]"):
         index.add(codes.pack(rng.randn(2, 30)))
-    with pytest.raises(ValueError, match="bits set behind its first 12"):
+    with pytest.raises(ValueError, match="bits set after its first 12"):
         index.add(np.full((1, 2), 255, "uint8"))
     with pytest.raises(ValueError, match=r"`ids` should have shape \[2\]"):
         index.add(query, [1])

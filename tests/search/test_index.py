@@ -415,7 +415,7 @@ def test_another_number_of_bits(rng):
     # As many bytes, but other bits.
     wrong = codes.pack(np.ones((2, 24)))
     for call in (index.add, index.search):
-        with pytest.raises(ValueError, match="bits set behind its first 21"):
+        with pytest.raises(ValueError, match="bits set after its first 21"):
             call(wrong)
     assert len(index) == 3
     assert index.search(items, 1)[0].tolist() == [[0], [0], [0]]
@@ -545,7 +545,7 @@ def test_rerank(call, strings, rng):
             index.search(items[:6], 4, rerank=wrong)
     with pytest.raises(ValueError, match="`candidates` should be at least 4"):
         index.search(items[:6], 4, rerank=(queries, source), candidates=3)
-    with pytest.raises(ValueError, match="should come with `rerank`"):
+    with pytest.raises(ValueError, match="needs `rerank`"):
         index.search(items[:6], 4, candidates=30)
 
 

@@ -1,4 +1,4 @@
-"""Builders for TensorFlow Datasets of sets that it lacks.
+"""Builders for data sets that TensorFlow Datasets lacks.
 
 Each is imported, and registered, when it is asked for: TensorFlow Datasets
 takes seconds to import. They read folders that were downloaded by hand and

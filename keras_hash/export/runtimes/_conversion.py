@@ -46,7 +46,7 @@ def require(format, *purposes):
         for package in known[format].NEEDED[purpose]:
             if importlib.util.find_spec(package) is None:
                 raise ImportError(
-                    f"To {purpose} files of format={format!r} needs {package}: "
+                    f"To {purpose} format={format!r}, {package} is needed: "
                     f'pip install "keras-hash[{format}]"'
                 )
     return known[format]
@@ -89,7 +89,7 @@ def convert(model, path, format, dtype=None, images=None):
             f"Received: path={str(path)!r}"
         )
     if os.path.lexists(path):
-        raise ValueError(f"`path` is there already and is not replaced: {path}")
+        raise ValueError(f"`path` already exists and is not replaced: {path}")
     if (images is None) != (dtype != "int8"):
         raise ValueError(
             "`images` should be representative images for dtype='int8', and "

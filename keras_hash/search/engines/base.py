@@ -206,7 +206,7 @@ class Engine:
     def _exists(self):
         """Whether anything was stored; looks again while nothing was."""
         if self._closed:
-            raise ValueError("This index is closed: open it anew.")
+            raise ValueError("This index is closed: open it again.")
         if self._strings is not None:
             return True
         with self._asked("opened"):
@@ -264,7 +264,7 @@ class Engine:
         if any(len(ids) != k for _, ids in found):
             raise ConnectionError(
                 f"{self._name} returned fewer than {k} items for a query: "
-                "another program removes some now. Search again. "
+                "another program is removing some. Search again. "
                 f"Received: uri={self.uri!r}"
             )
         distances = np.array([row for row, _ in found], "float64")
