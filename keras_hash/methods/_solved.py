@@ -54,13 +54,10 @@ class SolvedHash(HashModel):
             )
 
     def solve(self, features, labels):
-        """What the weights of the head should be, from `float32 [n, d]`.
+        """Weights of the head by name, and how many directions are empty.
 
-        Ties are broken in a fixed way: see `leading_directions`.
-
-        Returns:
-            A pair: a dict from the name of each weight of the head to its
-            value, and the number of directions that are empty.
+        `features` are `float32 [n, d]`. Ties have to be broken in a fixed way:
+        `leading_directions`.
         """
         raise NotImplementedError
 
@@ -317,17 +314,11 @@ def leading_directions(matrix, count, basis=None):
 
     Of eigenvalues that are nearly equal only the common space is certain. Its
     basis here is the one nearest to fixed random directions, which also gives
-    a single vector its sign. Where the spectrum ends before `count`, columns
-    are 0.
+    a single vector its sign. With a `basis` `[e, d]` of eigenvectors, in whose
+    terms the matrix is, these are fixed in the space outside.
 
-    Args:
-        matrix: `float64 [d, d]`, symmetric.
-        count: int, how many.
-        basis: `float64 [e, d]`, what the rows of the matrix stand for, if it
-            is itself one of eigenvectors: fixed directions are fixed there.
-
-    Returns:
-        A pair: eigenvalues `[count]`, largest first, and `[d, count]`.
+    Returns `count` eigenvalues, largest first, and vectors `[d, count]`: both
+    are 0 where the spectrum has ended.
     """
     values, vectors = spectrum(matrix)
     groups = tied(values, least=_TIE * np.abs(values).max())

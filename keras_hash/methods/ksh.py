@@ -100,11 +100,9 @@ def refine(kernels, residue, start, steps=500):
 def greedy(kernels, labels, bits, steps=500):
     """Finds one bit after the other, on centred kernels `[n, m]`.
 
-    Without `steps` of refinement each is the spectral solution alone.
-
-    Returns:
-        A pair: `float64 [m, bits]`, so that `kernels` times it are the real
-        codes, and the number of directions of the kernels that are empty.
+    Without `steps` of refinement each is the spectral solution alone. Returns
+    `float64 [m, bits]`, so that `kernels` times it are the real codes, and the
+    number of directions of the kernels that are empty.
     """
     values, basis = _solved.spectrum(kernels.T @ kernels)
     whiten = np.sqrt(len(kernels) / values) * basis

@@ -40,20 +40,15 @@ def modes(ranges, bits):
     return sides[order], halves[order]
 
 
-class Waves(_solved.FixedHead):
+class Waves(itq.Projection):
     """`cos((features - mean) @ projection + phase)`."""
 
-    def __init__(self, bits):
-        super().__init__(name="head")
-        self.bits = bits
-
     def build(self, input_shape):
-        self.constant("mean", input_shape[-1])
-        self.constant("projection", input_shape[-1], self.bits)
+        super().build(input_shape)
         self.constant("phase", self.bits)
 
     def call(self, features):
-        return ops.cos((features - self.mean) @ self.projection + self.phase)
+        return ops.cos(super().call(features) + self.phase)
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")
