@@ -173,8 +173,9 @@ def _download(name, pinned, staging):
             f"What was downloaded for the zoo entry {name!r} is not the "
             "archive that this version of keras_hash knows; nothing was "
             "kept. Try again; if it stays so, the server has another version, "
-            f"or a proxy answered in its place. Expected: {pinned['bytes']} bytes, "
-            f"sha256={pinned['sha256']}. Received: {came} bytes, "
+            "or a proxy answered in its place. "
+            f"Expected: {pinned['bytes']} bytes, sha256={pinned['sha256']}. "
+            f"Received: {came} bytes, "
             f"sha256={found}, from {url}"
         )
     return path
