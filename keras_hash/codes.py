@@ -270,13 +270,18 @@ def ones_of_words(a, b, combine, dtype="int32"):
 
 
 def words(codes):
-    """Packed codes as machine words, zeros behind: one `uint32` for up to 4
-    bytes, else `uint64 [n, ceil(bytes / 8)]`."""
-    count, width = codes.shape
+    """Packed codes as machine words, filled up with zeros or, where they fit,
+    in the same memory: a `uint32` for up to 4 bytes, else some `uint64`."""
+    width = codes.shape[1]
     size = 4 if width <= 4 else 8
-    padded = np.zeros((count, -(-width // size) * size), "uint8")
-    padded[:, :width] = codes
-    return padded.view(f"uint{8 * size}")
+    if width % size:
+        codes = padded(codes, width + -width % size)
+    return np.ascontiguousarray(codes).view(f"uint{8 * size}")
+
+
+def padded(codes, width):
+    """A copy of codes, filled up with zero bytes to `[n, width]`."""
+    return np.pad(codes, [(0, 0), (0, width - codes.shape[1])])
 
 
 def group(rows):

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_hash.codes import group
 from keras_hash.codes import num_bytes
+from keras_hash.codes import padded
 from keras_hash.search import scan
 from keras_hash.search import substrings
 
@@ -26,13 +27,6 @@ def width_of(bits):
     if width > 64:
         return -(-width // 8) * 8
     return max(4, 1 << (width - 1).bit_length())
-
-
-def padded(codes, width):
-    """Codes filled up with zero bytes to `[n, width]`."""
-    out = np.zeros((len(codes), width), "uint8")
-    out[:, : codes.shape[1]] = codes
-    return out
 
 
 class Groups:
@@ -69,6 +63,7 @@ class Groups:
     def added(self, codes):
         """These items and more."""
         old = len(self.codes)
+        codes = padded(codes, self.codes.shape[1])
         rows = np.concatenate([self.codes, codes])
         _, inverse, sizes = group(rows)
         kept, numbers = _by_first(inverse, len(sizes))
@@ -90,11 +85,11 @@ class Groups:
 
     def searched_by(self, method):
         """The same items, searched in another way."""
-        return self._like(self.codes, self.group, method)
+        held = self.codes, self.group
+        return Groups(self.bits, self.similarity, *held, method)
 
-    def _like(self, codes, group=None, method=None):
-        method = method or self.method
-        return Groups(self.bits, self.similarity, codes, group, method)
+    def _like(self, codes, group=None):
+        return Groups(self.bits, self.similarity, codes, group, self.method)
 
     def nearest(self, queries, k):
         """Levels and items `[q, k]` of the nearest, ties in their order."""
@@ -120,25 +115,21 @@ class Groups:
         limits = radius + np.zeros(len(queries), "int64")
         if self.similarity == "and":
             limits = 2 * radius + shifts
-        sizes = np.zeros(len(queries), "int64")
-        parts = [None] * len(queries)
+        none = np.zeros(0, "int32"), np.zeros(0, "int64")
+        parts = [none] * len(queries)
         for limit in np.unique(limits[limits >= 0]):
             same = np.flatnonzero(limits == limit)
-            for chosen, row, level, code in self._found(queries, same, limit):
+            for row, level, code in self._found(queries, same, limit):
                 take = self._sizes(code)
                 row, level, item = self._expanded(row, level, code, take)
-                ends = np.searchsorted(row, np.arange(1, len(chosen)))
-                shift = shifts[chosen][row]
-                level = self._levels(level.astype("int64"), shift)
-                levels, items = np.split(level, ends), np.split(item, ends)
-                for query, a, b in zip(chosen, levels, items):
-                    parts[query] = a, b
-                    sizes[query] = len(a)
-        lims = np.concatenate([[0], np.cumsum(sizes)])
-        parts = [part for part in parts if part is not None]
-        if not parts:
-            return lims, np.zeros(0, "int32"), np.zeros(0, "int64")
-        return lims, *(np.concatenate(part) for part in zip(*parts))
+                level = self._levels(level, shifts[row])
+                ends = np.flatnonzero(row[1:] != row[:-1]) + 1
+                asked = np.append(row[:1], row[ends])
+                lists = (np.split(of, ends) for of in (level, item))
+                for query, *part in zip(asked, *lists):
+                    parts[query] = part
+        lims = np.cumsum([0, *(len(levels) for levels, _ in parts)])
+        return lims, *map(np.concatenate, zip(none, *parts))
 
     @functools.cached_property
     def _searched(self):
@@ -155,12 +146,11 @@ class Groups:
 
     def _probes(self, queries):
         """What is searched for, and by how much its distances are higher."""
+        probes = padded(queries, self._searched.shape[1])
         if self.similarity == "hamming":
-            return queries, np.zeros(len(queries), "int64")
-        width = num_bytes(self.bits)
+            return probes, np.zeros(len(queries), "int64")
         ones = np.bitwise_count(queries).sum(axis=1, dtype="int64")
-        queries = padded(queries[:, :width], self._searched.shape[1])
-        return queries, ones + 8 * width - 2 * self.bits
+        return probes, ones + 8 * queries.shape[1] - 2 * self.bits
 
     def _levels(self, distances, shifts):
         if self.similarity == "and":
@@ -194,25 +184,21 @@ class Groups:
         return found
 
     def _found(self, queries, chosen, limit):
-        """Yields some of the chosen queries with their codes up to a distance.
-
-        These come as three arrays: the query's place among the some, distances
-        and numbers of codes.
-        """
+        """Yields queries, distances and numbers of codes up to a distance."""
         tables = self._tables()
         if tables is not None:
             left = []
             for start in range(0, len(chosen), 4096):
                 part = chosen[start : start + 4096]
-                slow, *found = tables.search(queries[part], limit)
+                slow, row, *found = tables.search(queries[part], limit)
                 left.append(part[slow])
-                # The slow ones come again below, and with more.
-                yield part, *found
+                yield part[row], *found
             chosen = np.concatenate(left)
         rows = max(16, min(4096, self.block // max(1, len(self))))
         for start in range(0, len(chosen), rows):
             part = chosen[start : start + rows]
-            yield part, *scan.within(queries[part], self._searched, limit)
+            row, *found = scan.within(queries[part], self._searched, limit)
+            yield part[row], *found
 
     def _first_items(self, levels, groups, k):
         """The first k items of codes that are ordered by distance."""

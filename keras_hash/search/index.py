@@ -6,12 +6,12 @@ import json
 import numpy as np
 
 from keras_hash.codes import check
+from keras_hash.codes import check_similarity
 from keras_hash.codes import group
 from keras_hash.codes import num_bytes
 from keras_hash.search import by_features
 from keras_hash.search import storage
 from keras_hash.search.groups import Groups
-from keras_hash.search.groups import padded
 from keras_hash.search.groups import width_of
 from keras_hash.search.ids import Ids
 from keras_hash.search.ids import check_ids
@@ -62,17 +62,12 @@ class Index:
         method="auto",
     ):
         num_bytes(bits)
-        if similarity not in ("hamming", "and"):
-            raise ValueError(
-                '`similarity` should be "hamming" or "and". '
-                f"Received: similarity={similarity!r}"
-            )
+        check_similarity(similarity)
         method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
         self.about = {}
-        self._width = width_of(bits)
         self._ids = Ids()
-        empty = np.zeros((0, self._width), "uint8")
+        empty = np.zeros((0, width_of(bits)), "uint8")
         # Groups, and codes that wait to be grouped: one attribute, so that
         # threads that search see both as they belong together.
         groups = Groups(self.bits, similarity, empty, method=method)
@@ -135,7 +130,7 @@ class Index:
         if not len(codes):
             return
         groups, waiting = self._state
-        waiting = *waiting, padded(codes, self._width)
+        waiting = *waiting, codes.copy()
         self._ids.add(ids)
         self._state = groups, waiting
 
@@ -212,9 +207,7 @@ class Index:
         if len(first) == len(codes):
             first = inverse = slice(None)
         with _threads(threads):
-            levels, places = groups.nearest(
-                padded(codes[first], self._width), count
-            )
+            levels, places = groups.nearest(codes[first], count)
         levels, places = levels[inverse], places[inverse]
         if chosen is not None:
             places = chosen[places]
@@ -245,13 +238,8 @@ class Index:
         codes = self._checked(codes)
         check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
-        if len(groups) == 0:
-            lims = np.zeros(len(codes) + 1, "int64")
-            return lims, np.zeros(0, "int32"), np.zeros(0, self.ids.dtype)
         with _threads(threads):
-            lims, levels, places = groups.within(
-                padded(codes, self._width), int(radius)
-            )
+            lims, levels, places = groups.within(codes, int(radius))
         if chosen is not None:
             places = chosen[places]
         return lims, levels, self._ids.values[places]
@@ -304,7 +292,10 @@ class Index:
                 `method`.
         """
         try:
-            index = cls._from_arrays(*storage.read(path, mmap))
+            fields, arrays = storage.read(path, mmap)
+            index = cls(fields["bits"], similarity=fields["similarity"])
+            index._ids = Ids.from_arrays(arrays, fields["following"])
+            codes = arrays["codes"]
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 "`path` should be a file written by `Index.save`. "
@@ -313,17 +304,10 @@ class Index:
         if method is None:
             method = "scan" if mmap else "auto"
         method = _check_method(method, index.similarity)
-        index._state = index._groups().searched_by(method), ()
-        return index
-
-    @classmethod
-    def _from_arrays(cls, fields, arrays):
-        index = cls(fields["bits"], similarity=fields["similarity"])
-        index._ids = Ids.from_arrays(arrays, fields["following"])
+        kind = index.bits, index.similarity
+        index._state = Groups(*kind, codes, arrays.get("group"), method), ()
         # Indexes of photos had it by another name.
         index.about = fields.get("about", fields.get("encoder", {}))
-        held = arrays["codes"], arrays.get("group")
-        index._state = Groups(index.bits, index.similarity, *held), ()
         return index
 
     def _groups(self):

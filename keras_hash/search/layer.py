@@ -4,8 +4,10 @@ import keras
 import numpy as np
 
 from keras_hash.codes import check
+from keras_hash.codes import check_similarity
 from keras_hash.codes import num_bytes
 from keras_hash.codes import ones_of_words
+from keras_hash.codes import padded
 
 
 class HammingSearch(keras.layers.Layer):
@@ -66,16 +68,13 @@ class HammingSearch(keras.layers.Layer):
                 "`codes` and `k` should be at least one. "
                 f"Received: {len(codes)} codes, k={k}"
             )
-        if similarity not in ("hamming", "and"):
-            raise ValueError(
-                "`similarity` should be 'hamming' or 'and'. "
-                f"Received: similarity={similarity!r}"
-            )
+        check_similarity(similarity)
         self.bits, self.similarity = int(bits), similarity
         self.k = min(int(k), len(codes))
         ids = ids.astype("int64" if ids.dtype.kind in "iu" else "str")
         order = np.argsort(ids, kind="stable")
-        words = _words(codes[order])
+        width = codes.shape[1]
+        words = padded(codes[order], width + -width % 8).view("int64")
         # Words first: each is one run in memory.
         self.words = tf.Variable(words.T, trainable=False, name="words")
         self.ids = tf.Variable(ids[order], trainable=False, name="ids")
@@ -91,9 +90,9 @@ class HammingSearch(keras.layers.Layer):
                 f"`codes` should be packed, uint8 [q, {width}] for {self.bits} "
                 f"bits. Received: codes.shape={tuple(codes.shape)}"
             )
-        padded = tf.pad(codes, [[0, 0], [0, -width % 8]])
+        codes = tf.pad(codes, [[0, 0], [0, -width % 8]])
         queries = tf.bitcast(
-            tf.reshape(padded, [-1, self.words.shape[0], 8]), tf.int64
+            tf.reshape(codes, [-1, self.words.shape[0], 8]), tf.int64
         )
         distances, places = tf.map_fn(
             self._nearest,
@@ -116,10 +115,3 @@ class HammingSearch(keras.layers.Layer):
         best, places = tf.math.top_k(nearness, self.k)
         far = -best if self.similarity == "hamming" else self.bits - best
         return far, places
-
-
-def _words(codes):
-    """Codes as int64 words `[n, ceil(bytes / 8)]`, padded with zeros."""
-    wide = np.zeros((len(codes), -(-codes.shape[1] // 8) * 8), "uint8")
-    wide[:, : codes.shape[1]] = codes
-    return wide.view("int64")

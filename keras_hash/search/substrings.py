@@ -17,6 +17,9 @@ import math
 
 import numpy as np
 
+from keras_hash.codes import ones_of_words
+from keras_hash.codes import words
+
 # Bits of a substring: the masks of a step are drawn from all its values.
 _WIDEST = 24
 
@@ -32,7 +35,7 @@ class Substrings:
 
     def __init__(self, bits, codes):
         self.bits = bits
-        self.words = _words(codes)
+        self.words = words(codes)
         # A table has no more places than there are codes.
         width = min(_WIDEST, max(1, len(codes).bit_length() - 1))
         count = -(-bits // width)
@@ -48,16 +51,14 @@ class Substrings:
         """Bytes of the tables."""
         return sum(t.starts.nbytes + t.codes.nbytes for t in self.tables)
 
-    def search(self, queries, limit, k=None, threads=None):
+    def search(self, queries, limit, k=None):
         """Codes up to a distance, or the k nearest and others as near as these.
 
         Returns the queries for which a scan is faster, rising, and, in no
         order, rows, distances and codes that were found for the others.
         """
-        if threads is None:
-            import faiss
+        import faiss
 
-            threads = faiss.omp_get_max_threads()
         none = np.zeros(0, "int64")
         slow, found = [none], [(none, none, none)]
 
@@ -76,6 +77,7 @@ class Substrings:
                 # The rest will be like them.
                 slow.append(np.arange(self.rows, len(queries)))
                 starts = starts[:1]
+        threads = faiss.omp_get_max_threads()
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             for done in pool.map(run, starts[1:]):
                 take(*done)
@@ -90,7 +92,7 @@ class _Table:
         self.start, self.end, self.width = start, end, end - start
         ones = np.zeros((1, 8 * codes.shape[1]), "uint8")
         ones[:, start:end] = 1
-        mask = _words(np.packbits(ones, axis=1))[0]
+        mask = words(np.packbits(ones, axis=1))[0]
         # The words that it lies in, and its bits there.
         self.held = slice(*np.flatnonzero(mask)[[0, -1]] + [0, 1])
         self.mask = mask[self.held]
@@ -125,8 +127,7 @@ class _Search:
         self.tables, self.k = tables.tables, k
         self.bits, self.budget = tables.bits, tables.budget
         self.block = tables.block
-        self.far = "uint8" if self.bits < 256 else "uint16"
-        self.words, self.own = tables.words, _words(queries)
+        self.words, self.own = tables.words, words(queries)
         self.values = [table.values(queries) for table in self.tables]
         # Codes further away than this are of no use.
         self.bound = np.full(len(queries), min(limit, self.bits))
@@ -215,17 +216,20 @@ class _Search:
 
     def _compare(self, number, flips, rows, codes):
         """Keeps the candidates that are near and new."""
+        # Word by word: NumPy is slow to add up a few numbers a row.
         differ = self.words.take(codes, axis=0)
         differ ^= self.own.take(rows, axis=0)
-        far = self._ones(differ)
+        differ = differ.T
+        far = ones_of_words(differ, differ, "and")
         near = np.flatnonzero(far <= self.bound.take(rows))
-        differ = differ[near]
+        differ = differ[:, near]
         # A code is taken from the table that comes upon it first.
         new = np.ones(len(near), bool)
         for other, table in enumerate(self.tables):
             least = flips + (other < number)
             if other != number and least:
-                new &= self._ones(differ[:, table.held] & table.mask) >= least
+                part = differ[table.held]
+                new &= ones_of_words(part, table.mask, "and") >= least
         near = near[new]
         rows, far, codes = rows[near], far[near], codes[near]
         self.found.append((rows, far, codes))
@@ -233,17 +237,6 @@ class _Search:
             place = rows * self.counts.shape[1] + far
             counts = np.bincount(place, minlength=self.counts.size)
             self.counts += counts.reshape(self.counts.shape)
-
-    def _ones(self, words):
-        # Column by column: NumPy is slow to add up a few numbers a row.
-        counts = np.bitwise_count(words).T
-        return sum(counts[1:], counts[0].astype(self.far))
-
-
-def _words(codes):
-    """The same memory as machine words `[n, words]`."""
-    size = 8 if codes.shape[1] % 8 == 0 else 4
-    return np.ascontiguousarray(codes).view(f"uint{8 * size}")
 
 
 @functools.lru_cache(maxsize=256)

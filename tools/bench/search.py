@@ -88,7 +88,7 @@ SETS = {
 
 
 def flat(codes, width, use_heap):
-    padded = groups_lib.padded(codes, width)
+    padded = codes_lib.padded(codes, width)
     index = faiss.IndexBinaryFlat(8 * width)
     index.add(padded)
     index.use_heap = use_heap
@@ -118,7 +118,7 @@ def table(best, queries, base, notes):
 def compare(name, codes, queries, bits, radii, args):
     clock = time.process_time if args.cpu else time.perf_counter
     width, wide = codes.shape[1], groups_lib.width_of(bits)
-    given = {width: queries, wide: groups_lib.padded(queries, wide)}
+    given = {width: queries, wide: codes_lib.padded(queries, wide)}
     print(
         f"\n{name}: {len(codes):,} codes of {bits} bits, {len(queries)} asked"
     )

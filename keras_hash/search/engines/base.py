@@ -147,7 +147,7 @@ class Engine:
             )
         for done, part in self._batches(ids):
             with self._asked(f"cleared of ids behind {done} of these"):
-                self._delete(part.tolist())
+                self._delete(self._among(part.tolist()))
 
     def search(self, codes, k=10):
         """Finds the nearest items of each query.
@@ -187,11 +187,7 @@ class Engine:
         for start in range(0, len(codes), rows):
             part = slice(start, start + rows)
             distances[part], ids[part] = self._rows(codes[part], k)
-        # Strings are ordered by their rank, which is a number.
-        keys = ids
-        if self._strings and ids.size:
-            keys = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
-        order = np.lexsort((keys, distances))
+        order = np.lexsort((ids, distances))
         return (
             np.take_along_axis(distances, order, axis=1),
             np.take_along_axis(ids, order, axis=1),
@@ -236,6 +232,9 @@ class Engine:
                 self._following = start
         return running(count, self._following, self._strings, repr(self.name))
 
+    def _between(self, low, high, limit):
+        return self._ids(f"id >= {low} and id <= {high}", limit)
+
     def _there(self, ids):
         """Those of some ids that are stored."""
         there = set()
@@ -244,7 +243,7 @@ class Engine:
             if not self._strings and not self._between(ids.min(), ids.max(), 1):
                 return there
             for _, part in self._batches(ids):
-                there.update(self._stored(part.tolist()))
+                there.update(self._ids(self._among(part.tolist()), len(part)))
         return there
 
     def _batches(self, rows):

@@ -82,22 +82,13 @@ class LanceIndex(base.Engine):
         )
 
     def _open(self):
-        if self.name not in self._tables():
+        if self.name not in self._database:
             return None
         self._table = self._database.open_table(self.name)
         schema = self._table.schema
         bits = (schema.metadata or {}).get(b"keras_hash.bits")
         strings = bits is not None and str(schema.field("id").type) == "string"
         return bits and bits.decode(), strings
-
-    def _tables(self):
-        page = None
-        while True:
-            found = self._database.list_tables(page_token=page)
-            yield from found.tables
-            page = found.page_token
-            if not page:
-                return
 
     def _schema(self, strings):
         import pyarrow as pa
@@ -120,12 +111,6 @@ class LanceIndex(base.Engine):
 
     def _count(self):
         return self._table.count_rows()
-
-    def _between(self, low, high, limit):
-        return self._ids(f"id >= {low} and id <= {high}", limit)
-
-    def _stored(self, ids):
-        return self._ids(self._among(ids), len(ids))
 
     def _ids(self, wanted, limit):
         found = self._table.search().where(wanted).select(["id"])
@@ -151,8 +136,8 @@ class LanceIndex(base.Engine):
         with self._asked("written to"):
             self._table.add(table)
 
-    def _delete(self, ids):
-        self._table.delete(self._among(ids))
+    def _delete(self, wanted):
+        self._table.delete(wanted)
 
     def _nearest(self, codes, k, exact):
         found = self._table.search(list(codes), vector_column_name="code")

@@ -109,6 +109,7 @@ class MilvusIndex(base.Engine):
                 import milvus_lite.server_manager  # noqa: F401
         import pymilvus
 
+        self._kinds = pymilvus.DataType
         # A server that is back is found soon.
         options = {"grpc.max_reconnect_backoff_ms": 2000}
         if self._local:
@@ -155,7 +156,7 @@ class MilvusIndex(base.Engine):
         if bits:
             self._call("load_collection")
         kind = {field["name"]: field["type"] for field in stored["fields"]}
-        return bits and bits[1], kind.get("id") == _milvus("VARCHAR")
+        return bits and bits[1], kind.get("id") == self._kinds.VARCHAR
 
     def _create(self, strings):
         import pymilvus
@@ -166,16 +167,12 @@ class MilvusIndex(base.Engine):
             # The dimension alone does not tell 30 bits from 32.
             description=f"keras_hash bits={self.bits}",
         )
+        kind, options = self._kinds.INT64, {}
         if strings:
-            schema.add_field(
-                "id",
-                _milvus("VARCHAR"),
-                is_primary=True,
-                max_length=base.LONGEST,
-            )
-        else:
-            schema.add_field("id", _milvus("INT64"), is_primary=True)
-        schema.add_field("code", _milvus("BINARY_VECTOR"), dim=8 * self._width)
+            kind, options = self._kinds.VARCHAR, {"max_length": base.LONGEST}
+        schema.add_field("id", kind, is_primary=True, **options)
+        dimension = 8 * self._width
+        schema.add_field("code", self._kinds.BINARY_VECTOR, dim=dimension)
         index = pymilvus.MilvusClient.prepare_index_params()
         index.add_index(
             "code",
@@ -196,15 +193,9 @@ class MilvusIndex(base.Engine):
         found = self._call("query", filter="", output_fields=["count(*)"])
         return int(found[0]["count(*)"])
 
-    def _between(self, low, high, limit):
-        return self._ids(f"id >= {low} and id <= {high}", limit=limit)
-
-    def _stored(self, ids):
-        return self._ids(self._among(ids))
-
-    def _ids(self, wanted, **limit):
+    def _ids(self, wanted, limit):
         found = self._call(
-            "query", filter=wanted, output_fields=["id"], **limit
+            "query", filter=wanted, output_fields=["id"], limit=limit
         )
         return [row["id"] for row in found]
 
@@ -221,8 +212,8 @@ class MilvusIndex(base.Engine):
             with self._asked(f"written beyond the first {start} items"):
                 self._call("insert", data=rows)
 
-    def _delete(self, ids):
-        self._call("delete", filter=self._among(ids))
+    def _delete(self, wanted):
+        self._call("delete", filter=wanted)
 
     def _nearest(self, codes, k, exact):
         params = {}
@@ -256,9 +247,3 @@ class MilvusIndex(base.Engine):
             yield
         finally:
             logger.setLevel(level)
-
-
-def _milvus(name):
-    import pymilvus
-
-    return pymilvus.DataType[name]
