@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 
-from keras_hash import codes as codes_lib
 from keras_hash import progress
 from keras_hash.zoo import entries
 
@@ -32,8 +31,9 @@ class ServedEncoder:
         """
         import tensorflow as tf
 
-        width = codes_lib.num_bytes(self.bits)
-        codes = np.zeros((len(contents), width), "uint8")
+        from keras_hash.codes import num_bytes
+
+        codes = np.zeros((len(contents), num_bytes(self.bits)), "uint8")
         refused = {}
         spans = [(0, len(contents))] if contents else []
         while spans:
