@@ -148,7 +148,7 @@ def test_pack_refuses(real, message):
         (np.zeros((2, 2), "uint8"), 20, r"uint8 \[n, 3\]"),
         (np.zeros((2, 2), "int32"), 12, "int32"),
         (np.zeros(2, "uint8"), 12, r"codes.shape=\(2,\)"),
-        (np.full((2, 2), 255, "uint8"), 12, "behind its first 12"),
+        (np.full((2, 2), 255, "uint8"), 12, "after its first 12"),
         (np.zeros((2, 2), "uint8"), 0, "at least 1"),
         (np.zeros((2, 2), "uint8"), 1.5, "should be an int"),
     ],
