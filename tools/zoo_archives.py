@@ -71,7 +71,7 @@ def build(folder):
             "archive": file,
             "sha256": hashlib.sha256(archives[file]).hexdigest(),
             "bytes": len(archives[file]),
-            "card": card,
+            "card": dict(card),
         }
         lines.append(f"{json.dumps(name)}: {json.dumps(pinned)}")
     # One line an entry: two entries that are added at once do not conflict

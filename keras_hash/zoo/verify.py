@@ -3,8 +3,6 @@
 import dataclasses
 import re
 
-import tensorflow as tf
-
 from keras_hash.evaluation import measure
 from keras_hash.zoo import entries
 from keras_hash.zoo.card import Card
@@ -189,6 +187,8 @@ def table(results):
 
 
 def _has_gpu():
+    import tensorflow as tf
+
     return bool(tf.config.list_physical_devices("GPU"))
 
 

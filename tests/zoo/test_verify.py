@@ -90,7 +90,7 @@ def test_other_data_than_on_the_card(entry, digits):
     change(split_checksum="0" * 64)
     result = verify.verify(folder, digits)
     assert result.same_split is False and not result.passed
-    assert "digits is split otherwise" in result.problems()
+    assert "digits is split differently" in result.problems()
 
 
 def test_files_come_first(entry):
