@@ -9,7 +9,7 @@ say so; the models stay as they are.
 """
 
 import argparse
-import json
+import dataclasses
 import pathlib
 import sys
 
@@ -66,13 +66,13 @@ def add_warm_up(name):
     """Adds warm-up requests to an entry, and to its card."""
     folder, card = zoo.entry_folder(name), zoo.card(name)
     zoo.verify_files(name)
-    path = warm_up.warm_up(folder / str(card["version"]))
-    key = path.relative_to(folder).as_posix()
-    card["files"] = dict(
-        sorted({**card["files"], key: files.sha256(path)}.items())
-    )
-    card["bytes"] = sum((folder / f).stat().st_size for f in card["files"])
-    files.write(folder / "card.json", json.dumps(card, indent=1) + "\n")
+    path = warm_up.warm_up(folder / str(card.version))
+    listed = {**card.files, str(path.relative_to(folder)): files.sha256(path)}
+    dataclasses.replace(
+        card,
+        files=dict(sorted(listed.items())),
+        bytes=sum((folder / file).stat().st_size for file in listed),
+    ).write(folder)
     print(f"Wrote {path}.")
 
 

@@ -9,11 +9,10 @@ weights and everything else stay as they are.
 """
 
 import argparse
-import json
+import dataclasses
 import sys
 
 import keras_hash
-from keras_hash import files
 from keras_hash import zoo
 from keras_hash.cli import inputs
 from keras_hash.zoo import verify
@@ -36,14 +35,12 @@ def main(arguments=None):
         results.append(result)
         if not result.passed:
             wrong[name] = result.problems()
-        if arguments.write and result.same_split is not False:
-            card = {
-                **result.card,
-                "metrics": result.report.metrics,
-                "conventions": result.report.settings,
-            }
-            path = zoo.entry_folder(name) / "card.json"
-            files.write(path, json.dumps(card, indent=1) + "\n")
+        if arguments.write and result.same_split:
+            dataclasses.replace(
+                result.card,
+                metrics=result.report.metrics,
+                conventions=result.report.settings,
+            ).write(zoo.entry_folder(name))
     inputs.show(verify.table(results))
     for name, text in wrong.items():
         print(f"{name}: {text}", file=sys.stderr)

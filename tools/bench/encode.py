@@ -16,7 +16,7 @@ With `--write`, the cards take the images per second measured now.
 """
 
 import argparse
-import json
+import dataclasses
 import os
 import subprocess
 import sys
@@ -26,7 +26,6 @@ import numpy as np
 from _timing import rates
 
 import keras_hash
-from keras_hash import files
 from keras_hash import zoo
 from keras_hash.data import cifar10
 
@@ -87,10 +86,9 @@ def compare(name, count, rounds, write):
         flush=True,
     )
     if write:
-        path = zoo.entry_folder(name) / "card.json"
-        card = zoo.card(name)
-        card["images_per_second"] = int(float(f"{found['encode']:.2g}"))
-        files.write(path, json.dumps(card, indent=1) + "\n")
+        rate = int(float(f"{found['encode']:.2g}"))
+        card = dataclasses.replace(zoo.card(name), images_per_second=rate)
+        card.write(zoo.entry_folder(name))
     return model
 
 
