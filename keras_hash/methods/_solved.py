@@ -18,8 +18,8 @@ from keras_hash.methods.base import HashModel
 
 # Eigenvalues below this share of the largest hold nothing.
 _EMPTY = 1e-5
-# Eigenvalues that differ by less than this share may change places.
-_TIE = 1e-3
+# Values that differ by less than this share are taken for equal.
+TIE = 1e-3
 # Signs are soft where values are below this share of their spread.
 _SOFT = 0.1
 
@@ -306,7 +306,7 @@ def spectrum(matrix):
 def tied(values, least=0.0):
     """Numbers the groups of nearly equal values, in order: 0, 0, 1 ..."""
     level = np.maximum(np.abs(values[:-1]), least)
-    return np.append(0, np.cumsum(np.abs(np.diff(values)) > _TIE * level))
+    return np.append(0, np.cumsum(np.abs(np.diff(values)) > TIE * level))
 
 
 def leading_directions(matrix, count, basis=None):
@@ -321,7 +321,7 @@ def leading_directions(matrix, count, basis=None):
     are 0 where the spectrum has ended.
     """
     values, vectors = spectrum(matrix)
-    groups = tied(values, least=_TIE * np.abs(values).max())
+    groups = tied(values, least=TIE * np.abs(values).max())
     shown = vectors if basis is None else basis @ vectors
     for number in range(groups[-1] + 1):
         group = groups == number

@@ -13,9 +13,10 @@ Cost: kernels, O(n d anchors); up to 500 gradient steps for each bit, each
 O(labelled anchors). Encoding needs all anchors.
 Other code: the authors solve each spectral step on all directions of the
 kernels; those below 1e-5 of the largest, which only rounding errors tell apart,
-are left out here. Each refinement starts a little beside the spectral solution,
-in a fixed direction, so that it does not depend on rounding errors where it
-could go either way.
+are left out here. So that rounding errors decide nothing, signs are soft below
+a tenth of the spread while the next bit is sought, each refinement starts a
+little beside the spectral solution in a fixed direction, takes all its steps
+and keeps its real codes small by a ridge: digits score as before.
 Reference: Liu, Wang, Ji, Jiang and Chang, "Supervised Hashing with Kernels",
 CVPR 2012.
 """
@@ -28,6 +29,8 @@ from keras_hash.methods import _solved
 
 # How far beside the spectral solution its refinement starts.
 _NUDGE = 1e-2
+# Ridge on the real codes of a refinement, as a share of the wanted products.
+_RIDGE = 1e-2
 
 
 def kernel(features, anchors, width, xp=np):
@@ -63,11 +66,11 @@ class Residue:
         return wanted - self._done @ (self._done.T @ vector)
 
 
-def refine(kernels, residue, start, steps=500):
+def refine(kernels, residue, start, steps=500, ridge=0.0):
     """Improves a bit by accelerated gradient descent on a smooth sign.
 
-    Minimises `-phi(K p)' R phi(K p)` with `phi(x) = tanh(x / 2)` and the
-    authors' line search, from `start` on, in at most so many steps.
+    Minimises `-phi(K p)' R phi(K p) + ridge ||K p||^2`, `phi(x) = tanh(x / 2)`,
+    from `start` on, with the authors' line search.
     """
     here = before = start
     at_here = at_before = kernels @ start
@@ -78,14 +81,15 @@ def refine(kernels, residue, start, steps=500):
         at_probe = at_here + push * (at_here - at_before)
         smooth = np.tanh(at_probe / 2)
         pull = residue @ smooth
-        gradient = -kernels.T @ (pull * (1 - smooth**2))
+        slope = 2 * ridge * at_probe - pull * (1 - smooth**2)
+        gradient = kernels.T @ slope
         along = kernels @ gradient
-        bound = -smooth @ pull
+        bound = ridge * at_probe @ at_probe - smooth @ pull
         fall = gradient @ gradient / 2
         for _ in range(51):
             at_next = at_probe - along / curvature
             moved = np.tanh(at_next / 2)
-            lower = -moved @ (residue @ moved)
+            lower = ridge * at_next @ at_next - moved @ (residue @ moved)
             if lower <= bound - fall / curvature:
                 break
             curvature *= 2
@@ -109,19 +113,27 @@ def greedy(kernels, labels, bits, steps=500):
     white = kernels @ whiten
     beside = basis.T @ _solved.fixed_directions(len(basis), 1)[:, 0]
     beside *= _NUDGE / np.linalg.norm(beside)
+    ridge = _RIDGE * bits * len(kernels)
     residue = Residue(labels, bits)
     inner = white.T @ np.column_stack([residue @ c for c in white.T])
+
+    def rated(column):
+        """The code of a column, and how well it serves the residue."""
+        code = _solved.soft_signs(kernels @ column)
+        return code, code @ (residue @ code)
+
     columns = []
     for _ in range(bits):
         leading = _solved.leading_directions(inner, 1, basis)[1][:, 0]
-        tried = [whiten @ leading]
+        column = whiten @ leading
+        code, score = rated(column)
         if steps:
             start = whiten @ (leading + beside)
-            tried.append(refine(kernels, residue, start, steps))
-        found = [
-            (column, _solved.soft_signs(kernels @ column)) for column in tried
-        ]
-        column, code = max(found, key=lambda f: f[1] @ (residue @ f[1]))
+            refined = refine(kernels, residue, start, steps, ridge)
+            other, better = rated(refined)
+            # Of two that are as good as each other, always the spectral one.
+            if better > score + _solved.TIE * abs(score):
+                column, code = refined, other
         columns.append(column)
         residue.remove(code)
         inner = inner - np.outer(white.T @ code, code @ white)
