@@ -34,7 +34,7 @@ class Photos(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def encoded(path):
-    """A path to be stored as it is, pixels, or `None` of what is no photo."""
+    """A path to be stored as it is, pixels, or `None` if it is not a photo."""
     from PIL import ExifTags
     from PIL import Image
 
