@@ -31,7 +31,7 @@ test-lowest:
 # All extras and what needs them: 1.2 GB more, which `make test` does not ask
 # for, in one environment of their own. The page to search by photo is opened in
 # the Chromium of this machine; without one, its tests are skipped.
-EXTRAS := app,browser,milvus,lance,beam,litert,onnx,openvino
+EXTRAS := app,browser,heif,milvus,lance,beam,litert,onnx,openvino
 EXTRA_TESTS := tests/extras tests/search/test_engines.py \
 	tests/export/test_runtimes.py tests/test_readme.py tests/test_docs.py
 

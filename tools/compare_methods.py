@@ -30,8 +30,8 @@ import keras_hash
 from keras_hash import files
 from keras_hash import methods
 from keras_hash.data import places
+from keras_hash.data.images import resize
 from keras_hash.evaluation import measure
-from keras_hash.methods import base
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CSV = ROOT / "docs" / "reports" / "comparison.csv"
@@ -151,7 +151,7 @@ def frozen_features(benchmark, pixels):
     features = []
     for start in range(0, len(benchmark.images), 250):
         images = benchmark.images[start : start + 250].astype("float32")
-        images = base.resize(images, (pixels, pixels))
+        images = resize(images, (pixels, pixels))
         features.append(backbone.predict_on_batch(images))
     features = np.concatenate(features)
     with files.beside(path) as new:

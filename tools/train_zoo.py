@@ -13,6 +13,10 @@ torch, on images from a file; exporting is done afterwards where TensorFlow is:
     KERAS_BACKEND=jax python tools/train_zoo.py dshc_cifar10_30 \\
         --arrays cifar10.npz [--trunk trunk.weights.h5] --runs OUT
     python tools/train_zoo.py dshc_cifar10_30 --runs OUT
+
+What the graph of an entry does besides its network follows the library, its
+weights do not: `--export-again` writes the graph of an entry, or of `all`,
+anew, and refuses to change a byte of the weights.
 """
 
 import argparse
@@ -20,6 +24,8 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+import shutil
+import subprocess
 import sys
 import time
 import timeit
@@ -30,6 +36,7 @@ import recipes
 
 import keras_hash
 from keras_hash import files
+from keras_hash.data import images as pixels
 from keras_hash.data import places
 from keras_hash.data.benchmark import PARTS
 from keras_hash.data.benchmark import Benchmark
@@ -181,7 +188,7 @@ def features(model, images):
     for step in (1, -1):
         for first in range(0, len(images), 100):
             batch = images[first : first + 100, :, ::step].astype("float32")
-            batch = keras_hash.methods.base.resize(
+            batch = pixels.resize(
                 np.ascontiguousarray(batch), model.image_shape[:2]
             )
             found.append(network.predict_on_batch(np.asarray(batch)))
@@ -306,6 +313,24 @@ def finish(recipe, name, model, benchmark, folder, seconds, epochs):
     print(json.dumps({**card.compaction, "bytes": card.bytes}))
 
 
+def export_again(name):
+    """Writes the graph of an entry anew, for the same weights."""
+    folder = ROOT / "zoo" / name
+    card = entries.card(folder)
+    saved = folder / str(card.version)
+    with files.beside(saved) as new:
+        encoder.save_encoder(keras_hash.load(folder), new, card.weights)
+        for old in (saved / "variables").iterdir():
+            if (new / "variables" / old.name).read_bytes() != old.read_bytes():
+                sys.exit(f"The weights of {name} would change: {old.name}")
+        shutil.rmtree(saved)
+    paths = sorted(p for p in saved.rglob("*") if p.is_file())
+    hashes = {str(p.relative_to(folder)): files.sha256(p) for p in paths}
+    size = sum(p.stat().st_size for p in paths)
+    dataclasses.replace(card, files=hashes, bytes=size).write(folder)
+    print(f"{name}: {size:,} bytes, {card.bytes:,} before")
+
+
 def speed(model, benchmark):
     """Images a second of `encode`, the best of five rounds, two digits."""
     images = benchmark.images[benchmark.parts["query"][:512]]
@@ -321,7 +346,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("name", help="recipe in tools/recipes")
+    parser.add_argument("name", nargs="?", help="recipe in tools/recipes")
+    parser.add_argument("--export-again", metavar="NAME|all")
     parser.add_argument("--epochs", type=int, help="in place of the recipe's")
     parser.add_argument("--validation", type=float, default=0.0)
     parser.add_argument("--verbose", type=int, default=1, choices=(0, 1, 2))
@@ -330,6 +356,17 @@ def main(arguments=None):
     parser.add_argument("--arrays", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--trunk", type=pathlib.Path, metavar="FILE")
     chosen = parser.parse_args(arguments)
+    if chosen.export_again == "all":
+        for card in sorted(ROOT.glob("zoo/*/card.json")):
+            # Names in a graph carry a counter: a process for each.
+            again = [__file__, "--export-again", card.parent.name]
+            subprocess.run([sys.executable, *again], check=True)
+        return
+    if chosen.export_again:
+        export_again(chosen.export_again)
+        return
+    if chosen.name is None:
+        parser.error("give a recipe, or `--export-again`")
     try:
         recipe = recipes.load(chosen.name).RECIPE
     except ValueError as error:

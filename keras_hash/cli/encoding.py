@@ -17,7 +17,7 @@ def add_commands(add):
     encode = add(
         "encode",
         _encode,
-        "Encode image files (JPEG, PNG, GIF, BMP): some at once, or with "
+        "Encode image files: some at once, or with "
         "--runner a huge corpus on Apache Beam.",
         [
             "encode dshc_cifar10_30 photos/ --out codes.npz",

@@ -1,39 +1,122 @@
-"""Image files of all kinds to `uint8 [h, w, 3]`, and lazy pools of them."""
+"""The one reader of image files, to `uint8 [h, w, 3]`, and lazy pools of them.
+
+Every way in takes what this makes of a file, or does the same in a graph
+(`export/decoding.py`), and a test holds the two equal bit for bit.
+"""
 
 import contextlib
+import functools
+import io
 import os
 import pathlib
 from concurrent import futures
 
+import keras
 import numpy as np
+from keras import ops
 
-# A decoded image takes 12 bytes a pixel before it is resized: 384 MiB at most.
-MAX_PIXELS = 1 << 25
-# What the exported graph decodes.
+from keras_hash.data import headers
+
+# Formats of Pillow beside JPEG and PNG, and how many pixels they may have.
+_FORMATS = ("WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
+_MAX_OTHERS = 1 << 26
+# What folders are searched for.
 ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
-def decode(path):
-    """Decodes one image file; its content, not its name, says what it is.
+def decode(source):
+    """Decodes an image file; its content, not its name, says what it is.
 
     The image is turned as its EXIF orientation says; transparency becomes
     white; grey, palette and CMYK images become RGB; 16 bits are scaled to 8;
-    of an animation the first frame counts.
+    of an animation the first frame counts. A JPEG above 2**25 pixels is decoded
+    at 1/2, 1/4 or 1/8 of its sides, the first that fits.
+
+    Args:
+        source: path of a file, or its content as bytes.
+
+    Returns:
+        `uint8 [h, w, 3]`.
+
+    Raises:
+        ValueError: not an image of a known kind, damaged, or too large; with
+            the path where one was given.
     """
-    with _opened(path) as image:
-        return np.asarray(_turned(image))
+    return np.asarray(_upright(source))
 
 
 def read(path, size):
-    """Decodes one image file and resizes it, bilinear with antialias."""
-    from PIL import Image
+    """Decodes one image file and resizes it as models do, see `fit`."""
+    return fit(decode(path), size)
 
-    height, width = size
-    with _opened(path) as image:
-        # Pillow's filters widen where they shrink: antialias.
-        return np.asarray(
-            _turned(image).resize((width, height), Image.Resampling.BILINEAR)
-        )
+
+def fit(pixels, size):
+    """Pixels of one height and width, for batches that need one: what a model
+    does itself (float, bilinear, antialias), rounded once."""
+    return np.clip(np.round(fitted(pixels, size)), 0, 255).astype("uint8")
+
+
+def fitted(pixels, size):
+    """Pixels of a file as a model of that size takes them, float32."""
+    size = tuple(size)
+    if pixels.shape[:2] == size:
+        return pixels.astype("float32")
+    if keras.backend.backend() == "tensorflow":
+        return _resizer(size)(pixels).numpy()
+    return ops.convert_to_numpy(resize(pixels[None], size))[0]
+
+
+@functools.cache
+def _resizer(size):
+    """`resize` of one image of any size, compiled: called for many, the Python
+    around its operations takes most of the time."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((None, None, 3), "uint8")
+    return tf.function(lambda pixels: resize(pixels[None], size)[0], [spec])
+
+
+def resize(images, size):
+    """Resizes images to a height and width, bilinear with antialias."""
+    if tuple(images.shape[1:3]) == tuple(size):
+        return images
+    return ops.image.resize(
+        ops.cast(images, "float32"),
+        size,
+        interpolation="bilinear",
+        antialias=True,
+        data_format="channels_last",
+    )
+
+
+def faults(low, high, whole):
+    """What tells that float images are no raw pixels, and how to mend it.
+
+    Of the least and largest value of a batch, and whether all are whole
+    numbers: NumPy's, or tensors in a graph. Black frames pass, and so does what
+    resampling makes beyond 0 and 255.
+    """
+    scaled = (low >= -1) & (high <= 1) & ~whole
+    return [
+        (
+            scaled & (low >= 0),
+            "should be raw pixels in 0..255; multiply those in 0..1 by 255",
+        ),
+        (
+            scaled & (low < 0),
+            "should be raw pixels in 0..255; take (x + 1) * 127.5 of those in "
+            "-1..1",
+        ),
+        (
+            (low < -1) & (high <= 16),
+            "should be raw pixels in 0..255, without mean and deviation taken "
+            "off: models do that themselves",
+        ),
+        (
+            high > 511,
+            "should be raw pixels in 0..255; divide those of 16 bits by 257",
+        ),
+    ]
 
 
 def thumbnail(picture, side, square=False):
@@ -42,19 +125,14 @@ def thumbnail(picture, side, square=False):
     Smaller pictures stay as they are. `square` puts the whole on black.
     """
     from PIL import Image
-
-    if not isinstance(picture, (str, os.PathLike)):
-        pixels = np.clip(np.asarray(picture, "float32"), 0, 255)
-        return _shrunk(Image.fromarray(pixels.astype("uint8")), side, square)
-    with _opened(picture) as image:
-        # A JPEG is decoded at no more than twice the size that is wanted.
-        image.draft(None, (2 * side, 2 * side))
-        return _shrunk(_turned(image), side, square)
-
-
-def _shrunk(image, side, square):
     from PIL import ImageOps
 
+    if isinstance(picture, (str, os.PathLike)):
+        # A JPEG is decoded at no more than twice the size that is wanted.
+        image = _upright(picture, 2 * side)
+    else:
+        pixels = np.clip(np.asarray(picture, "float32"), 0, 255)
+        image = Image.fromarray(pixels.astype("uint8"))
     if square:
         side = min(side, max(image.size))
         return np.asarray(ImageOps.pad(image, (side, side)))
@@ -63,12 +141,10 @@ def _shrunk(image, side, square):
 
 
 def check(path):
-    """Whether `decode` would work, at less cost where the format allows."""
+    """Why `decode` would not work, or `None`; at less cost for a JPEG."""
     try:
-        with _opened(path) as image:
-            # The whole file is still parsed, but JPEGs skip most arithmetic.
-            image.draft(None, tuple(max(1, side // 8) for side in image.size))
-            _rgb(image)
+        # The whole file is still parsed, without most of the arithmetic.
+        _upright(path, 1)
     except ValueError as error:
         return str(error).removeprefix(f"{path}: ")
     return None
@@ -140,7 +216,8 @@ class ImageFiles:
             tf.data.Dataset.from_tensor_slices(np.asarray(indices, "int64"))
             .map(
                 lambda index: tf.ensure_shape(
-                    self._tensor(index), self.shape[1:]
+                    tf.numpy_function(self._read, [index], tf.uint8),
+                    self.shape[1:],
                 ),
                 num_parallel_calls=threads(),
                 deterministic=True,
@@ -148,17 +225,16 @@ class ImageFiles:
             .prefetch(tf.data.AUTOTUNE)
         )
 
+    def content(self, index):
+        """The bytes of the file of one image."""
+        return pathlib.Path(self.paths[index]).read_bytes()
+
     def _read(self, index):
         return read(self.paths[index], self.size)
 
     def _images(self, indices):
         with futures.ThreadPoolExecutor(threads()) as pool:
             yield from pool.map(self._read, indices)
-
-    def _tensor(self, index):
-        import tensorflow as tf
-
-        return tf.numpy_function(self._read, [index], tf.uint8)
 
 
 def image_files(places):
@@ -187,46 +263,60 @@ def threads():
     return min(32, 2 + (os.cpu_count() or 1))
 
 
-@contextlib.contextmanager
-def _opened(path):
-    """The image with its header read; one kind of error, with the name."""
-    from PIL import Image
+def _upright(source, least=None):
+    """The image as RGB of 8 bits, upright; one kind of error, with the name.
 
+    A JPEG is decoded at a scale that leaves its sides `least` pixels.
+    """
+    name = "" if isinstance(source, bytes) else f"{source}: "
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{width}x{height} pixels, above {MAX_PIXELS}")
-            yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError(f"{path}: more than {MAX_PIXELS} pixels") from None
+        content = source
+        if name:
+            content = pathlib.Path(source).read_bytes()
+        if not content:
+            raise ValueError("empty file")
+        header = headers.read(content)
+        if header is None:
+            return _other(content)
+        image = _opened(header, least)
+        with contextlib.closing(image):
+            return _turned(_rgb(image, header), header.exif)
     except Exception as error:
         # Damaged files make Pillow's readers raise nearly anything.
-        raise ValueError(f"{path}: {_reason(path, error)}") from error
+        raise ValueError(f"{name}{_reason(error)}") from error
 
 
-def _reason(path, error):
-    from PIL import UnidentifiedImageError
+def _opened(header, least):
+    """A JPEG or PNG, opened by Pillow."""
+    from PIL import JpegImagePlugin
+    from PIL import PngImagePlugin
 
-    if isinstance(error, UnidentifiedImageError):
-        empty = pathlib.Path(path).stat().st_size == 0
-        return "empty file" if empty else "not an image of a known format"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, ValueError):
-        return str(error)
-    return f"damaged: {error or type(error).__name__}"
+    file = io.BytesIO(header.content)
+    if not header.content.startswith(headers.JPEG[:2]):
+        return PngImagePlugin.PngImageFile(file)
+    image = JpegImagePlugin.JpegImageFile(file)
+    scale = header.scale
+    if least is not None:
+        while scale < 8 and 2 * scale * least <= min(image.size):
+            scale *= 2
+    if scale > 1:
+        image.draft(None, tuple(max(1, side // scale) for side in image.size))
+    return image
 
 
-def _rgb(image):
+def _rgb(image, header=None):
     """An opened image as 8-bit RGB."""
     from PIL import Image
 
     image.load()
+    key = header and header.key
     if image.mode.startswith("I"):
-        return _from_16_bits(np.asarray(image))
+        return _from_16_bits(np.asarray(image), key)
     if image.mode == "F":
         raise ValueError("float pixels have no known range; use 8 or 16 bits")
+    if key is not None and image.mode == "L":
+        # Pillow scales the pixels to 8 bits, and not the key.
+        image.info["transparency"] = key * 255 // ((1 << header.depth) - 1)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -234,22 +324,79 @@ def _rgb(image):
     return image.convert("RGB")
 
 
-def _from_16_bits(pixels):
+def _from_16_bits(pixels, key=None):
     from PIL import Image
 
     pixels = pixels.astype("int64")
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError("pixels of more than 16 bits; use 8 or 16 bits")
-    grey = ((pixels + 128) // 257).astype("uint8")
-    return Image.fromarray(grey).convert("RGB")
+    grey = (pixels + 128) // 257
+    grey = grey if key is None else np.where(pixels == key, 255, grey)
+    return Image.fromarray(grey.astype("uint8")).convert("RGB")
 
 
-def _turned(image):
-    """An opened image as RGB, upright."""
+def _turned(image, exif):
+    """An image, upright, by the orientation of its EXIF."""
+    from PIL import Image
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    turn = headers.orientation(exif)
+    return image.transpose(turns[turn]) if turn > 1 else image
+
+
+def _other(content):
+    """An image of another format, which no graph decodes."""
+    from PIL import Image
     from PIL import ImageOps
 
-    image.load()
-    # Damaged tags make Pillow raise nearly anything; they spoil no pixels.
-    with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
-    return _rgb(image)
+    if content[4:8] == b"ftyp":
+        try:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        except ImportError:
+            if content[8:12] != b"avif" or "AVIF" not in _known():
+                raise ValueError(
+                    "a HEIC or AVIF image, which needs "
+                    '`pip install "keras-hash[heif]"`'
+                ) from None
+    with Image.open(io.BytesIO(content), formats=_known()) as image:
+        width, height = image.size
+        if width * height > _MAX_OTHERS:
+            raise ValueError(f"{width}x{height} pixels, above {_MAX_OTHERS}")
+        image.load()
+        # Damaged tags make Pillow raise nearly anything; they spoil no pixels.
+        with contextlib.suppress(Exception):
+            ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image)
+
+
+def _known():
+    """Those of the formats that are there: AVIF and HEIF need not be."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _reason(error):
+    from PIL import Image
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known kind"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"above {_MAX_OTHERS} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"damaged: {error or type(error).__name__}"

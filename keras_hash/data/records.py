@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_hash.data import images
 from keras_hash.data.images import ImageFiles
 
 # A record starts with its length (8 bytes) and a checksum of it (4 bytes), and
@@ -14,33 +15,28 @@ SIZE = 224
 class RecordImages(ImageFiles):
     """A pool of images inside TFRecord files: file, offset and length each."""
 
-    def __init__(self, files, places, decode, size):
+    def __init__(self, files, places, size):
         super().__init__(files, size)
-        self.places, self.decode = places, decode
+        self.places = places
 
     def __len__(self):
         return len(self.places)
 
     def take(self, rows):
         """A pool of some of the images."""
-        return RecordImages(
-            self.paths, self.places[rows], self.decode, self.size
-        )
+        return RecordImages(self.paths, self.places[rows], self.size)
 
-    def _read(self, index):
+    def content(self, index):
+        from tensorflow.core.example import example_pb2
+
         file, offset, length = self.places[index]
         with open(self.paths[file], "rb") as stream:
             stream.seek(offset + HEAD)
-            return stream.read(length)
+            example = example_pb2.Example.FromString(stream.read(length))
+        return example.features.feature["image"].bytes_list.value[0]
 
-    def _images(self, indices):
-        return self.dataset(indices).as_numpy_iterator()
-
-    def _tensor(self, index):
-        import tensorflow as tf
-
-        record = tf.numpy_function(self._read, [index], tf.string)
-        return self.decode(tf.ensure_shape(record, ()))
+    def _read(self, index):
+        return images.read(self.content(index), self.size)
 
 
 def scan(files, parse):
@@ -103,8 +99,10 @@ def read(folder, splits, id_field, label_fields):
     targets, labels = _targets(
         [_at(features, path) for path in paths[1:]], [row[1:] for row in rows]
     )
-    decode, size = _decoder(features)
-    pool = RecordImages(files, np.concatenate(places), decode, size)
+    height, width, _ = features["image"].shape
+    known = height is not None and width is not None
+    size = (height, width) if known else (SIZE, SIZE)
+    pool = RecordImages(files, np.concatenate(places), size)
     return pool, targets, ids, np.array(names), labels
 
 
@@ -130,25 +128,3 @@ def _targets(features, rows):
         for start, numbers in zip(starts, row):
             target[start + np.atleast_1d(numbers)] = 1
     return targets, labels
-
-
-def _decoder(features):
-    """A function from a serialized example to its image, and the size."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    column = tfds.decode.PartialDecoding({"image": True}).extract_features(
-        features
-    )
-    height, width, _ = features["image"].shape
-    known = height is not None and width is not None
-    size = (height, width) if known else (SIZE, SIZE)
-
-    def decode(record):
-        image = column.deserialize_example(record)["image"]
-        if known:
-            return image
-        image = tf.image.resize(image, size, antialias=True)
-        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
-
-    return decode, size

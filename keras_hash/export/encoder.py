@@ -13,6 +13,8 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import files
+from keras_hash.data import headers as limits
+from keras_hash.data import images as pixels
 
 
 def compact(value, dtype):
@@ -113,7 +115,7 @@ def encoder_module(model, compact_dtype=None):
     Returns:
         A pair: the module, and its signatures: a dict with `encode` (`image`,
         float32 `[n, h, w, 3]`, raw pixels) and `encode_bytes` (`image_bytes`,
-        string `[n]`: JPEG, PNG, GIF or BMP), which is `serving_default` too.
+        string `[n]`: JPEG or PNG), which is `serving_default` too.
         Both give `code` (uint8 `[n, ceil(bits / 8)]`), `code_bits` (0/1 uint8
         `[n, bits]`) and `code_bytes` (string `[n]`).
 
@@ -155,27 +157,36 @@ def encoder_module(model, compact_dtype=None):
     def encode(image):
         return forward(_fit(_checked(image), size))
 
-    def decode(indexed):
-        image = decoding.decode(*indexed)
+    def inspect(numbered):
+        return decoding.inspect(*numbered)
+
+    def decode(known):
+        image = decoding.decode(*known)
         return _fit(tf.cast(image, tf.float32)[None], size)[0]
+
+    def over(function, parts, shape, dtype):
+        return tf.map_fn(
+            function,
+            parts,
+            parallel_iterations=4,
+            fn_output_signature=tf.TensorSpec(shape, dtype),
+        )
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
     )
     def encode_bytes(image_bytes):
-        count = tf.size(image_bytes)
-        image_bytes = decoding.require(
-            count > 0,
-            ["`image_bytes` is empty: there is nothing to encode."],
-            image_bytes,
+        image_bytes = decoding.checked(image_bytes)
+        numbered = tf.range(tf.size(image_bytes)), image_bytes
+        found = over(inspect, numbered, [5], tf.int64)
+        work = tf.reduce_sum(found[:, 0])
+        found = decoding.require(
+            work <= limits.MAX_WORK,
+            ["`image_bytes` has too many pixels in all:", work],
+            found,
         )
-        images = tf.map_fn(
-            decode,
-            (tf.range(count), image_bytes),
-            parallel_iterations=4,
-            fn_output_signature=tf.TensorSpec((*size, 3), tf.float32),
-        )
-        return forward(images)
+        parts = found, image_bytes
+        return forward(over(decode, parts, (*size, 3), tf.float32))
 
     module.encode, module.encode_bytes = encode, encode_bytes
     signatures = {
@@ -187,7 +198,7 @@ def encoder_module(model, compact_dtype=None):
 
 
 def _checked(images):
-    """The images, checked in the graph to be finite and not empty."""
+    """The images of a request, checked in the graph to be raw pixels."""
     import tensorflow as tf
 
     from keras_hash.export import decoding
@@ -198,13 +209,25 @@ def _checked(images):
         ["`image` is empty, its shape:", shape],
         images,
     )
+    images = decoding.require(
+        shape[0] <= decoding.MAX_IMAGES,
+        [f"`image` should be at most {decoding.MAX_IMAGES} images:", shape[0]],
+        images,
+    )
     finite = tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])
     bad = tf.where(~finite)[:, 0]
-    return decoding.require(
+    images = decoding.require(
         tf.size(bad) == 0,
         ["`image` should be finite; NaN or infinity in images:", bad],
         images,
     )
+    low, high = tf.reduce_min(images), tf.reduce_max(images)
+    whole = tf.reduce_all(images == tf.floor(images))
+    for fault, meant in pixels.faults(low, high, whole):
+        images = decoding.require(
+            ~fault, [f"`image` {meant}. Values:", low, high], images
+        )
+    return images
 
 
 def _fit(images, size):

@@ -10,6 +10,7 @@ from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
 from keras_hash.data import feed
+from keras_hash.data import images as pixels
 from keras_hash.methods import _bank
 from keras_hash.methods import _keywords
 
@@ -215,7 +216,7 @@ class HashModel(keras.Model):
         """Images of the size of the model; features as they are."""
         if len(self.image_shape) != 3:
             return images
-        return resize(images, self.image_shape[:2])
+        return pixels.resize(images, self.image_shape[:2])
 
     @property
     def encoder_variables(self):
@@ -491,8 +492,7 @@ class HashModel(keras.Model):
             ValueError: as `encode`.
         """
         self.check_ready()
-        forward = self._forward()
-        return self.encode_by(forward, images, batch_size, verbose)
+        return self.encode_by(self.forward, images, batch_size, verbose)
 
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
@@ -529,19 +529,25 @@ class HashModel(keras.Model):
         outputs = self(images, training=False)
         return ops.cast(self.outputs_to_codes(outputs), "float32")
 
-    def _forward(self):
-        """`images_to_codes`, compiled where the backend compiles."""
+    def forward(self, images):
+        """`images_to_codes` as an array, compiled where the backend compiles.
+
+        Args:
+            images: float32 `[n, *image_shape]`, an array or a tensor.
+
+        Returns:
+            `float32 [n, bits]`.
+        """
         if keras.backend.backend() != "tensorflow":
-            return lambda images: self.outputs_to_codes(
-                self.predict_on_batch(images)
-            )
+            outputs = self.predict_on_batch(images)
+            return ops.convert_to_numpy(self.outputs_to_codes(outputs))
         if self._graph is None:
             import tensorflow as tf
 
             # A free batch size: one trace, and the graph that is exported.
             spec = tf.TensorSpec((None, *self.image_shape), "float32")
             self._graph = tf.function(self.images_to_codes, [spec])
-        return self._graph
+        return self._graph(images).numpy()
 
     def _image_batches(self, images, batch_size):
         """Batches of images, and their number where it is known."""
@@ -591,19 +597,6 @@ class HashModel(keras.Model):
                 config["backbone"], custom_objects=custom_objects
             )
         return cls(**config)
-
-
-def resize(images, size):
-    """Resizes images to a height and width, bilinear with antialias."""
-    if tuple(images.shape[1:3]) == tuple(size):
-        return images
-    return ops.image.resize(
-        ops.cast(images, "float32"),
-        size,
-        interpolation="bilinear",
-        antialias=True,
-        data_format="channels_last",
-    )
 
 
 def _checked(value, name, least):

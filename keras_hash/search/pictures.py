@@ -41,8 +41,8 @@ class PhotoIndex:
         """Adds the files that are not there yet, and saves, after Ctrl-C too.
 
         `encode` takes paths, and returns packed codes of those that are images,
-        their paths, and a dict from the others to reasons. Returns how many
-        were added, and that dict for all.
+        their positions, and a dict from those of the others to reasons. Returns
+        how many were added, and a dict from the paths of the others.
         """
         there = set(self.index.ids.tolist())
         if there and not isinstance(next(iter(there)), str):
@@ -57,10 +57,11 @@ class PhotoIndex:
         starts = range(0, len(new), batch_size)
         try:
             for low in progress.track(starts, len(starts), "Indexing"):
-                codes, kept, bad = encode(new[low : low + batch_size])
-                refused |= bad
+                batch = new[low : low + batch_size]
+                codes, kept, bad = encode(batch)
+                refused |= {batch[place]: why for place, why in bad.items()}
                 if kept:
-                    self.index.add(codes, kept)
+                    self.index.add(codes, [batch[place] for place in kept])
         finally:
             if len(self.index) > before:
                 about = {**self.index.about, **self.maker}

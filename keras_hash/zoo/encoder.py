@@ -1,101 +1,77 @@
-"""Codes of image files by the graph that is served."""
+"""Codes of image files, by an entry of the zoo."""
 
-import pathlib
-import re
+import os
+from concurrent import futures
 
 import numpy as np
 
+from keras_hash import codes
 from keras_hash import progress
+from keras_hash.data import images
 from keras_hash.zoo import entries
 
 
-class ServedEncoder:
-    """The SavedModel of an entry, loaded once; threads may share it."""
+class FileEncoder:
+    """The encoder of an entry, loaded once; threads may share it."""
 
     def __init__(self, name):
-        import tensorflow as tf
+        self._model = entries.load(name)
+        self.bits = self._model.bits
+        # The first call compiles.
+        self._encode(np.zeros((1, *self._model.image_shape), "float32"))
 
-        entries.verify_files(name)
-        card = entries.card(name)
-        self.bits = card.bits
-        # The functions live as long as what holds their variables.
-        self._saved = tf.saved_model.load(
-            str(entries.entry_folder(name) / str(card.version))
-        )
-        self._encode = self._saved.signatures["encode_bytes"]
+    def _encode(self, batch):
+        return codes.pack(self._model.forward(batch))
 
-    def __call__(self, contents):
-        """Codes of the images among bytes, their positions, and why not others.
+    def __call__(self, sources):
+        """Codes of the images among files, given as paths or as bytes.
 
-        The graph refuses a batch as a whole; halving finds what it refuses.
+        Returns the codes, the positions of their files, and a dict from the
+        positions of the others to reasons.
         """
-        import tensorflow as tf
+        with futures.ThreadPoolExecutor(images.threads()) as pool:
+            found = list(pool.map(self._read, sources))
+        refused = {
+            i: one for i, one in enumerate(found) if isinstance(one, str)
+        }
+        kept = [place for place in range(len(found)) if place not in refused]
+        if not kept:
+            empty = np.zeros((0, codes.num_bytes(self.bits)), "uint8")
+            return empty, [], refused
+        batch = np.stack([found[place] for place in kept])
+        return self._encode(batch), kept, refused
 
-        from keras_hash.codes import num_bytes
-
-        codes = np.zeros((len(contents), num_bytes(self.bits)), "uint8")
-        refused = {}
-        spans = [(0, len(contents))] if contents else []
-        while spans:
-            low, high = spans.pop()
-            images = tf.constant(contents[low:high])
-            try:
-                codes[low:high] = self._encode(image_bytes=images)["code"]
-            except tf.errors.InvalidArgumentError as error:
-                if high - low == 1:
-                    refused[low] = _reason(error)
-                    continue
-                middle = (low + high) // 2
-                spans += [(middle, high), (low, middle)]
-        kept = [place for place in range(len(contents)) if place not in refused]
-        return codes[kept], kept, refused
-
-
-class FileEncoder(ServedEncoder):
-    """The same for files, by their paths."""
-
-    def __call__(self, paths):
-        """Codes of the images among files, their paths, and why not others."""
-        contents, refused = {}, {}
-        for path in paths:
-            try:
-                contents[path] = pathlib.Path(path).read_bytes()
-            except OSError as error:
-                refused[path] = error.strerror or str(error)
-        there = list(contents)
-        codes, kept, bad = super().__call__(list(contents.values()))
-        refused |= {there[place]: reason for place, reason in bad.items()}
-        return codes, [there[place] for place in kept], refused
+    def _read(self, source):
+        """The pixels of a file as the network takes them, or why not."""
+        try:
+            pixels = images.decode(source)
+        except ValueError as error:
+            name = "" if isinstance(source, bytes) else f"{os.fspath(source)}: "
+            return str(error).removeprefix(name)
+        return images.fitted(pixels, self._model.image_shape[:2])
 
     def queries(self, paths, batch_size=64):
         """Codes of files that should all be images; names one that is not."""
         codes, starts = [], range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
-            batch, _, refused = self(paths[low : low + batch_size])
-            for path, reason in refused.items():
+            batch = paths[low : low + batch_size]
+            found, _, refused = self(batch)
+            for place, reason in refused.items():
                 raise ValueError(
-                    f"{path} is not an image that can be decoded: {reason}"
+                    f"{batch[place]} is not an image that can be decoded: "
+                    f"{reason}"
                 )
-            codes.append(batch)
+            codes.append(found)
         return np.concatenate(codes)
 
 
-def _reason(error):
-    """What a graph's error says is wrong."""
-    lines = [line.strip() for line in error.message.splitlines()]
-    noise = ("Graph", "Detected", "<")
-    line = next(line for line in lines if line and not line.startswith(noise))
-    # Names of operations, and the place in a batch of one.
-    line = re.sub(r"\{\{.*?\}\} *|assertion failed: |[][]", "", line)
-    return re.sub(r": `image_bytes` element 0( ?)", r",\1", line).rstrip(",")
-
-
 def encode_files(name, paths, batch_size=64):
-    """Packed codes of image files, by the graph that is served.
+    """Packed codes of image files, by an entry of the zoo.
 
     Args:
         name: str, name in the zoo, or the path of an entry's folder.
-        paths: sequence of paths of JPEG, PNG, GIF or BMP files.
+        paths: sequence of paths of files: JPEG, PNG, WebP, GIF, BMP or TIFF,
+            and HEIC or AVIF where Pillow, or pillow-heif, reads them.
         batch_size: int, files read at a time.
 
     Returns:

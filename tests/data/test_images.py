@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from keras_hash.data import ImageFiles
+from keras_hash.data import headers
 from keras_hash.data import images
 
 
@@ -258,9 +259,9 @@ def test_broken_files_are_named(tmp_path, rng):
 
 def test_the_bound_itself_is_allowed(tmp_path, monkeypatch, scene):
     path = save(tmp_path / "a.png", scene)
-    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 40)
+    monkeypatch.setattr(headers, "MAX_PIXELS", 24 * 40)
     assert images.check(path) is None
-    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 40 - 1)
+    monkeypatch.setattr(headers, "MAX_PIXELS", 24 * 40 - 1)
     assert images.check(path) == "40x24 pixels, above 959"
 
 

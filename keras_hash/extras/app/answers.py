@@ -19,7 +19,7 @@ from keras_hash.html_report.rendering import cut
 
 # Images that are shown at most.
 MAX_SHOWN = 100
-# Bytes of a photo to search for: more than cameras write for `MAX_PIXELS`.
+# Bytes of a photo to search for.
 MAX_BYTES = 32 << 20
 # Longest side of a thumbnail, and how many are kept: 20 MB.
 _SIDE, _KEPT = 192, 2048
@@ -77,13 +77,11 @@ class PhotoSearch:
         codes, reason = None, _too_large(path)
         if reason is None:
             codes, _, refused = self._encode([path])
-            # Pillow says it for a person, where it sees something wrong.
-            reason = refused and (images.check(path) or "of another format")
+            reason = refused.get(0)
         if reason:
             raise ValueError(
-                f"{name} cannot be searched for: {reason}. JPEG, PNG, GIF and "
-                f"BMP images of up to {MAX_BYTES >> 20} MiB and "
-                f"{images.MAX_PIXELS // 100_000 / 10} million pixels can be."
+                f"{name} cannot be searched for: {reason}. Photos of up to "
+                f"{MAX_BYTES >> 20} MiB can be."
             )
         _, distances, ids = self._index.range_search(codes, self.bits)
         counts = np.bincount(distances, minlength=self.bits + 1)

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import StandardOptions
 
 from keras_hash.extras.corpus import filesystems
 from keras_hash.extras.corpus import reading
-from keras_hash.zoo.encoder import ServedEncoder
+from keras_hash.zoo.encoder import FileEncoder
 
 # Images that the graph gets at a time.
 BATCH = 64
@@ -56,7 +56,7 @@ class EncoderHandler(base.ModelHandler[bytes, Encoded, object]):
 
     def load_model(self):
         """Loads the graph; Beam calls it once a process and shares it."""
-        return ServedEncoder(self.model)
+        return FileEncoder(self.model)
 
     def run_inference(self, batch, model, inference_args=None):
         """Encodes a list of bytes, image files."""
@@ -92,7 +92,7 @@ class ShardHandler(EncoderHandler):
         there, path = filesystems.system(self.model)
         with tempfile.TemporaryDirectory() as folder:
             there.get(f"{path}/", folder, recursive=True)
-            return ServedEncoder(folder)
+            return FileEncoder(folder)
 
     def run_inference(self, batch, model, inference_args=None):
         """Encodes and writes shards by their numbers."""

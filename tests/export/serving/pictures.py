@@ -12,16 +12,6 @@ def file_of(image, kind="PNG", **settings):
     return stream.getvalue()
 
 
-def film(images):
-    """An animated GIF."""
-    frames = [Image.fromarray(image) for image in images]
-    stream = io.BytesIO()
-    frames[0].save(
-        stream, "GIF", save_all=True, append_images=frames[1:], duration=40
-    )
-    return stream.getvalue()
-
-
 def scenes(random):
     """Photographs, roughly: patches, a gradient and noise."""
     for height, width in ((32, 32), (48, 64), (33, 21)):
@@ -44,9 +34,8 @@ def pictures(folder, images):
             "jpeg": file_of(image, "JPEG", quality=85),
             "progressive.jpeg": file_of(image, "JPEG", progressive=True),
             "grey.jpeg": file_of(grey, "JPEG"),
-            "bmp": file_of(image, "BMP"),
-            "gif": file_of(image, "GIF"),
-            "film.gif": film([image, image[::-1], image[:, ::-1]]),
+            "palette.png": file_of(image[..., 0] // 64 * 64),
+            "alpha.png": file_of(np.dstack([image, grey])),
         }
         for kind, content in kinds.items():
             (folder / f"{number}.{kind}").write_bytes(content)

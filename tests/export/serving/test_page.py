@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_hash.data import images as images_lib
+from keras_hash.data import headers
 from keras_hash.export import decoding
 from tests.export.serving.page import PAGE
 from tests.export.serving.page import blocks
@@ -48,7 +48,7 @@ def test_calls_of_the_page(number, ports, photos, model, capsys):
         ]
     else:
         assert printed.startswith("400 ")
-        assert "Not a JPEG, PNG, GIF or BMP" in printed
+        assert "should be JPEG or PNG" in printed
     if "channel" in scope:
         scope["channel"].close()
 
@@ -95,7 +95,9 @@ def test_grpc_refuses_with_invalid_argument(ports):
         request.inputs["image_bytes"].CopyFrom(
             tf.make_tensor_proto([b"no image, but long enough"])
         )
-        with pytest.raises(grpc.RpcError, match="Not a JPEG") as caught:
+        with pytest.raises(
+            grpc.RpcError, match="should be JPEG or PNG"
+        ) as caught:
             service.Predict(request, timeout=20)
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
@@ -103,10 +105,15 @@ def test_grpc_refuses_with_invalid_argument(ports):
 def test_the_page_says_what_the_graph_says(server):
     """Limits and texts, from the code and from the graph."""
     page = PAGE.read_text()
-    assert f"Image above {images_lib.MAX_PIXELS} pixels" in page
-    assert f"{decoding.MAX_SCANS} times {images_lib.MAX_PIXELS:,}" in page
-    assert 12 * images_lib.MAX_PIXELS == 384 << 20
-    assert decoding._LONGEST_FRAME == 16 << 20
+    for bound in (
+        headers.MAX_PIXELS,
+        headers.MAX_WORK,
+        headers.MAX_PROGRESSIVE,
+        decoding.MAX_IMAGES,
+    ):
+        assert f"{bound:,}" in page
+    assert f"{decoding.MAX_BYTES >> 20} MiB" in page
+    assert 12 * headers.MAX_PIXELS == 384 << 20
     graph = server.session.graph.as_graph_def().SerializeToString()
     table = page.split("## What is refused")[1].split("\n\n")[2]
     for text in re.findall(r"^\| ``? ?(.*?) ?``? \|", table, re.MULTILINE):

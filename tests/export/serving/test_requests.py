@@ -172,8 +172,8 @@ def test_rest_search(retrieval, model, digits):
         ({}, "one of"),
         ({"instances": [], "inputs": []}, "one of"),
         ({"instances": []}, "with values"),
-        ({"instances": ["plain text"]}, "Not a JPEG, PNG, GIF or BMP"),
-        ({"instances": [b64(b"x" * 99)]}, "Not a JPEG, PNG, GIF or BMP"),
+        ({"instances": ["plain text"]}, "should be JPEG or PNG"),
+        ({"instances": [b64(b"x" * 99)]}, "should be JPEG or PNG"),
         ({"instances": [{"image": b64(b"x")}]}, "keys must be equal"),
         ({"instances": [3]}, "not of expected type: string"),
         ({"inputs": []}, "nothing to encode"),
@@ -196,8 +196,8 @@ def test_rest_errors(server, body, message):
 def test_eight_threads_give_identical_bits(folders, server, model, rng):
     coarse = rng.randint(0, 256, (96, 4, 4, 3)).astype("uint8")
     images = coarse.repeat(9, axis=1).repeat(10, axis=2)
-    kinds = ("PNG", "BMP", "JPEG", "GIF")
-    contents = [file_of(image, kinds[i % 4]) for i, image in enumerate(images)]
+    kinds = ("PNG", "JPEG")
+    contents = [file_of(image, kinds[i % 2]) for i, image in enumerate(images)]
     loaded = tf.saved_model.load(str(folders / "dshc_digits_30" / "1"))
     encode = loaded.signatures["encode"]
     encode_bytes = loaded.signatures["encode_bytes"]
