@@ -9,8 +9,6 @@ import numpy as np
 
 # A decoded image takes 12 bytes a pixel before it is resized: 384 MiB at most.
 MAX_PIXELS = 1 << 25
-# What the exported graph decodes.
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
 def decode(path):
@@ -159,27 +157,6 @@ class ImageFiles:
         import tensorflow as tf
 
         return tf.numpy_function(self._read, [index], tf.uint8)
-
-
-def image_files(places):
-    """The files given; in folders, those with `ENDINGS` that are not hidden."""
-    paths = []
-    for place in map(pathlib.Path, places):
-        if not place.exists():
-            raise ValueError(f"No such file: {place}")
-        if not place.is_dir():
-            paths.append(place)
-            continue
-        paths += sorted(
-            path
-            for path in place.rglob("*")
-            if path.suffix.lower() in ENDINGS
-            and not path.name.startswith(".")
-            and path.is_file()
-        )
-    if not paths:
-        raise ValueError(f"There are no images in {' '.join(places)}.")
-    return list(dict.fromkeys(map(str, paths)))
 
 
 def threads():

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from keras_hash import files
 from keras_hash import progress
 from keras_hash.zoo import entries
 
@@ -19,9 +20,9 @@ class ServedEncoder:
         card = entries.card(name)
         self.bits = card.bits
         # The functions live as long as what holds their variables.
-        self._saved = tf.saved_model.load(
-            str(entries.entry_folder(name) / str(card.version))
-        )
+        folder = entries.entry_folder(name) / str(card.version)
+        with files.plain(folder) as place:
+            self._saved = tf.saved_model.load(str(place))
         self._encode = self._saved.signatures["encode_bytes"]
 
     def __call__(self, contents):

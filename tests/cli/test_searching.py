@@ -79,7 +79,10 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     shutil.copy("query0.png", "photos/0/new.png")
     code, out, err = run(*search, "query0.png", "--radius", 0, "--json")
     assert code == 0, err
-    assert err.splitlines() == ["my.index: 1 new images, 21 in all"]
+    assert err.splitlines() == [
+        "left out: 1 hidden",
+        "my.index: 1 new images, 21 in all",
+    ]
     content = json.loads(out)
     assert content["items"] == 21 and content["model"] == NAME
     (result,) = content["results"]
