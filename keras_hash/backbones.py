@@ -90,7 +90,8 @@ class PatchWhitening(layers.Layer):
         self.kernel.assign(kernel.reshape(self.kernel.shape))
 
     def call(self, inputs):
-        return ops.nn.conv(inputs, self.kernel) + self.bias
+        maps = ops.nn.conv(inputs, self.kernel, data_format="channels_last")
+        return maps + self.bias
 
     def compute_output_shape(self, input_shape):
         n, h, w, c = input_shape
@@ -217,6 +218,18 @@ def build(backbone, input_shape, weights=None):
     """
     if isinstance(backbone, keras.Model):
         return backbone
+    # Images are [h, w, 3], whatever keras.json says: layers keep what holds
+    # while they are made.
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        return _made(backbone, input_shape, weights)
+    finally:
+        keras.config.set_image_data_format(before)
+
+
+def _made(backbone, input_shape, weights):
+    """The network of a name."""
     wanted = 1 if str(backbone) == "features" else 3
     if len(input_shape) != wanted or (wanted == 3 and input_shape[-1] != 3):
         raise ValueError(

@@ -1,10 +1,87 @@
-"""Files that are whole or absent: written beside, then renamed."""
+"""Names of files, and files that are whole or absent.
+
+A name means the file that it names: what a shell, a library or a terminal
+makes of its characters is settled here.
+"""
 
 import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import shutil
+import tempfile
+import zlib
+
+# Two letters at least: `C:/` is a drive.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.:-]+"
+# Longest name in bytes to which what `beside` adds may be added.
+_LONG = 200
+
+
+def is_url(path):
+    """Whether a path is one of another machine, `gs://...`."""
+    if isinstance(path, pathlib.PurePath):
+        # Which has made `gs:/` of it.
+        first = path.parts[:1]
+        return bool(
+            re.match(f"{_SCHEME}:/", str(path)) and not os.path.exists(*first)
+        )
+    return bool(re.match(f"{_SCHEME}://", os.fsdecode(path)))
+
+
+def local(path):
+    """The path of a file or folder on this machine.
+
+    `~` and `~/...` start in the home folder; all other characters are those of
+    the name.
+
+    Args:
+        path: str, bytes or path.
+
+    Returns:
+        A path.
+
+    Raises:
+        ValueError: a URL, or nothing.
+    """
+    text = os.fsdecode(path)
+    if is_url(path):
+        raise ValueError(
+            "A path should be on this machine, not a URL; copy the files here, "
+            f"or mount what it names. Received: {text}"
+        )
+    if not text or "\0" in text:
+        raise ValueError(
+            f"A path should name a file or a folder. Received: {text!r}"
+        )
+    if text == "~" or text.startswith("~/"):
+        text = os.path.expanduser(text)
+    path = pathlib.Path(text)
+    # Of `./~/x` there is `~/x` left, which is not in the home folder.
+    return path.absolute() if path.parts[:1] == ("~",) else path
+
+
+@contextlib.contextmanager
+def plain(path):
+    """The path under a name that libraries take as it is, for some time.
+
+    TensorFlow reads weights by a pattern, and takes UTF-8 alone. A name of
+    other than plain characters is reached by a link.
+    """
+    path = local(path)
+    if re.fullmatch(r"[\w ~:,+=@/.-]*", os.path.abspath(path), re.ASCII):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="keras-hash-") as folder:
+        link = pathlib.Path(folder, "link")
+        link.symlink_to(path.absolute())
+        yield link
+
+
+def shown(text):
+    """Text as UTF-8 can hold it: parts of names may be no characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextlib.contextmanager
@@ -21,10 +98,13 @@ def beside(path):
         A path beside it, of nothing yet, that starts with a dot and carries
         the process' number.
     """
-    path = pathlib.Path(path)
+    path = local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    name = os.fsencode(path.name)
+    if len(name) > _LONG:
+        name = b"%08x%s" % (zlib.crc32(name), name[-_LONG // 2 :])
     # The ending of `path` stays: some writers choose a format by it.
-    new = path.with_name(f".{os.getpid()}.new.{path.name}")
+    new = path.with_name(f".{os.getpid()}.new.{os.fsdecode(name)}")
     try:
         _remove(new)
         yield new
@@ -43,7 +123,8 @@ def write(path, content):
         path: str or path; its folder is made where it is missing.
         content: str or bytes.
     """
-    data = content.encode() if isinstance(content, str) else content
+    text = isinstance(content, str)
+    data = shown(content).encode() if text else content
     with beside(path) as new, open(new, "wb") as file:
         file.write(data)
 

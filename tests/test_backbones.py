@@ -107,3 +107,24 @@ def test_partial_identity_passes_channels_through():
         backbones.PartialIdentity(seed=0).get_config()
     )
     np.testing.assert_array_equal(np.array(again((3, 3, 4, 6))), kernel)
+
+
+@pytest.mark.parametrize(
+    "name", ["small", "cifar", "mobilenet_v2", "vgg16", "efficientnet_v2_b0"]
+)
+def test_channels_are_last_whatever_keras_is_told(name, rng):
+    images = rng.randint(0, 256, (2, 32, 32, 3)).astype("float32")
+    usual = backbones.build(name, (32, 32, 3))
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = backbones.build(name, (32, 32, 3))
+        model.set_weights(usual.get_weights())
+        again = keras.Model.from_config(model.get_config())
+        again.set_weights(usual.get_weights())
+        for one in (model, again):
+            np.testing.assert_array_equal(one(images), usual(images))
+        with pytest.raises(ValueError, match="backbone='unknown'"):
+            backbones.build("unknown", (32, 32, 3))
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_image_data_format("channels_last")

@@ -1,8 +1,15 @@
 """Files and folders that are whole or absent."""
 
-import pytest
+import os
+import pathlib
 
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_hash
 from keras_hash import files
+from keras_hash.data import folders
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path):
@@ -43,3 +50,90 @@ def test_a_folder_takes_its_place_at_the_end(tmp_path):
         new.mkdir()
     assert [p.name for p in tmp_path.iterdir()] == ["1"]
     assert [p.name for p in path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("length", [150, 199, 240, 255])
+@pytest.mark.parametrize("letter", ["x", "\u4e2d", "\udcff"])
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path, length, letter):
+    name = letter * (length // len(os.fsencode(letter)))
+    files.write(tmp_path / name, "here")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    with pytest.raises(OSError, match="File name too long"):
+        files.write(tmp_path / (name + 256 * "x"), "here")
+
+
+# Each is the name of one file, whatever a shell or a library makes of it.
+NAMES = [
+    "a [1]", "[ab]", "q?*", "{a,b}", "back\\slash", "$HOME", "%20", "a b ",
+    "new\nline", "'\"", "~x", "a~", "-x", "#x", "a:b", "x://", "\u4e2d\u00fc",
+    os.fsdecode(b"bad\xff"), "gs:",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_name_means_its_file(tmp_path, name, monkeypatch):
+    assert files.local(tmp_path / name) == tmp_path / name
+    (tmp_path / name).mkdir()
+    with files.plain(tmp_path / name) as place:
+        assert place.samefile(tmp_path / name)
+        assert not set(str(place)) & set("[]{}*?\\$\n'\"\udcff")
+    monkeypatch.chdir(tmp_path)
+    if "://" not in name:
+        files.write(f"{name}/x", "here")
+        assert (tmp_path / name / "x").read_text() == "here"
+        # A folder that is there is no URL.
+        assert files.local(pathlib.Path(name, "x")).read_text() == "here"
+
+
+def test_a_wave_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    for path in ("~/a/b", pathlib.Path("~", "a", "b"), b"~/a/b"):
+        assert files.local(path) == tmp_path / "home" / "a" / "b"
+    assert files.local("~") == tmp_path / "home"
+    # Also for who asks twice.
+    assert files.local(files.local("./~/a")) == tmp_path / "~" / "a"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["gs://b/x", "s3://b/x", "http://x.org/a.png", "HTTPS://x", "file:///a"]
+    + ["abfs+x.y-z://b", "simplecache::gs://b/x", pathlib.Path("gs://b/x")],
+    ids=str,
+)
+def test_every_door_refuses_a_url_by_one_sentence(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    codes = np.zeros((4, 1), "uint8")
+    report = keras_hash.evaluate(codes, [0] * 4, codes, [0] * 4, bits=8)
+    dataset = tf.data.Dataset.from_tensors((np.zeros((2, 2, 3), "uint8"), 0))
+    doors = [
+        lambda: keras_hash.load(path),
+        lambda: keras_hash.zoo.card(path),
+        lambda: keras_hash.zoo.publish(None, path, None),
+        lambda: keras_hash.Index(8).save(path),
+        lambda: keras_hash.Index.load(path),
+        lambda: report.save(path),
+        lambda: report.figure(path),
+        lambda: keras_hash.data.from_folder(path),
+        lambda: keras_hash.data.from_csv(path, "a", "b"),
+        lambda: keras_hash.data.batches(dataset, 1, cache=path),
+        lambda: folders.images([path]),
+    ]
+    for door in doors:
+        with pytest.raises(ValueError, match="this machine, not a URL; .*Rec"):
+            door()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["", b"", "a\0b"])
+def test_a_path_names_something(path):
+    with pytest.raises(ValueError, match="should name a file or a folder"):
+        files.local(path)
+
+
+def test_text_with_parts_of_names_is_written(tmp_path):
+    name = os.fsdecode("\u00fcn \U0001f600 \xff".encode()[:-1] + b"\xff")
+    assert files.shown(name) == "\u00fcn \U0001f600 \ufffd\ufffd"
+    assert files.shown("\U0001f600") == "\U0001f600"
+    files.write(tmp_path / "page.html", f"<p>{name}</p>")
+    assert "\ufffd" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -1,12 +1,13 @@
 """What `RetrievalMetrics` writes for TensorBoard."""
 
 import io
-import pathlib
+import os
 
 import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import figures
+from keras_hash import files
 from keras_hash.callbacks import projector
 from keras_hash.callbacks import summaries
 from keras_hash.data import images
@@ -29,8 +30,11 @@ class Board:
     def __init__(self, log_dir, model, sample, metrics, hparams, class_names):
         import tensorflow as tf
 
-        self._folder = pathlib.Path(log_dir)
-        self._writer = tf.summary.create_file_writer(str(log_dir))
+        # TensorFlow writes to other machines too.
+        if not isinstance(log_dir, str) or not files.is_url(log_dir):
+            log_dir = files.local(log_dir).absolute()
+        self._folder = log_dir
+        self._writer = tf.summary.create_file_writer(os.fsencode(log_dir))
         self._model = model
         self._sample = sample
         self._metrics = metrics
@@ -149,14 +153,14 @@ class Board:
     def _describe(self, report):
         """Writes what holds for all epochs."""
         # The last two folders, `runs/a`: equal settings are two runs still.
-        trial = "/".join(self._folder.resolve().parts[-2:])
+        trial = "/".join(os.path.realpath(self._folder).split(os.sep)[-2:])
         # A method's own constants would hide what runs have in common.
         varied = {
             name: value
             for name, value in self._settings.items()
             if name in _VARIED or name in self._hparams
         }
-        summaries.hparams(varied, self._metrics, trial)
+        summaries.hparams(varied, self._metrics, files.shown(trial))
         summaries.layout(report.metrics)
         rows = {
             **self._settings,

@@ -11,21 +11,32 @@ from keras_hash import files
 def write(folder, bits, items, class_names=None):
     """Writes items, `(position, code, label, picture)`, as files.
 
-    The file that names the others comes last.
+    The file that names the others comes last. `folder` is a path, or a URL that
+    TensorFlow writes to.
 
     Coordinates are -1 and 1: the squared Euclidean distance is four times the
     Hamming distance, and the cosine distance orders as it does.
     """
+    import tensorflow as tf
     from tensorboard.plugins import projector
+
+    def put(name, content):
+        if files.is_url(folder):
+            with tf.io.gfile.GFile(
+                f"{folder.rstrip('/')}/{name}", "wb"
+            ) as file:
+                file.write(content)
+        else:
+            files.write(folder / name, content)
 
     positions, codes, labels, pictures = zip(*items)
     signs = codes_lib.unpack(np.stack(codes), bits)
     lines = ["\t".join(map(str, row)) for row in signs.tolist()]
-    files.write(folder / "codes.tsv", "\n".join(lines) + "\n")
+    put("codes.tsv", "\n".join(lines) + "\n")
     lines = ["label\tposition"]
     for position, label in zip(positions, labels):
         lines.append(f"{label_text(label, class_names)}\t{position}")
-    files.write(folder / "metadata.tsv", "\n".join(lines) + "\n")
+    put("metadata.tsv", "\n".join(lines) + "\n")
     config = projector.ProjectorConfig()
     shown = config.embeddings.add()
     shown.tensor_name = f"codes ({bits} bits)"
@@ -33,10 +44,10 @@ def write(folder, bits, items, class_names=None):
     shown.metadata_path = "metadata.tsv"
     if pictures[0] is not None:
         side = len(pictures[0])
-        files.write(folder / "sprite.png", _sprite(pictures))
+        put("sprite.png", _sprite(pictures))
         shown.sprite.image_path = "sprite.png"
         shown.sprite.single_image_dim.extend([side, side])
-    files.write(folder / "projector_config.pbtxt", str(config))
+    put("projector_config.pbtxt", str(config))
 
 
 def label_text(label, class_names=None):

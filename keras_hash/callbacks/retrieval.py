@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash import files
 from keras_hash.data.feed import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
@@ -147,7 +148,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
         self.hparams = dict(hparams or {})
         if class_names is None:
             class_names = getattr(database, "class_names", None)
-        self.class_names = class_names and [str(name) for name in class_names]
+        self.class_names = class_names and [
+            files.shown(str(name)) for name in class_names
+        ]
         self.options = options
         self.report = None
         self._values = {}

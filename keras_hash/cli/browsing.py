@@ -1,7 +1,6 @@
 """`keras-hash list` and `info`."""
 
-import pathlib
-
+from keras_hash import files
 from keras_hash.cli import inputs
 from keras_hash.cli import quiet
 
@@ -60,7 +59,7 @@ def _list(chosen):
 
 def _info(chosen):
     dataset, colon, protocol = chosen.model.partition(":")
-    if colon and not pathlib.Path(chosen.model).exists():
+    if colon and not files.local(chosen.model).exists():
         quiet.import_keras()
         from keras_hash.data import protocols
 

@@ -1,7 +1,6 @@
 """`keras-hash demo`: load, train, measure, search and look, in minutes."""
 
 import json
-import pathlib
 import time
 
 DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
@@ -52,7 +51,7 @@ def run(folder="runs/demo", epochs=30):
     from keras_hash import files
 
     start = time.perf_counter()
-    folder, console = pathlib.Path(folder), Console()
+    folder, console = files.local(folder), Console()
     console.rule("1. Digits: encoders from the zoo and from scratch")
     rows = _digits(console, folder, epochs)
     console.rule("2. CIFAR-10: the encoder of the zoo, measured again")

@@ -77,7 +77,7 @@ def _add_corpus_options(group):
     add(
         "--id-column", help="column of a CSV file with ids (default: the paths)"
     )
-    add("--delimiter", help="of a CSV file (default: a comma)")
+    add("--delimiter", type=inputs.delimiter, help=inputs.DELIMITER)
     add(
         "--images-per-shard",
         type=int,
@@ -108,10 +108,11 @@ def _encode_files(chosen):
 
     from keras_hash import files
     from keras_hash import zoo
-    from keras_hash.data import images
 
+    if chosen.out is not None:
+        files.local(chosen.out)
     card = inputs.card(chosen.model)
-    paths = images.image_files(chosen.images)
+    paths = inputs.image_files(chosen.images)
     codes = zoo.encode_files(chosen.model, paths)
     texts = [bytes(code).hex() for code in codes]
     if chosen.out is not None:
@@ -138,6 +139,7 @@ def _encode_corpus(chosen):
     inputs.card(chosen.model)
     listing = _listed(chosen)
     print(f"{len(listing):,} images in the list", file=sys.stderr)
+    inputs.say_left_out(listing.left_out)
     try:
         done = corpus.encode(
             chosen.model,

@@ -121,7 +121,7 @@ def _refuse(chosen, options):
 
 def _version_folder(chosen):
     """The folder, of nothing yet, that a server reads next."""
-    folder = pathlib.Path(chosen.out)
+    folder = files.local(chosen.out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`--out` should be a folder. Received: {folder}")
     target = folder / str(chosen.version or 1)
@@ -152,6 +152,12 @@ def _export_saved_model(chosen, card):
     index = None
     if chosen.search:
         index = indexing.existing(chosen.search, card).index
+        for name in index.ids.tolist():
+            if isinstance(name, str) and name != files.shown(name):
+                raise ValueError(
+                    "Names in an index that is served should be UTF-8: rename "
+                    f"the file, and index it again. Received: {name!r}"
+                )
     model = keras_hash.load(chosen.model)
     # Servers pass over what is not a number.
     with files.beside(target) as new:
@@ -255,7 +261,7 @@ def _checked(chosen):
     if runtime.ENDING is None:
         return _version_folder(chosen), dtype
     _refuse(chosen, {"version": "--version"})
-    target = pathlib.Path(chosen.out)
+    target = files.local(chosen.out)
     if target.suffix != runtime.ENDING:
         raise ValueError(
             f"`--out` should end in {runtime.ENDING} for `--format "
@@ -272,7 +278,6 @@ def _checked(chosen):
 def _images(chosen, card, calibrated):
     """The benchmark, images to compare with, and to calibrate with."""
     from keras_hash import data
-    from keras_hash.data import images
     from keras_hash.export import runtimes
 
     benchmark, count = None, _CALIBRATED if calibrated else 0
@@ -281,7 +286,7 @@ def _images(chosen, card, calibrated):
     if not chosen.images:
         check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
         return benchmark, check, calibrate if calibrated else None
-    paths = images.image_files(chosen.images)
+    paths = inputs.image_files(chosen.images)
     pool = data.ImageFiles(paths, card.image_shape[:2])
     if not calibrated:
         return benchmark, pool[:_CHECKED], None

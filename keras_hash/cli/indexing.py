@@ -1,7 +1,8 @@
 """The index of photos of `search`, `app` and `export`, for one encoder."""
 
-import pathlib
 import sys
+
+from keras_hash import files
 
 
 def opened(path, card):
@@ -13,7 +14,7 @@ def opened(path, card):
 
 def existing(path, card):
     """The index in a file that has to be there."""
-    if not pathlib.Path(path).exists():
+    if not files.local(path).exists():
         raise ValueError(
             f"There is no index {path}; build it with `keras-hash search "
             "--images` and a folder."

@@ -5,15 +5,17 @@ import contextlib
 import difflib
 import json
 import os
-import pathlib
 import sys
+
+from keras_hash import files
 
 DATA = (
     "name of a benchmark (such as digits), folder with one folder per class, "
     "or .csv file"
 )
+DELIMITER = "of a .csv file, such as ';' or '\\t' (default: a comma)"
 MODEL = "zoo name or folder of an entry"
-OWN = ("size", "image_column", "label_columns", "separator")
+OWN = ("size", "image_column", "label_columns", "separator", "delimiter")
 
 
 class CheckFailed(Exception):
@@ -41,6 +43,12 @@ def add_data_options(command):
         "and 1 for each label",
     )
     own.add_argument("--separator", help="what separates labels in one column")
+    own.add_argument("--delimiter", type=delimiter, help=DELIMITER)
+
+
+def delimiter(text):
+    """The type of an option: shells write a tab as `\\t`."""
+    return "\t" if text == "\\t" else text
 
 
 def at_least(least):
@@ -87,8 +95,25 @@ def is_entry(name):
     """Whether there is an entry, whole or damaged."""
     from keras_hash import zoo
 
-    there = (pathlib.Path(name) / "card.json").exists()
+    there = os.path.isfile(files.local(name) / "card.json")
     return there or name in zoo.list_models()
+
+
+def image_files(places):
+    """The files given and those in folders; says what is left out."""
+    from keras_hash.data import folders
+
+    paths, left_out = folders.images(places)
+    say_left_out(left_out)
+    return paths
+
+
+def say_left_out(left_out):
+    """Prints on stderr how many files were left out and why."""
+    from keras_hash.data import folders
+
+    if left_out:
+        print(f"left out: {folders.counted(left_out)}", file=sys.stderr)
 
 
 def benchmark(source, options, size=224, protocol="official", seed=0):
@@ -97,7 +122,7 @@ def benchmark(source, options, size=224, protocol="official", seed=0):
 
     from keras_hash import data
 
-    path, names = pathlib.Path(source), data.names()
+    path, names = files.local(source), data.names()
     given = {
         name: options[name] for name in OWN if options.get(name) is not None
     }
@@ -127,9 +152,13 @@ def benchmark(source, options, size=224, protocol="official", seed=0):
             )
         if len(given["label_columns"]) == 1:
             (given["label_columns"],) = given["label_columns"]
-    # The summary says what the warning would.
-    with warnings.catch_warnings(action="ignore"):
-        return load(path, seed=seed, **{"size": size, **given})
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        found = load(path, seed=seed, **{"size": size, **given})
+    for warning in caught:
+        # The summary says what was left out.
+        if "benchmark.notes" not in str(warning.message):
+            say(warning.message)
+    return found
 
 
 def benchmark_of_card(card, options=None, protocol=None, download=False):
@@ -150,7 +179,7 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
                 "downloads it."
             )
     own = recipe.get("data") and source not in data.names()
-    if own and not os.path.exists(source):
+    if own and not files.local(source).exists():
         raise FileNotFoundError(
             f"The images that {card.name} was trained on are not here: "
             f"{source}; run this in the folder from which it was trained."

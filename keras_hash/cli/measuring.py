@@ -1,9 +1,9 @@
 """`keras-hash evaluate` and `verify`."""
 
-import pathlib
 import tempfile
 import time
 
+from keras_hash import files
 from keras_hash.cli import inputs
 
 
@@ -101,7 +101,6 @@ def _evaluated(chosen):
     )
     passed = time.perf_counter() - start
     if chosen.out is not None:
-        from keras_hash import files
         from keras_hash import html_report
 
         seconds = dict(zip(codes, model.seconds))
@@ -147,7 +146,7 @@ class _Timed:
 
 def _check_writable(path):
     """Tries to write before minutes are spent on what is written."""
-    path = pathlib.Path(path).absolute()
+    path = files.local(path).absolute()
     folder = next(place for place in path.parents if place.exists())
     try:
         if path.is_dir():

@@ -1,6 +1,7 @@
 """The parser of all commands, and what becomes of their errors."""
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -60,6 +61,10 @@ _PATHS = {
 
 def run(arguments=None):
     """Runs a command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files need not be valid in any encoding.
+            stream.reconfigure(errors="replace")
     parser = make_parser()
     chosen, more = parser.parse_known_args(arguments)
     # What a command sees are its own options.

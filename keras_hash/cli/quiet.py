@@ -34,7 +34,9 @@ def without_noise(live=False):
         os.dup2(held.fileno(), 2)
         if live and python is sys.__stderr__:
             # Never closed: handlers of logging may keep it.
-            sys.stderr = os.fdopen(os.dup(before), "w", 1, python.encoding)
+            sys.stderr = os.fdopen(
+                os.dup(before), "w", 1, python.encoding, python.errors
+            )
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 import functools
 import sys
 
+from keras_hash import files
 from keras_hash.cli import indexing
 from keras_hash.cli import inputs
 
@@ -63,7 +64,6 @@ def add_commands(add):
 
 
 def _search(chosen):
-    from keras_hash.data import images
     from keras_hash.zoo.encoder import FileEncoder
 
     card = inputs.card(chosen.model)
@@ -72,9 +72,11 @@ def _search(chosen):
             "Nothing to do: give images to search for, or `--images` to put "
             "into the index."
         )
+    if chosen.out is not None:
+        files.local(chosen.out)
     # Whatever is wrong with the queries shows before an hour of indexing.
-    queries = images.image_files(chosen.queries) if chosen.queries else []
-    places = images.image_files(chosen.images) if chosen.images else []
+    queries = inputs.image_files(chosen.queries) if chosen.queries else []
+    places = inputs.image_files(chosen.images) if chosen.images else []
     find = indexing.opened if places else indexing.existing
     index = find(chosen.index, card)
     # Loaded if there is anything to encode.

@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-import pathlib
 import shutil
 
+from keras_hash import files
 from keras_hash.cli import inputs
 
 # In the folder of the entry until that is whole.
@@ -84,7 +84,7 @@ def _train(chosen):
 
 
 def _trained(chosen):
-    folder = pathlib.Path(chosen.out)
+    folder = files.local(chosen.out)
     if (folder / "card.json").exists() and not (folder / _CHECKPOINT).exists():
         raise ValueError(
             "There is already a trained encoder, which training would replace. "
@@ -185,8 +185,6 @@ def _settings(chosen):
 
 def _check_settings(chosen, checkpoint):
     """Refuses to continue the training of other settings."""
-    from keras_hash import files
-
     settings = _settings(chosen)
     path = checkpoint / "settings.json"
     if path.exists():

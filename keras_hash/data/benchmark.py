@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 
 from keras_hash.data import draws
+from keras_hash.data import folders
 
 PARTS = ("train", "validation", "query", "database")
 
@@ -45,8 +46,8 @@ class Benchmark:
         parts: dict from part name to int indices into the pool.
         labels: list of str, class names.
         licence: str, licence or terms of the images.
-        notes: dict, what was left out of own images: `"skipped"` and
-            `"duplicates"`, each a dict from name to reason.
+        notes: dict, what was left out of own images: `"skipped"`,
+            `"duplicates"` and `"hidden"`, each a dict from name to reason.
     """
 
     name: str
@@ -145,9 +146,18 @@ class Benchmark:
         share = chance(targets[query], targets[parts["database"]])
         meaning = "that a query shares a label with an image"
         rows.append(("chance", f"{share:.4f}, {meaning}"))
-        for kind, names in self.notes.items():
-            if names:
+        for kind in ("skipped", "duplicates"):
+            if names := self.notes.get(kind):
                 rows.append((f"{kind} ({len(names)})", listing(names, top)))
+        if any(self.notes.values()):
+            counts = folders.counted(
+                {
+                    k: v
+                    for names in self.notes.values()
+                    for k, v in names.items()
+                }
+            )
+            rows.append(("left out", counts))
         lines = [f"{self.name} ({self.protocol})"]
         lines += [f"{key:>16}  {value}" for key, value in rows]
         return "\n".join(lines)

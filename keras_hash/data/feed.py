@@ -3,6 +3,8 @@
 import numpy as np
 from keras import ops
 
+from keras_hash.data import caches
+
 
 def batches(
     dataset,
@@ -32,7 +34,7 @@ def batches(
         drop: bool, whether to drop a last batch that is not full, as replicas
             and `jit_compile` want it.
         cache: `None`; `True` to keep decoded images in memory; or the path of
-            a file to keep them in, which later runs read.
+            a file to keep them in, which later runs on the same dataset read.
         shard: `None`, or `(worker, workers)`: every n-th image of n workers,
             so that their shards are disjoint and complete.
         buffer: int, images that are held in memory to be shuffled; all of them
@@ -42,8 +44,8 @@ def batches(
         A `tf.data.Dataset` of `(images, {"label": ..., "index": ...})`.
 
     Raises:
-        ValueError: the dataset is batched, infinite or not of pairs, or
-            `shard` names a worker that there is not.
+        ValueError: the dataset is batched, infinite or not of pairs, `shard`
+            names a worker that there is not, or `cache` holds another dataset.
     """
     import tensorflow as tf
 
@@ -53,6 +55,7 @@ def batches(
             "`dataset` should yield unbatched (image, label) pairs; call "
             f"`dataset.unbatch()` first. Received: element_spec={spec}"
         )
+    given = dataset
     if index:
         dataset = dataset.enumerate().map(
             lambda i, pair: (pair[0], {"label": pair[1], "index": i})
@@ -72,8 +75,11 @@ def batches(
             "use `dataset.apply(tf.data.experimental.assert_cardinality(n))`."
             f" Received: cardinality={count}"
         )
-    if cache:
-        dataset = dataset.cache("" if cache is True else str(cache))
+    if cache is True:
+        dataset = dataset.cache()
+    elif cache:
+        about = caches.identity(given, index=index, shard=shard)
+        dataset = dataset.cache(caches.checked(cache, given, about))
     if shuffle and count:
         dataset = dataset.shuffle(buffer or count, seed=seed)
     dataset = dataset.batch(size, drop_remainder=drop)

@@ -15,13 +15,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import files
 from keras_hash.data import headers
 
 # Formats of Pillow beside JPEG and PNG, and how many pixels they may have.
 _FORMATS = ("WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 _MAX_OTHERS = 1 << 26
-# What folders are searched for.
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 
 
 def decode(source):
@@ -227,7 +226,7 @@ class ImageFiles:
 
     def content(self, index):
         """The bytes of the file of one image."""
-        return pathlib.Path(self.paths[index]).read_bytes()
+        return files.local(self.paths[index]).read_bytes()
 
     def _read(self, index):
         return read(self.paths[index], self.size)
@@ -235,27 +234,6 @@ class ImageFiles:
     def _images(self, indices):
         with futures.ThreadPoolExecutor(threads()) as pool:
             yield from pool.map(self._read, indices)
-
-
-def image_files(places):
-    """The files given; in folders, those with `ENDINGS` that are not hidden."""
-    paths = []
-    for place in map(pathlib.Path, places):
-        if not place.exists():
-            raise ValueError(f"No such file: {place}")
-        if not place.is_dir():
-            paths.append(place)
-            continue
-        paths += sorted(
-            path
-            for path in place.rglob("*")
-            if path.suffix.lower() in ENDINGS
-            and not path.name.startswith(".")
-            and path.is_file()
-        )
-    if not paths:
-        raise ValueError(f"There are no images in {' '.join(places)}.")
-    return list(dict.fromkeys(map(str, paths)))
 
 
 def threads():
@@ -272,7 +250,7 @@ def _upright(source, least=None):
     try:
         content = source
         if name:
-            content = pathlib.Path(source).read_bytes()
+            content = files.local(source).read_bytes()
         if not content:
             raise ValueError("empty file")
         header = headers.read(content)

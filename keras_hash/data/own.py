@@ -7,7 +7,6 @@ warning and in `Benchmark.notes`.
 
 import hashlib
 import os
-import pathlib
 import warnings
 from concurrent import futures
 
@@ -16,6 +15,7 @@ import numpy as np
 from keras_hash import files
 from keras_hash import progress
 from keras_hash.data import draws
+from keras_hash.data import folders
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
 from keras_hash.data.images import ImageFiles
@@ -23,8 +23,9 @@ from keras_hash.data.images import check
 from keras_hash.data.images import pair
 from keras_hash.data.images import threads
 
-# What file managers leave behind, beside names that start with a dot.
-_CLUTTER = {"thumbs.db", "desktop.ini"}
+# Class folders of such names are parts of a set more likely than classes.
+_PARTS = {"train", "training", "val", "valid", "validation", "dev"}
+_PARTS |= {"test", "testing"}
 _YES = {"1", "1.0", "true", "yes"}
 _NO = {"", "0", "0.0", "-1", "false", "no"}
 
@@ -34,9 +35,9 @@ def from_folder(
 ):
     """A benchmark of a folder that holds one folder per class.
 
-    Images may lie at any depth in the folder of their class, under any name;
-    hidden files are passed over. They are read when they are asked for, see
-    `images.ImageFiles`.
+    Images may lie at any depth in the folder of their class; links are
+    followed, hidden files and folders are passed over. They are read when they
+    are asked for, see `images.ImageFiles`.
 
     Args:
         path: str or path of the folder; it is only read.
@@ -53,13 +54,14 @@ def from_folder(
     Returns:
         A `Benchmark`; ids are paths in the folder, such as `"cats/1.jpg"`.
         Files that are no images, and all but the first of files with the same
-        content, are left out, with one warning.
+        content, are left out, with one warning. Another one says where classes
+        are named `train`, `test` and the like.
 
     Raises:
         ValueError: `path` is no folder, there are fewer than two classes with
             images, a folder of `labels` is missing, or no image can be a query.
     """
-    size, root = pair(size), pathlib.Path(path)
+    size, root = pair(size), files.local(path)
     if not root.is_dir():
         raise ValueError(
             "`path` should be a folder that holds one folder per class. "
@@ -67,27 +69,37 @@ def from_folder(
             f"{'a file' if root.exists() else 'not there'}"
         )
     _check_shares(query, validation)
-    places = sorted(p for p in root.iterdir() if not _is_clutter(p.name))
-    folders = {p.name: p for p in places if p.is_dir()}
-    missing = sorted(set(labels or ()) - set(folders))
+    there = sorted(
+        place.name
+        for place in root.iterdir()
+        if place.is_dir() and not folders.refused(place.name)
+    )
+    missing = sorted(set(labels or ()) - set(there))
     if missing:
         raise ValueError(
-            f"`labels` should be folders in {root}: {', '.join(folders)}. "
+            f"`labels` should be folders in {root}: {', '.join(there)}. "
             f"Received: {', '.join(missing)}"
         )
-    chosen = list(folders) if labels is None else list(labels)
+    chosen = there if labels is None else list(labels)
+    _warn_of_parts(root, chosen)
     notes = _no_notes()
-    for place in places:
-        if place.name not in folders:
-            notes["skipped"][place.name] = "not in the folder of a class"
-    paths, classes = [], []
-    for name in chosen:
-        inside = _files_in(folders[name])
-        paths += inside
-        classes += [name] * len(inside)
+    paths, left_out = folders.walk(root, set(chosen))
+    for place, reason in left_out.items():
+        kind = "hidden" if reason == folders.HIDDEN else "skipped"
+        notes[kind][place.relative_to(root).as_posix()] = reason
+    members = {name: [] for name in chosen}
+    for place in paths:
+        *above, name = place.relative_to(root).parts
+        if above:
+            members[above[0]].append(place)
+        else:
+            notes["skipped"][name] = "not in the folder of a class"
+    for name, inside in members.items():
         if not inside:
-            notes["skipped"][f"{name}/"] = "no files in the folder"
-    ids = [p.relative_to(root).as_posix() for p in paths]
+            notes["skipped"][f"{name}/"] = "no images in the folder"
+    paths = [place for inside in members.values() for place in inside]
+    ids = [place.relative_to(root).as_posix() for place in paths]
+    classes = [name for name, inside in members.items() for _ in inside]
     paths, ids, classes = _usable(paths, ids, classes, notes)
     present = set(classes)
     if labels is None:
@@ -95,7 +107,7 @@ def from_folder(
     if len(present) < 2:
         raise ValueError(
             f"{root} should hold one folder with images for each of two or "
-            f"more classes. Received: {len(folders)} folders, "
+            f"more classes. Received: {len(there)} folders, "
             f"{len(present)} with images{_reasons(notes)}"
         )
     numbers = {name: number for number, name in enumerate(chosen)}
@@ -153,15 +165,16 @@ def from_csv(
         same path or content, are left out, with one warning.
 
     Raises:
-        ValueError: no such file or column, a cell that makes no sense, an
-            image with two rows of different labels (by their lines), or no
-            image that can be used, or be a query.
+        ValueError: no such file or column, a cell or a `delimiter` that makes
+            no sense, an image with two rows of different labels (by their
+            lines), or no image that can be used, or be a query.
     """
-    size, path = pair(size), pathlib.Path(path)
+    size, path = pair(size), files.local(path)
+    check_delimiter(delimiter)
     _check_shares(query, validation)
     columns = _columns(label_columns, separator)
     several = len(columns) > 1
-    root = path.parent if folder is None else pathlib.Path(folder)
+    root = path.parent if folder is None else files.local(folder)
     rows = []
     for line, (image, *cells) in _rows(
         path, [image_column, *columns], delimiter
@@ -325,7 +338,7 @@ def _read_all(dataset, size):
 
 
 def _no_notes():
-    return {"skipped": {}, "duplicates": {}}
+    return {"skipped": {}, "duplicates": {}, "hidden": {}}
 
 
 def _check_shares(query, validation):
@@ -337,20 +350,17 @@ def _check_shares(query, validation):
             )
 
 
-def _is_clutter(name):
-    return name.startswith(".") or name.lower() in _CLUTTER
-
-
-def _files_in(folder):
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not _is_clutter(f))
-        found += [
-            pathlib.Path(place, name)
-            for name in sorted(names)
-            if not _is_clutter(name)
-        ]
-    return found
+def _warn_of_parts(root, names):
+    """Warns where folders are named like parts of a set, not like classes."""
+    parts = [name for name in names if name.lower() in _PARTS]
+    if len(parts) > 1:
+        warnings.warn(
+            f"The folders of {root} are taken for classes, and {parts} are "
+            "named like parts of a set: give the folder that holds one folder "
+            "per class, such as "
+            f"{root / parts[0]}.",
+            stacklevel=3,
+        )
 
 
 def _usable(paths, ids, labels, notes):
@@ -395,7 +405,9 @@ def _unique(positions, digests, ids, labels, notes):
 
 def _reasons(notes):
     reasons = {**notes["skipped"], **notes["duplicates"]}
-    return f"; left out: {listing(reasons, 5)}" if reasons else ""
+    counts = folders.counted({**reasons, **notes["hidden"]})
+    such = f", such as {listing(reasons, 5)}" if reasons else ""
+    return f"; left out: {counts}{such}" if counts else ""
 
 
 def _benchmark(
@@ -447,6 +459,16 @@ def _columns(label_columns, separator):
             f"separator={separator!r}"
         )
     return columns
+
+
+def check_delimiter(delimiter):
+    """Refuses what a CSV file cannot have between its columns."""
+    wrong = not isinstance(delimiter, str) or len(delimiter) != 1
+    if wrong or delimiter in '\r\n"':
+        raise ValueError(
+            "`delimiter` should be the one character between columns, such as "
+            f"';'. Received: delimiter={delimiter!r}"
+        )
 
 
 def _rows(path, columns, delimiter):

@@ -3,12 +3,14 @@
 import os
 import pathlib
 
+from keras_hash import files
+
 
 def folders(name):
     """The places of a dataset's folder, in the order they are looked at."""
     roots = [pathlib.Path("..") / "shared" / "data"]
     if os.environ.get("KERAS_HASH_DATA"):
-        roots.insert(0, pathlib.Path(os.environ["KERAS_HASH_DATA"]))
+        roots.insert(0, files.local(os.environ["KERAS_HASH_DATA"]))
     return [root / name for root in roots]
 
 

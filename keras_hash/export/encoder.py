@@ -5,7 +5,6 @@ stored compactly, once, and widened in the graph; the Keras model is built back
 from the same file (`keras_hash.load`).
 """
 
-import pathlib
 import shutil
 
 import keras
@@ -261,10 +260,15 @@ def restore(model, folder):
     """Sets the weights of a model to those of a SavedModel of its own kind."""
     import tensorflow as tf
 
-    path = pathlib.Path(folder, "variables", "variables")
-    reader = tf.train.load_checkpoint(str(path))
-    keys = set(reader.get_variable_to_shape_map())
-    stored_count = sum(key.startswith("w/") for key in keys)
+    with files.plain(folder) as place:
+        path = place / "variables" / "variables"
+        reader = tf.train.load_checkpoint(str(path))
+        arrays = {
+            key: reader.get_tensor(key)
+            for key in reader.get_variable_to_shape_map()
+            if key.startswith(("w/", "scale/"))
+        }
+    stored_count = sum(key.startswith("w/") for key in arrays)
     if stored_count != len(model.encoder_variables):
         raise ValueError(
             f"{folder} holds {stored_count} weights, its model has "
@@ -273,7 +277,7 @@ def restore(model, folder):
         )
     for index, variable in enumerate(model.encoder_variables):
         key = f"{index:03d}/.ATTRIBUTES/VARIABLE_VALUE"
-        stored = reader.get_tensor(f"w/{key}")
+        stored = arrays[f"w/{key}"]
         if stored.shape != tuple(variable.shape):
             raise ValueError(
                 f"Weight {index} of {folder} does not fit the model's "
@@ -281,8 +285,7 @@ def restore(model, folder):
                 f"Received: shape={stored.shape}, "
                 f"expected: {tuple(variable.shape)}"
             )
-        key = f"scale/{key}"
-        scale = reader.get_tensor(key) if key in keys else None
+        scale = arrays.get(f"scale/{key}")
         variable.assign(widen(stored, scale, variable.dtype))
 
 
@@ -369,8 +372,10 @@ def save(module, signatures, folder):
 
     # Encoding needs no gradient: the functions of custom ones are left out.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(module, str(folder), signatures, options)
-    folder = pathlib.Path(folder)
+    folder = files.local(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.plain(folder) as place:
+        tf.saved_model.save(module, str(place), signatures, options)
     path = folder / "saved_model.pb"
     files.write(path, slimming.slim(path.read_bytes()))
     warm_up.warm_up(folder)

@@ -35,7 +35,11 @@ def warm_up(folder):
         if not name.startswith("__")
     }
     path = folder / WARM_UP
-    with files.beside(path) as new, tf.io.TFRecordWriter(str(new)) as writer:
+    with (
+        files.beside(path) as new,
+        files.plain(new) as place,
+        tf.io.TFRecordWriter(str(place)) as writer,
+    ):
         for name in sorted(signatures):
             inputs = sorted(signatures[name].inputs.items())
             for count in (1, 2):

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from keras_hash import files
 from keras_hash.figures import charts
 
 RIGHT, WRONG = "#2a9d3a", "#d0342c"
@@ -41,6 +42,7 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
     rows, columns = shape
     cell = side + 2 * (frame + gap)
     title_font, font = _font(16), _font(12)
+    title = title and _line(title)
     top = line + 8 if title else 0
     # Between the query and the nearest images.
     apart = cell // 4
@@ -90,6 +92,11 @@ def _font(size):
     return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)
 
 
+def _line(text):
+    """Text, names of files in it, as it can be drawn on one line."""
+    return " ".join(files.shown(text).split())
+
+
 def found_files(queries, found, path, title=None, side=160):
     """Draws query files with the files that a search found for them."""
     from matplotlib.figure import Figure
@@ -122,7 +129,9 @@ def found_files(queries, found, path, title=None, side=160):
     )
     if title:
         figure.suptitle(
-            title, x=0.01, y=1 - 0.05 / height, ha="left", va="top", fontsize=10
+            _line(title),
+            **{"x": 0.01, "y": 1 - 0.05 / height, "ha": "left", "va": "top"},
+            **{"fontsize": 10, "parse_math": False},
         )
     for row, (query, pairs) in enumerate(zip(queries, found)):
         for axis in axes[row]:
@@ -143,7 +152,7 @@ def _draw_file(axis, path, text, side):
 
     axis.set_title(text, fontsize=8, pad=2)
     # With its folder, which often is its class.
-    name = "/".join(pathlib.Path(path).parts[-2:])
+    name = _line("/".join(pathlib.Path(path).parts[-2:]))
     name = name if len(name) <= 20 else f"{name[:10]}...{name[-7:]}"
     axis.text(
         *(0.5, -0.03, name),

@@ -1,9 +1,8 @@
 """An index of image files, and a picture of what a search finds."""
 
-import pathlib
-
 import numpy as np
 
+from keras_hash import files
 from keras_hash import progress
 from keras_hash.search.index import Index
 
@@ -15,7 +14,7 @@ class PhotoIndex:
     """
 
     def __init__(self, path, bits, similarity, maker):
-        self.path, self.maker = pathlib.Path(path), maker
+        self.path, self.maker = files.local(path), maker
         if not self.path.exists():
             self.index = Index(bits, similarity=similarity)
             return

@@ -46,7 +46,7 @@ def write(path, fields, arrays):
 
 def read(path, mmap=False):
     """The fields and the read-only arrays that `write` wrote, checked."""
-    with open(path, "rb") as file:
+    with open(files.local(path), "rb") as file:
         if file.read(len(_NAME)) != _NAME:
             raise ValueError("it is not one")
         file.seek(0)

@@ -29,7 +29,7 @@ def folders():
     """The folders that hold entries, first match wins."""
     found = []
     if os.environ.get("KERAS_HASH_ZOO"):
-        found.append(pathlib.Path(os.environ["KERAS_HASH_ZOO"]))
+        found.append(files.local(os.environ["KERAS_HASH_ZOO"]))
     found.append(pathlib.Path(__file__).resolve().parents[2] / "zoo")
     spec = importlib.util.find_spec("keras_hash_zoo")
     for place in (spec.submodule_search_locations or []) if spec else []:
@@ -84,7 +84,7 @@ def entry_folder(name):
 
 def _local_folder(name):
     """The folder of an entry that is on this machine, or `None`."""
-    for folder in [pathlib.Path(name), *(f / str(name) for f in folders())]:
+    for folder in [files.local(name), *(f / str(name) for f in folders())]:
         # Unlike `Path.is_file`, False where the folder may not be read.
         if os.path.isfile(folder / "card.json"):
             return folder
@@ -251,7 +251,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
             f"`details` should be among {sorted(settable)}. "
             f"Received: {sorted(set(details) - settable)}"
         )
-    folder = pathlib.Path(folder).absolute()
+    folder = files.local(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     older = [p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()]
     version = max([int(p.name) for p in older], default=0) + 1

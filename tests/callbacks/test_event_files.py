@@ -1,5 +1,7 @@
 """Files for TensorBoard: what is in the events, and for the projector."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -169,3 +171,33 @@ def test_projector_takes_a_bounded_sample(rng, tmp_path):
         assert int(position) in metrics.database.chosen
         hot = np.flatnonzero(database[1][int(position)])
         assert label == (" ".join(map(str, hot)) or "none")
+
+
+@pytest.mark.parametrize(
+    "name", ["a [1]", "b*?{}", "back\\slash", "$x", "\udcff"], ids=ascii
+)
+def test_a_folder_of_any_name(sets, tmp_path, name):
+    train, query, database = sets
+    folder = tmp_path / name
+    fit(make(), train, RetrievalMetrics(query, database, log_dir=folder))
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    there = {p.name for p in folder.iterdir()}
+    assert {"codes.tsv", "metadata.tsv", "projector_config.pbtxt"} < there
+    assert any(one.startswith("events") for one in there)
+
+
+def test_a_url_is_taken_whole(sets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train, query, database = sets
+    # A file system of TensorFlow's, in memory.
+    url = "ram://runs/first"
+    fit(make(), train, RetrievalMetrics(query, database, log_dir=url))
+    there = set(tf.io.gfile.listdir(url))
+    assert {"codes.tsv", "metadata.tsv", "projector_config.pbtxt"} < there
+    assert {"sprite.png"} < there and len(there) == 5
+    with tf.io.gfile.GFile(f"{url}/codes.tsv") as file:
+        assert len(file.read().splitlines()) == 50
+    assert not list(tmp_path.iterdir())
+    log_dir = pathlib.Path("gs://runs")
+    with pytest.raises(ValueError, match="not a URL"):
+        fit(make(), train, RetrievalMetrics(query, database, log_dir=log_dir))

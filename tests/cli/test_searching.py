@@ -2,15 +2,18 @@
 
 import functools
 import json
+import os
 import pathlib
 import shutil
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import keras_hash
 from keras_hash.search import pictures
 from keras_hash.zoo import encoder as encoding
+from tests.cli import command
 from tests.cli.command import run
 from tests.entry import publish
 
@@ -79,7 +82,10 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     shutil.copy("query0.png", "photos/0/new.png")
     code, out, err = run(*search, "query0.png", "--radius", 0, "--json")
     assert code == 0, err
-    assert err.splitlines() == ["my.index: 1 new images, 21 in all"]
+    assert err.splitlines() == [
+        "left out: 1 hidden",
+        "my.index: 1 new images, 21 in all",
+    ]
     content = json.loads(out)
     assert content["items"] == 21 and content["model"] == NAME
     (result,) = content["results"]
@@ -184,3 +190,85 @@ def test_search_with_codes_that_rank_by_common_ones(digit_files, tmp_path):
     (result,) = content["results"]
     found = [pair["distance"] for pair in result["neighbours"]]
     assert found == distances[0].tolist()
+
+
+ODD = os.fsdecode(b"not utf-8 \xff [1] $a_ $x\n{}.png")
+
+
+def test_names_of_all_kinds(digit_files, tmp_path):
+    """In a process whose terminal takes UTF-8 alone."""
+    photos = tmp_path / "photos [1] $a_ $"
+    photos.mkdir()
+    for place, name in enumerate((ODD, "b\\c.png", "'~\".png", "*?.png")):
+        shutil.copy(digit_files / f"query{place % 3}.png", photos / name)
+    index, picture = tmp_path / "i\udcff[].index", tmp_path / "f\udcff*.png"
+    search = ("search", NAME, "--images", photos, "--index", index)
+    process = command.start(*search, photos / ODD, "-k", 2, "--out", picture)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "4 new images" in err and "Traceback" not in err
+    assert out.count("not utf-8 ? [1] $a_ $x") == 2
+    with Image.open(picture) as drawn:
+        assert drawn.width > 300
+    assert str(photos / ODD) in keras_hash.Index.load(index).ids.tolist()
+    process = command.start(*search, photos / ODD, "-k", 2, "--json")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    (result,) = json.loads(out)["results"]
+    assert result["query"] == str(photos / ODD)
+    code, out, err = run("encode", NAME, photos, "--out", tmp_path / "\udcff")
+    assert code == 0, err
+    with np.load(tmp_path / "\udcff") as stored:
+        assert set(stored["paths"]) == {str(p) for p in photos.iterdir()}
+
+
+def test_what_is_left_out_is_counted_in_one_line(digit_files, tmp_path):
+    photos = tmp_path / "photos"
+    (photos / ".thumbnails").mkdir(parents=True)
+    for name in ("a.png", ".thumbnails/b.png", "c.txt", "d.mov", "e.mov"):
+        shutil.copy(digit_files / "query0.png", photos / name)
+    (photos / "gone.jpg").symlink_to("nowhere")
+    line = (
+        "left out: 2 .mov (not an image), 1 hidden, 1 .txt (not an image), "
+        "1 broken link"
+    )
+    code, out, err = run("encode", NAME, photos)
+    assert code == 0 and out.count("\n") == 1 and err.splitlines()[0] == line
+    index = ("--index", tmp_path / "my.index")
+    code, out, err = run("search", NAME, "--images", photos, *index)
+    assert code == 0 and err.splitlines()[0] == line, err
+    code, out, err = run("search", NAME, photos / "c.txt", *index)
+    assert code == 0 and "left out" not in err
+    shutil.rmtree(photos / ".thumbnails")
+    (photos / "a.png").unlink()
+    code, out, err = run("encode", NAME, photos)
+    assert code == 2 and err.count("\n") == 1
+    assert "no images in" in err and "2 .mov (not an image)" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", NAME, "--images", "PHOTO", "--index", "s3://b/x"),
+        ("search", NAME, "--images", "gs://b/x", "--index", "INDEX"),
+        ("search", NAME, "--index", "INDEX", "https://x/a.jpg"),
+        ("search", NAME, "--images", "PHOTO", "--index", "INDEX")
+        + ("PHOTO", "--out", "gs://b/f.png"),
+        ("encode", NAME, "PHOTO", "--out", "gs://b/codes.npz"),
+        ("encode", "gs://b/entry", "PHOTO"),
+        ("info", "gs://b/entry"),
+        ("export", NAME, "--out", "gs://b/entry"),
+        ("evaluate", NAME, "--report", "gs://b/page.html"),
+        ("evaluate", NAME, "--data", "gs://b/photos"),
+        ("train", "--data", "digits", "--bits", 30, "--out", "gs://b/entry"),
+    ],
+)
+def test_urls_are_refused_before_any_work(
+    digit_files, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    given = {"PHOTO": digit_files / "query0.png", "INDEX": "my.index"}
+    code, out, err = run(*(given.get(one, one) for one in arguments))
+    assert code == 2 and out == ""
+    assert err.count("\n") == 1 and "not a URL; copy the files here" in err
+    assert not list(tmp_path.iterdir())

@@ -69,6 +69,69 @@ def test_train_a_shallow_method_on_a_csv(photos):
     assert code == 2 and "is not for" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("delimiter, given", [(";", ";"), ("\t", "\\t")])
+def test_columns_apart_by_other_than_a_comma(photos, delimiter, given):
+    path = photos / "list.csv"
+    rows = [
+        f"{k}/{i}.png{delimiter}{k}"
+        for k in ("cats", "dogs")
+        for i in range(12)
+    ]
+    path.write_text("\n".join([f"file{delimiter}word", *rows]))
+    columns = ("--image-column", "file", "--label-columns", "word")
+    folder = photos.parent / "mine"
+    train = (
+        "train", "--data", path, "--method", "itq", "--bits", 8, "--size", 16,
+        *columns, "--out",
+    )  # fmt: skip
+    code, _, err = run(*train, photos.parent / "other")
+    assert code == 2 and "`delimiter` is ','" in err
+    code, text, err = run(*train, folder, "--delimiter", given)
+    assert code == 0 and "cats 12, dogs 12" in text, err
+    # Measured again as it was read.
+    assert zoo.card(folder).recipe["delimiter"] == delimiter
+    code, text, err = run("evaluate", folder)
+    assert code == 0 and "mAP on the card" in text, err
+    code, text, err = run(
+        "evaluate", folder, "--data", path, *columns, "--delimiter", given
+    )
+    assert code == 0 and "mAP on the card" in text, err
+    code, _, err = run(*train, folder / "no", "--delimiter", ";;")
+    assert code == 2 and "one character" in err and err.count("\n") == 1
+    code, _, err = run("evaluate", folder, "--data", photos, "--delimiter", ";")
+    assert code == 2 and "`--delimiter` is not for" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["out [1]", "b*?\udcff", "$a_ $x {}"], ids=ascii
+)
+def test_a_training_in_a_folder_of_any_name(photos, tmp_path, name):
+    photos.rename(tmp_path / f"photos {name}")
+    folder = tmp_path / name / f"mine {name}"
+    code, out, err = run(
+        "train", "--data", tmp_path / f"photos {name}", "--method", "csq",
+        "--bits", 8, "--size", 16, "--epochs", 1, "--out", folder,
+    )  # fmt: skip
+    assert code == 0, err
+    assert keras_hash.load(folder).bits == 8
+    assert (folder / "search.png").exists()
+    page = tmp_path / f"page {name}.html"
+    code, out, err = run("evaluate", folder, "--report", page)
+    assert code == 0 and "mAP on the card" in out, err
+    assert "</html>" in page.read_text(encoding="utf-8")
+
+
+def test_folders_of_parts_are_told(photos):
+    (photos / "cats").rename(photos / "Train")
+    (photos / "dogs").rename(photos / "test")
+    code, out, err = run(
+        "train", "--data", photos, "--method", "itq", "--bits", 8,
+        "--size", 16, "--out", photos.parent / "mine",
+    )  # fmt: skip
+    assert code == 0 and err.count("named like parts of a set") == 1, err
+    assert "left out" not in err and "1 .txt (not an image)" in out
+
+
 def test_json_goes_alone_to_stdout(digit_files, tmp_path):
     folder = tmp_path / "mine"
     code, out, err = run(

@@ -7,6 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_hash
 from keras_hash import evaluation
@@ -41,6 +42,53 @@ def test_load_by_path_equals_load_by_name(entry):
         keras_hash.load(entry).encode(images),
         keras_hash.load("dshc_digits_30").encode(images),
     )
+
+
+# Patterns, escapes, what a shell reads, and what is not UTF-8.
+@pytest.mark.parametrize(
+    "name",
+    ["a [1]", "{b}", "q?*", "back\\slash", "$x 'y'", "new\nline", "\udcff"],
+    ids=ascii,
+)
+def test_a_name_means_the_entry_in_it(entry, tmp_path, name, monkeypatch):
+    # What a pattern would find in place of it.
+    shutil.copytree(zoo.entry_folder("dshc_multidigits_10"), tmp_path / "qxy")
+    images, _ = keras_hash.data.load("digits").arrays("query")
+    model = keras_hash.load(entry)
+    expected = model.encode(images[:20])
+    entry.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    again = keras_hash.load(name)
+    np.testing.assert_array_equal(again.encode(images[:20]), expected)
+    photos = []
+    for row, image in enumerate(images[:3]):
+        photos.append(tmp_path / f"{row}{name}.png")
+        with open(photos[-1], "wb") as file:
+            Image.fromarray(image).save(file, "png")
+    found = zoo.encode_files(name, photos)
+    np.testing.assert_array_equal(found, expected[:3])
+    card = publish(model, pathlib.Path("new", name))
+    zoo.verify_files(pathlib.Path("new", name))
+    assert card.name == name
+    again = keras_hash.load(pathlib.Path("new", name))
+    np.testing.assert_array_equal(again.encode(images[:20]), expected)
+    assert not list(tmp_path.glob("new/.*"))
+
+
+def test_images_are_channels_last_whatever_keras_is_told():
+    images, _ = keras_hash.data.load("digits").arrays("query")
+    names = ("dshc_digits_30", "csq_cifar10_32", "itq_mobilenetv2_64")
+    expected = {
+        name: keras_hash.load(name).encode(images[:8]) for name in names
+    }
+    keras.config.set_image_data_format("channels_first")
+    try:
+        for name in names:
+            codes = keras_hash.load(name).encode(images[:8])
+            np.testing.assert_array_equal(codes, expected[name])
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_image_data_format("channels_last")
 
 
 def test_where_an_entry_is_found(entry, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import pathlib
 import pkgutil
 
 from keras_hash import codes
@@ -76,7 +75,7 @@ def convert(model, path, format, dtype=None, images=None):
         ImportError: the package of an extra is missing.
         RuntimeError: Keras does not run on TensorFlow.
     """
-    runtime, path = require(format, "write"), pathlib.Path(path)
+    runtime, path = require(format, "write"), files.local(path)
     dtype = dtype or runtime.DTYPES[0]
     if dtype not in runtime.DTYPES:
         raise ValueError(
@@ -144,7 +143,7 @@ class Exported:
     """
 
     def __init__(self, path, model):
-        path = pathlib.Path(path)
+        path = files.local(path)
         ending = None if path.is_dir() else path.suffix
         endings = {runtime.ENDING: name for name, runtime in formats().items()}
         format = endings.get(ending)
@@ -159,7 +158,8 @@ class Exported:
         self.bits, self.similarity = model.bits, model.similarity
         self._model = model
         try:
-            shapes, self._run = runtime.opened(path)
+            with files.plain(path) as place:
+                shapes, self._run = runtime.opened(place)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ValueError(

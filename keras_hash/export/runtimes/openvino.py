@@ -3,6 +3,7 @@
 It converts the graph itself and keeps weights as they are stored.
 """
 
+from keras_hash import files
 from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
@@ -20,9 +21,10 @@ def write(model, path, dtype="stored", images=None):
     function, _, _ = _graph.encode(model)
     converted = openvino.convert_model(function.get_concrete_function())
     path.mkdir()
-    openvino.save_model(
-        converted, str(path / "model.xml"), compress_to_fp16=False
-    )
+    with files.plain(path) as place:
+        openvino.save_model(
+            converted, str(place / "model.xml"), compress_to_fp16=False
+        )
 
 
 def opened(path):

@@ -11,14 +11,15 @@ from keras_hash import files
 
 def is_local(path):
     """Whether a path is of this machine."""
-    return "://" not in path
+    return not files.is_url(path)
 
 
 def system(path):
     """The file system of a path, and the path as that file system takes it."""
     if is_local(path):
         # As it stands: fsspec would find a protocol in some names of files.
-        return fsspec.filesystem("file"), os.path.abspath(path)
+        path = os.path.abspath(files.local(path))
+        return fsspec.filesystem("file"), path
     return fsspec.url_to_fs(path)
 
 

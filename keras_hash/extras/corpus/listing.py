@@ -14,7 +14,9 @@ import pyarrow as pa
 from pyarrow import compute
 from pyarrow import csv
 
-from keras_hash.data.images import ENDINGS
+from keras_hash import files
+from keras_hash.data import folders
+from keras_hash.data.own import check_delimiter
 from keras_hash.extras.corpus import filesystems
 from keras_hash.extras.corpus import reading
 
@@ -31,12 +33,15 @@ class Listing:
             bytes; else `None`.
         id_feature: str, feature of the id; `None`: the column `id` is the id.
         id_type: `"int64"` or `"string"`.
+        left_out: dict from paths to reasons: what a folder or a pattern holds
+            beside these.
     """
 
     table: object
     image_feature: str | None = None
     id_feature: str | None = None
     id_type: str = "string"
+    left_out: dict = dataclasses.field(default_factory=dict)
 
     def __len__(self):
         return self.table.num_rows
@@ -49,8 +54,8 @@ def from_glob(*patterns):
         patterns: str, such as `"photos/**/*.jpg"`: `**/` stands for any folders
             or none, `*` and `?` for parts of a name, `[ab]` for one of some
             characters, as in fsspec. A folder stands for the files in it and
-            below it whose names end as those of images do. Hidden files are
-            left out.
+            below it whose names end as those of images do. Hidden files and
+            folders are left out.
 
     Returns:
         A `Listing`, sorted by path. Ids are paths relative to the folder that
@@ -59,19 +64,18 @@ def from_glob(*patterns):
     Raises:
         ValueError: no file, or a name that is not UTF-8.
     """
-    places, bases = {}, []
+    places, left_out, bases = {}, {}, []
     for pattern in patterns:
-        base, found = _found(
-            pattern, lambda path: path.lower().endswith(ENDINGS)
-        )
+        base, found, others = _found(pattern, folders.refused_file)
         places |= found
+        left_out |= others
         bases.append(base.split("/"))
-    _refuse_none(places, "image", patterns)
+    _refuse_none(places, "image", patterns, left_out)
     names = sorted(places)
     start = len("/".join(os.path.commonprefix(bases)))
     ids = [name[start:].lstrip("/") for name in names]
     paths, sizes = zip(*map(places.get, names))
-    return Listing(_table(ids, paths, None, sizes))
+    return Listing(_table(ids, paths, None, sizes), left_out=left_out)
 
 
 def from_csv(path, image_column, id_column=None, delimiter=","):
@@ -94,12 +98,13 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
             twice.
     """
 
+    check_delimiter(delimiter)
     id_column = id_column or image_column
     table = _read_csv(path, [image_column, id_column], delimiter)
     folder = path.rpartition("/")[0]
     paths = [
         name
-        if "://" in name or name.startswith("/") or not folder
+        if files.is_url(name) or name.startswith("/") or not folder
         else filesystems.join(folder, name)
         for name in table[image_column].to_pylist()
     ]
@@ -136,7 +141,7 @@ def from_tfrecord(*patterns, image_feature="image", id_feature=None):
     """
     found = {}
     for pattern in patterns:
-        found |= _found(pattern, lambda path: ".tfrecord" in path)[1]
+        found |= _found(pattern, _refused_records)[1]
     _refuse_none(found, "file of records", patterns)
     paths = [found[name][0] for name in sorted(found)]
     # Waiting for a distant file system is most of it.
@@ -163,27 +168,43 @@ def refuse_repeated(ids, where):
     )
 
 
-def _found(pattern, in_folder):
-    """The folder a pattern starts with, and its files: paths and sizes.
+def _refused_records(name):
+    return None if ".tfrecord" in name else "not of records"
 
-    Paths stand as they were given, from the current folder on or whole.
+
+def _found(pattern, refused):
+    """The folder a pattern starts with, its files, and what is left out.
+
+    Of files paths and sizes: paths stand as they were given, from the current
+    folder on or whole. `refused` says of a name in a folder why not.
     """
     there, whole = filesystems.system(pattern)
+    left_out = {}
     if there.isdir(whole):
-        base, hits = whole, there.find(whole, detail=True)
-        hits = {name: about for name, about in hits.items() if in_folder(name)}
+        base = whole
+        if filesystems.is_local(pattern) and refused is folders.refused_file:
+            inside, others = folders.walk(whole)
+            hits = {str(path): there.info(str(path)) for path in inside}
+            left_out = {str(path): why for path, why in others.items()}
+        else:
+            hits = there.find(whole, detail=True)
     else:
         base = re.split(r"[*?[]", whole)[0].rpartition("/")[0]
-        hits = there.glob(whole, detail=True)
+        # Whoever gives a pattern says which kinds.
+        hits, refused = there.glob(whole, detail=True), folders.refused
     here = os.getcwd() + "/"
     places = {}
     for name, about in hits.items():
-        hidden = name.rpartition("/")[2].startswith(".") and name != whole
         # Links are files too where they lead to one.
         is_file = about["type"] == "file" or (
             about.get("islink") and there.isfile(name)
         )
-        if hidden or not is_file:
+        *above, last = name.removeprefix(base).lstrip("/").split("/")
+        reasons = [*map(folders.refused, above), refused(last)]
+        reason = next(filter(None, reasons), None)
+        if not is_file or (reason and name != whole):
+            if is_file:
+                left_out[name] = reason
             continue
         if not filesystems.is_local(pattern):
             path = there.unstrip_protocol(name)
@@ -192,14 +213,16 @@ def _found(pattern, in_folder):
         else:
             path = name.removeprefix(here)
         places[name] = path, about["size"]
-    return base, places
+    return base, places, left_out
 
 
-def _refuse_none(found, what, patterns):
+def _refuse_none(found, what, patterns, left_out=None):
     if not len(found):
+        counts = folders.counted(left_out or {})
         raise ValueError(
             f"There is no {what} to encode; patterns such as 'photos/**/*.jpg' "
             f"go in quotes on the command line. Received: {', '.join(patterns)}"
+            + (f"; left out: {counts}" if counts else "")
         )
 
 

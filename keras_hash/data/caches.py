@@ -1,0 +1,75 @@
+"""Files in which `data.batches` keeps decoded images for later runs."""
+
+import contextlib
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from keras_hash import files
+
+# Elements that tell a dataset: so many first ones, and so many behind.
+_SAMPLE = 16
+
+
+def identity(dataset, **settings):
+    """What tells a dataset and how it is fed from others, for JSON."""
+    return {
+        "elements": str(dataset.element_spec),
+        "count": int(dataset.cardinality()),
+        "settings": json.loads(json.dumps(settings)),
+    }
+
+
+def checked(path, dataset, found):
+    """The path of a cache of this dataset, as TensorFlow takes it.
+
+    What the cache holds is written beside it, and compared in later runs.
+    `dataset` is read before what `found` says is done with it.
+    """
+    path = files.local(path)
+    about = path.with_name(f"{path.name}.json")
+    if not os.path.exists(f"{path}.index"):
+        files.write(about, json.dumps({**found, "sample": _sample(dataset)}))
+        return os.fsencode(path)
+    known = {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads(about.read_text())
+    # Of a dataset that yields others each time there is no sample.
+    if known.get("sample"):
+        found = {**found, "sample": _digest(dataset)}
+    if known != {"sample": None, **found}:
+        raise ValueError(
+            "`cache` should be a new path, or the one where this dataset was "
+            f"kept: give another, or remove {path}.* where its images are no "
+            f"longer needed. Received: cache={str(path)!r}, which holds "
+            "another dataset"
+        )
+    return os.fsencode(path)
+
+
+def _sample(dataset):
+    """The hash of some elements, `None` if they differ at each reading."""
+    first = _digest(dataset)
+    return first if first == _digest(dataset) else None
+
+
+def _digest(dataset):
+    """The sha256 of the first elements and, where they can be had, others."""
+    import tensorflow as tf
+
+    digest = hashlib.sha256()
+
+    def add(element):
+        for tensor in tf.nest.flatten(element, expand_composites=True):
+            digest.update(tf.io.serialize_tensor(tensor).numpy())
+
+    for element in dataset.take(_SAMPLE):
+        add(element)
+    places = np.linspace(_SAMPLE, int(dataset.cardinality()) - 1, _SAMPLE)
+    # Only some datasets can be read at any place.
+    with contextlib.suppress(tf.errors.OpError):
+        for place in np.unique(places[places >= _SAMPLE].astype(int)):
+            add(tf.data.experimental.at(dataset, int(place)))
+    return digest.hexdigest()

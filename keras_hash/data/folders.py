@@ -1,0 +1,136 @@
+"""The one walk over folders: which files in them are images, in which order."""
+
+import collections
+import os
+import re
+
+from keras_hash import files
+
+# Names of image files end in one of these, in any case.
+KINDS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WebP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
+}
+_ENDINGS = sum(KINDS.values(), ())
+# What file managers and archives leave behind, beside names with a dot first.
+_CLUTTER = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
+HIDDEN, _NO_IMAGE = "hidden", "not an image"
+
+
+def refused(name):
+    """Why a file or folder of this name is left out, or `None`."""
+    if name.startswith(".") or name.lower() in _CLUTTER:
+        return HIDDEN
+    return None
+
+
+def refused_file(name):
+    """Why a file of this name is left out, or `None`."""
+    ends_well = name.lower().endswith(_ENDINGS)
+    return refused(name) or (None if ends_well else _NO_IMAGE)
+
+
+def walk(folder, names=None):
+    """The image files in and below a folder, and what is left out.
+
+    Linked files and folders count as if they lay there. A folder is entered
+    once, under its own path before that of a link to it.
+
+    Args:
+        folder: str or path.
+        names: optional container of str: which of the folders in it count.
+
+    Returns:
+        A pair: sorted list of paths, and a dict from other paths to reasons.
+    """
+    root = files.local(folder)
+    above = os.path.realpath(root)
+    found, left_out, seen = [], {}, set()
+    waiting, linked = [root], []
+    while waiting or linked:
+        place = waiting.pop() if waiting else linked.pop(0)
+        real = os.path.realpath(place)
+        # What holds the folder leads back to it.
+        if real in seen or (seen and os.path.commonpath([real, above]) == real):
+            left_out[place] = "repeated link"
+            continue
+        seen.add(real)
+        try:
+            inside = sorted(os.listdir(place))
+        except OSError as error:
+            left_out[place] = error.strerror
+            continue
+        for path in (place / name for name in inside):
+            if os.path.isdir(path) and not refused(path.name):
+                if names is None or place != root or path.name in names:
+                    (linked if path.is_symlink() else waiting).append(path)
+            elif reason := _refused(path):
+                left_out[path] = reason
+            else:
+                found.append(path)
+    return sorted(found), dict(sorted(left_out.items()))
+
+
+def _refused(path):
+    """Why what is no folder to be entered is left out, or `None`."""
+    if refused(path.name):
+        return refused(path.name)
+    if not os.path.exists(path):
+        return "broken link"
+    return refused_file(path.name) if os.path.isfile(path) else "not a file"
+
+
+def images(places):
+    """The files given, whatever their names, and the images in folders given.
+
+    Args:
+        places: sequence of str or paths.
+
+    Returns:
+        A pair: list of str, and a dict from what was left out to reasons.
+
+    Raises:
+        ValueError: no such file, or no image.
+    """
+    paths, left_out = [], {}
+    for place in map(files.local, places):
+        if not place.exists():
+            raise ValueError(f"No such file: {place}")
+        found, others = walk(place) if place.is_dir() else ([place], {})
+        paths += found
+        left_out |= others
+    if not paths:
+        why = f"; left out: {counted(left_out)}" if left_out else ""
+        raise ValueError(
+            f"There are no images in {' '.join(map(str, places))}{why}."
+        )
+    return list(dict.fromkeys(map(str, paths))), left_out
+
+
+def counted(left_out):
+    """How many were left out by kind and why, in one line.
+
+    Args:
+        left_out: dict from names to reasons, which may end with what is said of
+            one file alone.
+
+    Returns:
+        str, `"12 .txt (not an image), 3 hidden, 1 broken link"`.
+    """
+    kinds = collections.Counter()
+    for name, reason in left_out.items():
+        kind = re.split(r":| as |, ", reason)[0]
+        if kind == _NO_IMAGE:
+            ending = os.path.splitext(name)[1].lower() or "without an ending"
+            kind = f"{ending} ({_NO_IMAGE})"
+        kinds[kind] += 1
+    return ", ".join(
+        f"{count} {kind}{'s' if count > 1 and kind.endswith('link') else ''}"
+        for kind, count in kinds.most_common()
+    )
