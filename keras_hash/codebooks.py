@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash.codes import check_int
+
 # KBC clusters all 2**bits codes.
 KBC_MOST_BITS = 16
 
@@ -27,11 +29,7 @@ def cpbc(bits, num_classes):
     Reference: Luo et al., "Deep Supervised Hashing by Classification for Image
     Retrieval", ICONIP 2021, section 3.2.
     """
-    if num_classes < 2:
-        raise ValueError(
-            "`num_classes` should be at least 2. "
-            f"Received: num_classes={num_classes}"
-        )
+    check_int(num_classes, "num_classes", 2)
     if bits < num_classes or bits % num_classes:
         near = max(round(bits / num_classes), 3) * num_classes
         raise ValueError(

@@ -101,16 +101,19 @@ class HashModel(keras.Model):
         self.settings = _keywords.bind(self, constants, named)
         codes.num_bytes(bits)
         if num_classes is not None or self.supervised:
-            num_classes = _checked(num_classes, "num_classes", 2)
+            num_classes = codes.check_int(num_classes, "num_classes", 2)
         self.bits, self.num_classes = int(bits), num_classes
-        self.image_shape = tuple(int(side) for side in input_shape)
+        self.image_shape = tuple(
+            codes.check_int(side, f"input_shape[{axis}]")
+            for axis, side in enumerate(input_shape)
+        )
         self._backbone_name = backbone
         self.backbone = backbones.build(
             backbone, self.image_shape, backbone_weights
         )
         self.hidden = None
         if hidden is not None:
-            self.hidden = heads.Hidden(_checked(hidden, "hidden", 1))
+            self.hidden = heads.Hidden(codes.check_int(hidden, "hidden"))
         self.bank = self._make_bank(bank_size)
         self.code_accuracy = _bank.CodeAccuracy()
         self._method_loss = None
@@ -545,6 +548,7 @@ class HashModel(keras.Model):
 
     def _image_batches(self, images, batch_size):
         """Batches of images, and their number where it is known."""
+        codes.check_int(batch_size, "batch_size")
         if hasattr(images, "element_spec"):
             rank = len(self.image_shape)
             dataset = feed.image_batches(images, batch_size, rank)
@@ -604,16 +608,6 @@ def resize(images, size):
         antialias=True,
         data_format="channels_last",
     )
-
-
-def _checked(value, name, least):
-    """An argument that should be a whole number of at least so much."""
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(
-            f"`{name}` should be an int of at least {least}. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
 
 
 def _labels(y):

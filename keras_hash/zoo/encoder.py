@@ -6,6 +6,8 @@ import re
 import numpy as np
 
 from keras_hash import progress
+from keras_hash.codes import check_int
+from keras_hash.codes import num_bytes
 from keras_hash.zoo import entries
 
 
@@ -30,8 +32,6 @@ class ServedEncoder:
         The graph refuses a batch as a whole; halving finds what it refuses.
         """
         import tensorflow as tf
-
-        from keras_hash.codes import num_bytes
 
         codes = np.zeros((len(contents), num_bytes(self.bits)), "uint8")
         refused = {}
@@ -69,6 +69,7 @@ class FileEncoder(ServedEncoder):
 
     def queries(self, paths, batch_size=64):
         """Codes of files that should all be images; names one that is not."""
+        check_int(batch_size, "batch_size")
         codes, starts = [], range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
             batch, _, refused = self(paths[low : low + batch_size])
