@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import difflib
-import json
 import os
 import pathlib
 import sys
+
+from keras_hash import files
 
 DATA = (
     "name of a benchmark (such as digits), folder with one folder per class, "
@@ -172,7 +173,7 @@ def aside(json):
 
 def print_json(content):
     """Prints what JSON can hold, cards included."""
-    print(json.dumps(content, indent=1, default=dict))
+    print(files.to_json(content))
 
 
 def say(text):

@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 
+from keras_hash import files
 from keras_hash.cli import inputs
 
 # In the folder of the entry until that is whole.
@@ -185,8 +186,6 @@ def _settings(chosen):
 
 def _check_settings(chosen, checkpoint):
     """Refuses to continue the training of other settings."""
-    from keras_hash import files
-
     settings = _settings(chosen)
     path = checkpoint / "settings.json"
     if path.exists():
@@ -202,4 +201,4 @@ def _check_settings(chosen, checkpoint):
                 f"{', '.join(changed)}. Repeat it with the same settings, "
                 "remove that folder, or choose another `--out`."
             )
-    files.write(path, json.dumps(settings, indent=1) + "\n")
+    files.write(path, files.to_json(settings) + "\n")

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from keras_hash import files
 from keras_hash.codes import check
 from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
@@ -352,7 +353,7 @@ def _check_about(about):
     """Facts as they come back from a file."""
     try:
         if isinstance(about, dict):
-            return json.loads(json.dumps(about))
+            return json.loads(files.to_json(about))
         reason = f"a {type(about).__name__}"
     except (TypeError, ValueError) as error:
         reason = error

@@ -461,6 +461,8 @@ def test_what_an_index_says_of_its_codes(tmp_path, rng):
         with pytest.raises(ValueError, match="`about` should be a dict that"):
             again.save(path, about=wrong)
     assert path.read_bytes() == before
+    again.save(path, about={"loss": float("nan")})
+    assert keras_hash.Index.load(path).about == {"loss": None}
     again.save(path, about={})
     assert keras_hash.Index.load(path).about == {}
     # As `keras-hash search` once wrote it.

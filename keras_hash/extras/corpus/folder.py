@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from keras_hash import files
 from keras_hash import zoo
 from keras_hash.codes import check_int
 from keras_hash.codes import num_bytes
@@ -246,7 +247,7 @@ def prepare(folder, model, listing, images_per_shard=None):
         path = filesystems.join(folder, _MODEL, name)
         filesystems.write(path, (entry / name).read_bytes())
     path = filesystems.join(folder, _MANIFEST)
-    filesystems.write(path, (json.dumps(manifest, indent=1) + "\n").encode())
+    filesystems.write(path, (files.to_json(manifest) + "\n").encode())
     return Corpus(folder)
 
 
