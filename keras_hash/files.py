@@ -39,6 +39,15 @@ def beside(path):
         _remove(new)
 
 
+def check_new(path, name):
+    """Refuses a path where there is something; `name` is its argument's."""
+    if os.path.lexists(path):
+        raise ValueError(
+            f"`{name}` already exists and is not replaced: remove it, or give "
+            f"another name. Received: {path}"
+        )
+
+
 def write(path, content):
     """Writes a file so that a kill leaves the old one or the new one.
 

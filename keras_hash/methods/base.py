@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_hash import backbones
 from keras_hash import codes
+from keras_hash import files
 from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
@@ -207,7 +208,17 @@ class HashModel(keras.Model):
         self.built = True
 
     def call(self, images, training=None):
-        """From raw images, float `[n, h, w, 3]`, to what the loss takes."""
+        """From raw images to what the loss takes: outputs, and no codes.
+
+        Args:
+            images: float `[n, h, w, 3]` in 0..255, of any size, or features
+                `[n, d]`.
+            training: bool, as in `keras.Model.call`.
+
+        Returns:
+            Real codes `[n, bits]`, logits, or a dict of both, as the method's
+            loss takes them. `encode` gives packed codes.
+        """
         features = self.backbone(self._fitted(images), training=training)
         features = ops.cast(features, "float32")
         if self.hidden is not None:
@@ -567,7 +578,72 @@ class HashModel(keras.Model):
         """`feed.check_images` for this model."""
         return feed.check_images(images, self.image_shape, values)
 
+    def predict(self, x, **kwargs):
+        """What the loss takes, such as logits, batch by batch: no codes.
+
+        `encode` gives packed codes, and `real_codes` real ones.
+
+        Args:
+            x: raw images `[n, h, w, 3]`, or a batched dataset of them.
+            **kwargs: as in `keras.Model.predict`.
+
+        Returns:
+            What `call` returns for all images, as NumPy arrays `[n, ...]`.
+        """
+        return super().predict(x, **kwargs)
+
     # Saving
+
+    def export(self, filepath, format=None, dtype=None, images=None):
+        """Writes the encoder, from raw images to packed codes.
+
+        Args:
+            filepath: str or path of what to write, where nothing is yet: a
+                folder, or a file that ends in `.tflite` or `.onnx`. TensorFlow
+                Serving reads a folder whose last part is a number.
+            format: `None` or `"tf_saved_model"`: the SavedModel of a zoo entry,
+                which takes images, and bytes of JPEG and PNG files too, and
+                resizes them. `"litert"`, `"onnx"` or `"openvino"`: float32
+                images of the model's size in, `code` out, see
+                `keras_hash.export.runtimes.convert`.
+            dtype: how weights are kept, see `keras_hash.export.save_encoder`
+                and `keras_hash.export.runtimes.convert`.
+            images: for `"litert"` in `"int8"`: representative images.
+
+        Raises:
+            ValueError: an unknown format; something is at `filepath`; a name
+                or an option that does not fit the format; a model of features,
+                or one that is not solved.
+            ImportError: the package of an extra is missing.
+            RuntimeError: Keras does not run on TensorFlow.
+
+        Example:
+
+        >>> model.export("serving/mine/1")
+        >>> model.export("mine.onnx", format="onnx")
+        """
+        from keras_hash import export
+        from keras_hash.export import runtimes
+
+        known = ["tf_saved_model", *sorted(runtimes.formats())]
+        format = known[0] if format is None else format
+        if format not in known:
+            raise ValueError(
+                f"`format` should be one of {known}. "
+                f"Received: format={format!r}"
+            )
+        if format != known[0]:
+            runtimes.convert(self, filepath, format, dtype, images)
+            return
+        if images is not None:
+            raise ValueError(
+                "`images` calibrate what computes in int8, which no SavedModel "
+                f"does. Received: format={format!r}, images of type "
+                f"{type(images).__name__}"
+            )
+        files.check_new(filepath, "path")
+        with files.beside(filepath) as new:
+            export.save_encoder(self, new, dtype)
 
     def get_config(self):
         backbone = self._backbone_name
