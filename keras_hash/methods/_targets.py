@@ -59,7 +59,12 @@ class TargetModel(HashModel):
         self._use_book()
         return super().make_test_function(force)
 
+    def compute_loss(self, *args, **kwargs):
+        self._use_book()
+        return super().compute_loss(*args, **kwargs)
+
     def _use_book(self):
+        """Makes the loss anew, before it is part of a graph."""
         if self._early:
             self._early = False
             if self._method_loss is not None:
