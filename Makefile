@@ -31,9 +31,9 @@ test-lowest:
 # All extras and what needs them: 1.2 GB more, which `make test` does not ask
 # for, in one environment of their own. The page to search by photo is opened in
 # the Chromium of this machine; without one, its tests are skipped.
-EXTRAS := app,browser,heif,milvus,lance,beam,litert,onnx,openvino
-EXTRA_TESTS := tests/extras tests/search/test_engines.py \
-	tests/export/test_runtimes.py tests/test_readme.py tests/test_docs.py
+EXTRAS := app,browser,heif,databases,beam,litert,onnx,openvino
+EXTRA_TESTS := tests/extras tests/export/test_runtimes.py tests/test_readme.py \
+	tests/test_docs.py tests/data/test_images.py
 
 test-extras: .venv-extras/.ready
 	.venv-extras/bin/python -m pytest $(EXTRA_TESTS) --no-cov -rs

@@ -12,6 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash.codes import check_int
+from keras_hash.codes import ones_of_words
+from keras_hash.codes import pack
+from keras_hash.codes import words
+
 # KBC clusters all 2**bits codes.
 KBC_MOST_BITS = 16
 
@@ -27,11 +32,7 @@ def cpbc(bits, num_classes):
     Reference: Luo et al., "Deep Supervised Hashing by Classification for Image
     Retrieval", ICONIP 2021, section 3.2.
     """
-    if num_classes < 2:
-        raise ValueError(
-            "`num_classes` should be at least 2. "
-            f"Received: num_classes={num_classes}"
-        )
+    check_int(num_classes, "num_classes", 2)
     if bits < num_classes or bits % num_classes:
         near = max(round(bits / num_classes), 3) * num_classes
         raise ValueError(
@@ -171,7 +172,8 @@ def hadamard(bits, num_classes, seed=0):
     """Class centres half of the code length apart, from a Hadamard matrix.
 
     Rows of `H`, then of `-H`, where the code length is a power of two and
-    there are enough; codes of `balanced` otherwise.
+    there are enough, which is up to twice the code length; codes of `balanced`
+    otherwise.
 
     Reference: Yuan et al., "Central Similarity Quantization", CVPR 2020
     """
@@ -187,7 +189,8 @@ def balanced(bits, num_classes, seed=0):
     """Random class centres with as many +1 as -1, far from each other.
 
     Codes are drawn and kept if they are far enough from all that were kept:
-    a third of the code length, or less if that cannot be found. An odd length
+    a third of the code length, or less if that cannot be found, see
+    `_far_codes`: at 64 bits 22 for 1,000 classes, 16 for 50,000. An odd length
     has one more +1.
 
     Reference: Yuan et al. 2020 (Bernoulli sampling); the distance
@@ -205,7 +208,8 @@ def max_min(bits, num_classes, seed=0):
     """Random class centres by a greedy search for the largest distance.
 
     Starts by asking for 0.61 of the code length between any two, and asks for
-    a bit less whenever ten thousand draws in a row were refused.
+    a bit less whenever ten thousand draws in a row were refused, or nearly all
+    of them where there are more than 1,000 classes: 16 bits for 50,000 of 64.
 
     Reference: Fan et al., "Deep Polarized Network", IJCAI 2020; constants from
     the authors' code.
@@ -225,21 +229,21 @@ def _coins(bits):
 
 
 def _far_codes(bits, num_classes, seed, draw, distance, tries=10_000):
-    """Codes at least `distance` apart, or a bit less after many refusals."""
+    """Codes at least `distance` apart, or a bit less after many refusals.
+
+    For up to 1,000 classes that is a round of draws without one to keep; for
+    more, one with few to keep, so that their number costs seconds. Nothing else
+    is promised than that no two codes are equal.
+    """
     random = np.random.Generator(np.random.PCG64(seed))
+    few = min(max(num_classes**2 // 600_000, 1), tries // 2)
     kept = np.zeros((0, bits), "int8")
     while len(kept) < num_classes:
         found = draw(random, tries)
-        # The sums stay exact: far below 2**24.
-        products = found.astype("float32") @ kept.T.astype("float32")
-        free = (bits - products).min(axis=1, initial=2 * bits) / 2 >= distance
-        accepted = False
-        for code in found[free]:
-            if len(kept) == num_classes:
-                break
-            if ((kept != code).sum(axis=1) >= distance).all():
-                kept, accepted = np.concatenate([kept, code[None]]), True
-        if not accepted:
+        places = _apart(found, kept, distance, num_classes - len(kept))
+        kept = np.concatenate([kept, found[places]])
+        # Below 2 bits codes only have to differ: they are drawn to the last.
+        if len(places) < (few if distance > 1 else 1):
             distance -= 1
         if distance <= 0:
             raise ValueError(
@@ -247,6 +251,40 @@ def _far_codes(bits, num_classes, seed, draw, distance, tries=10_000):
                 f"Received: bits={bits}, num_classes={num_classes}"
             )
     return kept
+
+
+def _apart(found, kept, distance, most):
+    """The places of up to so many codes that are at least so far from those
+    that were kept, and from those before them."""
+    found, kept = words(pack(found)), words(pack(kept))
+    if distance <= 1:
+        both = np.concatenate([kept, found])
+        _, first = np.unique(both, axis=0, return_index=True)
+        return np.sort(first[first >= len(kept)])[:most] - len(kept)
+    places, chosen = _far_from(found, kept, distance), []
+    while len(places) and len(chosen) < most:
+        chosen.append(places[0])
+        ones = _distances(found[places], found[places[:1]])
+        places = places[ones[:, 0] >= distance]
+    return np.array(chosen, int)
+
+
+def _far_from(found, kept, distance, rows=256, chunk=1024):
+    """The places of those that are at least so far from all that were kept."""
+    far = []
+    for top in range(0, len(found), rows):
+        places = np.arange(top, min(top + rows, len(found)))
+        # Most are near to one of the first already.
+        for low in range(0, len(kept), chunk):
+            ones = _distances(found[places], kept[low : low + chunk])
+            places = places[ones.min(axis=1) >= distance]
+        far.append(places)
+    return np.concatenate(far)
+
+
+def _distances(a, b):
+    """Hamming distances between all pairs of codes as words."""
+    return ones_of_words(a.T[:, :, None], b.T[:, None], "xor")
 
 
 # The ways to choose one target code for each class.

@@ -25,6 +25,19 @@ _BIT_VALUES = np.array([128, 64, 32, 16, 8, 4, 2, 1], "int32")
 _POPCOUNT = np.bitwise_count(np.arange(256, dtype="uint8")).astype("int32")
 
 
+def check_int(value, name, least=1, most=None):
+    """An argument as an int, or the error of all that are no such number."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        between = f"of at least {least}"
+        if most is not None:
+            between = f"from {least} to {most}"
+        raise ValueError(
+            f"`{name}` should be an int {between}. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
 def num_bytes(bits):
     """The bytes that one code takes.
 
@@ -37,11 +50,7 @@ def num_bytes(bits):
     Raises:
         ValueError: `bits` is not a positive whole number.
     """
-    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)):
-        raise ValueError(f"`bits` should be an int. Received: bits={bits!r}")
-    if bits < 1:
-        raise ValueError(f"`bits` should be at least 1. Received: bits={bits}")
-    return -(-int(bits) // 8)
+    return -(-check_int(bits, "bits") // 8)
 
 
 def check(codes, bits, name="codes"):
@@ -94,6 +103,9 @@ def sign(real):
 def pack(real):
     """Packs real codes, +-1 codes or booleans into bytes.
 
+    Outputs of a sigmoid, all `>= 0`, are not centred: pass `2 * real - 1`, or
+    `real - 0.5`. They are not refused, since a code may be all ones.
+
     Args:
         real: array or tensor `[n, bits]`: floats or signed ints, where `>= 0`
             becomes 1, or booleans, taken as the bits themselves.
@@ -102,8 +114,9 @@ def pack(real):
         `uint8 [n, ceil(bits / 8)]`, an array or a tensor as given.
 
     Raises:
-        ValueError: not two-dimensional, no bits, NaN (arrays only), or
-            unsigned integers, whose zeros would silently count as +1.
+        ValueError: not two-dimensional, no bits, unsigned integers, or, of
+            arrays, NaN or ints with a 0 and none below: bits, whose zeros
+            would silently count as +1.
     """
     tensor = _is_tensor(real)
     if not tensor:
@@ -114,10 +127,13 @@ def pack(real):
             "`real` should be [n, bits] with at least one bit. "
             f"Received: real.shape={tuple(real.shape)}"
         )
-    if dtype.startswith("uint"):
+    unsigned = dtype.startswith("uint")
+    if dtype.startswith("int") and not tensor and len(real):
+        unsigned = real.min() == 0
+    if unsigned:
         raise ValueError(
-            "`real` holds unsigned integers, whose sign says nothing; pass "
-            "0/1 bits as booleans (`bits.astype(bool)`). "
+            "`real` holds integers of which none is negative, and a sign is "
+            "never 0; pass 0/1 bits as booleans (`bits.astype(bool)`). "
             f"Received: real.dtype={dtype}"
         )
     if not tensor:
@@ -193,6 +209,7 @@ def levels(a, b, bits, similarity="hamming"):
             unknown similarity.
     """
     check_similarity(similarity)
+    num_bytes(bits)
     if similarity == "hamming":
         return hamming(a, b)
     return bits - _ones_of_pairs(a, b, "and")

@@ -1,11 +1,14 @@
-"""Names of files, and files that are whole or absent.
+"""Names of files, files that are whole or absent, and JSON.
 
 A name means the file that it names: what a shell, a library or a terminal
 makes of its characters is settled here.
 """
 
+import collections.abc
 import contextlib
 import hashlib
+import json
+import math
 import os
 import pathlib
 import re
@@ -116,6 +119,15 @@ def beside(path):
         _remove(new)
 
 
+def check_new(path, name):
+    """Refuses a path where there is something; `name` is its argument's."""
+    if os.path.lexists(path):
+        raise ValueError(
+            f"`{name}` already exists and is not replaced: remove it, or give "
+            f"another name. Received: {path}"
+        )
+
+
 def write(path, content):
     """Writes a file so that a kill leaves the old one or the new one.
 
@@ -127,6 +139,40 @@ def write(path, content):
     data = shown(content).encode() if text else content
     with beside(path) as new, open(new, "wb") as file:
         file.write(data)
+
+
+def to_json(content, indent=1):
+    """JSON text of dicts, other mappings, lists and what they hold.
+
+    JSON has neither NaN nor infinity: both become null, which `numbers` reads
+    as NaN where only numbers are expected.
+
+    Args:
+        content: what to write.
+        indent: int, spaces a level; `None` for one line.
+
+    Returns:
+        str.
+    """
+    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+
+
+def _finite(content):
+    if isinstance(content, collections.abc.Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    finite = not isinstance(content, float) or math.isfinite(content)
+    return content if finite else None
+
+
+def numbers(content):
+    """Dicts and lists of numbers from JSON, with NaN where it has null."""
+    if isinstance(content, dict):
+        return {key: numbers(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [numbers(value) for value in content]
+    return math.nan if content is None else content
 
 
 def sha256(path):

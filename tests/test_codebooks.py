@@ -1,5 +1,6 @@
 """Code books against their definitions and the counts in the specification."""
 
+import hashlib
 import warnings
 
 import numpy as np
@@ -126,3 +127,45 @@ def test_kbc_refuses(bits, classes):
 def test_unknown_construction():
     with pytest.raises(ValueError, match="'cpbc' or 'kbc'"):
         codebooks.dshc_table(30, 10, "random")
+
+
+# Of the books that the first version drew.
+HASHES = [
+    ("hadamard", 16, 20, "e5755cfbed839e83"),
+    ("hadamard", 48, 260, "4aa7b398cf80d54c"),
+    ("balanced", 32, 10, "aa01cb0474c02bbc"),
+    ("balanced", 13, 21, "5c112423d3ccfe9d"),
+    ("balanced", 64, 500, "9b4135e98e032377"),
+    ("max_min", 32, 10, "d2a5244d32d6bc7f"),
+    ("max_min", 12, 40, "9676ad73444f7e8f"),
+    ("max_min", 64, 260, "ac0f500adb4b66c1"),
+    ("random", 48, 260, "c4cdd85aa09c10e6"),
+    ("random", 8, 200, "ed4d91424380ffe6"),
+]
+
+
+@pytest.mark.parametrize("name, bits, classes, digest", HASHES)
+def test_books_stay_as_they_were_drawn_first(name, bits, classes, digest):
+    """Trained encoders, and seeds in papers, depend on them."""
+    book = codebooks.CONSTRUCTIONS[name](bits, classes, seed=7)
+    assert book.dtype == "int8" and book.shape == (classes, bits)
+    assert hashlib.sha256(book.tobytes()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("name, least", [("balanced", 20), ("max_min", 20)])
+def test_books_of_many_classes(name, least):
+    """The distance that `_far_codes` settles for is what it keeps."""
+    book = codebooks.CONSTRUCTIONS[name](64, 3000, seed=1)
+    packed = codes.words(codes.pack(book))[:, 0]
+    for place in range(0, 3000, 20):
+        apart = np.bitwise_count(np.delete(packed, place) ^ packed[place])
+        assert apart.min() >= least
+    assert name != "balanced" or not book.sum(axis=1).any()
+
+
+def test_random_books_of_many_classes():
+    book = codebooks.random_codes(14, 12_000, seed=1)
+    assert len(np.unique(book, axis=0)) == 12_000
+    many = codebooks.random_codes(64, 50_000)
+    assert many.shape == (50_000, 64)
+    assert len(np.unique(codes.pack(many), axis=0)) == 50_000

@@ -8,7 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from keras import ops
 
+import keras_hash
+from keras_hash import codebooks
 from keras_hash import codes
+from keras_hash import search
+from keras_hash.zoo.encoder import FileEncoder
 
 shapes = st.tuples(st.integers(1, 70), st.integers(1, 6), st.integers(0, 999))
 
@@ -134,12 +138,119 @@ def test_symbolic_tensors_can_be_packed():
         (np.zeros(4), r"real.shape=\(4,\)"),
         (np.zeros((4, 0)), "at least one bit"),
         (np.zeros((2, 8), "uint8"), r"bits.astype\(bool\)"),
+        (np.array([[0, 1, 1]]), r"bits.astype\(bool\).*dtype=int64"),
+        (np.zeros((2, 8), "int8"), r"bits.astype\(bool\).*dtype=int8"),
+        ([[0, 1], [1, 2]], r"bits.astype\(bool\)"),
         (np.array([[1.0, np.nan]]), "NaN in 1 rows, first in row 0"),
     ],
 )
 def test_pack_refuses(real, message):
     with pytest.raises(ValueError, match=message):
         codes.pack(real)
+
+
+@pytest.mark.parametrize(
+    "real, expected",
+    [
+        (np.ones((2, 3), "int32"), [0b11100000] * 2),
+        ([[0, 1, -1]], [0b11000000]),
+        (np.array([[0, 1, 1]]) > 0, [0b01100000]),
+        ([[False, True]], [0b01000000]),
+        # A sigmoid's, which its docstring tells to centre.
+        ([[0.0, 0.2, 0.7]], [0b11100000]),
+        (2 * np.array([[0.0, 0.2, 0.7]]) - 1, [0b00100000]),
+        (np.zeros((0, 3), "int64"), []),
+    ],
+)
+def test_pack_takes(real, expected):
+    np.testing.assert_array_equal(codes.pack(real).ravel(), expected)
+
+
+PACKED = np.zeros((2, 1), "uint8")
+INDEX = keras_hash.Index(8, PACKED)
+EVALUATOR = keras_hash.HammingEvaluator(PACKED, [0, 1], 8)
+EVALUATOR.update(PACKED, [0, 1])
+IMAGES = np.zeros((2, 4, 4, 3), "uint8")
+# Every argument that is a number of things: its name, the least and a use.
+NUMBERS = {
+    "num_bytes": ("bits", 1, codes.num_bytes),
+    "check": ("bits", 1, lambda n: codes.check(PACKED, n)),
+    "unpack": ("bits", 1, lambda n: codes.unpack(PACKED, n)),
+    "levels": ("bits", 1, lambda n: codes.levels(PACKED, PACKED, n)),
+    "Index": ("bits", 1, lambda n: keras_hash.Index(n)),
+    "search": ("k", 1, lambda n: INDEX.search(PACKED, n)),
+    "candidates": (
+        "candidates",
+        1,
+        lambda n: INDEX.search(
+            PACKED, 1, rerank=(PACKED, PACKED), candidates=n
+        ),
+    ),
+    "threads": ("threads", 1, lambda n: INDEX.search(PACKED, threads=n)),
+    "range": ("radius", 0, lambda n: INDEX.range_search(PACKED, n)),
+    "layer": ("k", 1, lambda n: search.HammingSearch(PACKED, 8, k=n)),
+    "layer bits": ("bits", 1, lambda n: search.HammingSearch(PACKED, n)),
+    "result": ("k", 1, lambda n: EVALUATOR.result(n)),
+    "results": ("k", 1, lambda n: EVALUATOR.result((2, n))),
+    "AP": ("k", 1, lambda n: EVALUATOR.average_precision(n)),
+    "evaluator": (
+        "bits",
+        1,
+        lambda n: keras_hash.HammingEvaluator(PACKED, [0, 1], n),
+    ),
+    "evaluate": (
+        "k",
+        1,
+        lambda n: keras_hash.evaluate(
+            PACKED, [0, 1], PACKED, [0, 1], bits=8, k=n
+        ),
+    ),
+    "every": ("every", 1, lambda n: measured(every=n)),
+    "subset": ("subset", 1, lambda n: measured(subset=n)),
+    "batch": ("batch_size", 1, lambda n: measured(batch_size=n)),
+    "callback": ("k", 1, lambda n: measured(k=n)),
+    "encode": ("batch_size", 1, lambda n: MODEL.encode(IMAGES, n)),
+    "model": ("bits", 1, lambda n: keras_hash.models.DSH(n, 2)),
+    "classes": ("num_classes", 2, lambda n: keras_hash.models.DSH(8, n)),
+    "bank": (
+        "bank_size",
+        1,
+        lambda n: keras_hash.models.DSH(8, 2, bank_size=n),
+    ),
+    "hidden": ("hidden", 1, lambda n: keras_hash.models.DSH(8, 2, hidden=n)),
+    "side": (
+        "input_shape[1]",
+        1,
+        lambda n: keras_hash.models.DSH(8, 2, input_shape=(32, n, 3)),
+    ),
+    "ITQ": ("iterations", 0, lambda n: keras_hash.models.ITQ(8, iterations=n)),
+    "loss": ("bits", 1, lambda n: keras_hash.losses.CSQ(n, 2)),
+    "loss classes": ("num_classes", 2, lambda n: keras_hash.losses.CSQ(8, n)),
+    "cpbc": ("num_classes", 2, lambda n: codebooks.cpbc(24, n)),
+    "files": ("batch_size", 1, lambda n: FileEncoder.queries(None, [], n)),
+}
+MODEL = keras_hash.models.DSH(8, 2)
+
+
+def measured(**options):
+    pair = IMAGES, np.zeros(2, int)
+    return keras_hash.callbacks.RetrievalMetrics(pair, pair, **options)
+
+
+@pytest.mark.parametrize("door", NUMBERS)
+def test_a_number_is_checked_alike_at_every_door(door):
+    name, least, use = NUMBERS[door]
+    for wrong in (8.0, np.float32(8), True, "3", 2.5, least - 1, np.int8(-4)):
+        expected = (
+            f"`{name}` should be an int of at least {least}. "
+            f"Received: {name}={wrong!r}"
+        )
+        with pytest.raises(ValueError) as error:
+            use(wrong)
+        assert str(error.value) == expected
+    if door != "files":
+        use(np.int32(8))
+        use(8)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Files and folders that are whole or absent."""
 
+import json
+import math
 import os
 import pathlib
 
@@ -9,7 +11,55 @@ import tensorflow as tf
 
 import keras_hash
 from keras_hash import files
+from keras_hash import zoo
+from keras_hash.cli import inputs
 from keras_hash.data import folders
+from keras_hash.search import storage
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+def strict(text):
+    """What JSON parsers other than Python's read."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        ({"a": NAN, "b": 1.5}, {"a": None, "b": 1.5}),
+        (
+            [INFINITE, [-INFINITE, {"c": (NAN, 2)}]],
+            [None, [None, {"c": [None, 2]}]],
+        ),
+        ({"map": np.float64("nan")}, {"map": None}),
+        (
+            {"a": "nan", "b": None, "c": True},
+            {"a": "nan", "b": None, "c": True},
+        ),
+        (NAN, None),
+    ],
+)
+def test_json_has_no_nan(content, expected, capsys, tmp_path):
+    assert strict(files.to_json(content)) == expected
+    assert "\n" not in files.to_json(content, None)
+    inputs.print_json(content)
+    assert strict(capsys.readouterr().out) == expected
+    storage.write(tmp_path / "index", {"about": content}, {})
+    assert storage.read(tmp_path / "index")[0]["about"] == expected
+
+
+def test_a_card_with_nan(tmp_path):
+    card = zoo.card("dshc_digits_30")
+    content = {**card, "metrics": {**card.metrics, "map": NAN}}
+    zoo.Card.from_dict(content).write(tmp_path)
+    text = (tmp_path / "card.json").read_text()
+    assert strict(text)["metrics"]["map"] is None
+    assert math.isnan(zoo.Card.read(tmp_path).metrics["map"])
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path):

@@ -28,8 +28,8 @@ SNIPPETS = [
 
 # Packages of extras that are too heavy for every test run: `make test-extras`.
 EXTRAS = {
-    "MilvusIndex": "milvus_lite",
-    "LanceIndex": "lancedb",
+    "pymilvus": "milvus_lite",
+    "lancedb": "lancedb",
     "corpus.encode": "apache_beam",
     "RunInference": "apache_beam",
     "runtimes.load": "ai_edge_litert",

@@ -73,7 +73,7 @@ def build(folder):
             "bytes": len(archives[file]),
             "card": dict(card),
         }
-        lines.append(f"{json.dumps(name)}: {json.dumps(pinned)}")
+        lines.append(f"{json.dumps(name)}: {files.to_json(pinned, None)}")
     # One line an entry: two entries that are added at once do not conflict
     # inside of each other.
     return "{\n" + ",\n".join(lines) + "\n}\n", archives

@@ -11,6 +11,7 @@ from keras_hash.data.feed import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
 from keras_hash.evaluation.metrics import describe
+from keras_hash.evaluation.values import check_cuts
 
 
 class RetrievalMetrics(keras.callbacks.Callback):
@@ -113,13 +114,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
             _check_tensorboard()
         numbers = {"every": every, "batch_size": batch_size, "subset": subset}
         for name, value in numbers.items():
-            if value is None and name == "subset":
-                continue
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(
-                    f"`{name}` should be an int of at least 1. "
-                    f"Received: {name}={value!r}"
-                )
+            if value is not None or name != "subset":
+                codes_lib.check_int(value, name)
         if images is None:
             images = (None, None)
         if not isinstance(images, (tuple, list)) or len(images) != 2:
@@ -128,7 +124,7 @@ class RetrievalMetrics(keras.callbacks.Callback):
                 f"Received: images of type {type(images).__name__}"
             )
         _check_hparams(hparams)
-        cuts = [k] if np.ndim(k) == 0 else list(k)
+        cuts = check_cuts(k)
         if metrics is None:
             at = [f"{name}@{cut}" for cut in cuts for name in _AT_CUTS]
             metrics = ["map", *at]

@@ -1,6 +1,5 @@
 """`keras-hash demo`: load, train, measure, search and look, in minutes."""
 
-import json
 import time
 
 DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
@@ -56,7 +55,7 @@ def run(folder="runs/demo", epochs=30):
     rows = _digits(console, folder, epochs)
     console.rule("2. CIFAR-10: the encoder of the zoo, measured again")
     rows |= _cifar(console, folder)
-    files.write(folder / "metrics.json", json.dumps(rows, indent=1) + "\n")
+    files.write(folder / "metrics.json", files.to_json(rows) + "\n")
     files.write(folder / "metrics.md", _table(rows))
     console.rule("Retrieval at 30 bits (ties: exact expectation)")
     console.print(Markdown(_table(rows)))

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import os
 import pathlib
 
 from keras_hash import files
@@ -267,11 +266,7 @@ def _checked(chosen):
             f"`--out` should end in {runtime.ENDING} for `--format "
             f"{chosen.format}`. Received: --out {chosen.out}"
         )
-    if os.path.lexists(target):
-        raise ValueError(
-            f"{target} already exists and is not replaced: remove it, or give "
-            "`--out` another name."
-        )
+    files.check_new(target, "--out")
     return target, dtype
 
 

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import difflib
-import json
 import os
 import sys
 
@@ -201,7 +200,7 @@ def aside(json):
 
 def print_json(content):
     """Prints what JSON can hold, cards included."""
-    print(json.dumps(content, indent=1, default=dict))
+    print(files.to_json(content))
 
 
 def say(text):

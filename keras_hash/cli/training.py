@@ -200,4 +200,4 @@ def _check_settings(chosen, checkpoint):
                 f"{', '.join(changed)}. Repeat it with the same settings, "
                 "remove that folder, or choose another `--out`."
             )
-    files.write(path, json.dumps(settings, indent=1) + "\n")
+    files.write(path, files.to_json(settings) + "\n")

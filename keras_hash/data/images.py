@@ -8,7 +8,6 @@ import contextlib
 import functools
 import io
 import os
-import pathlib
 from concurrent import futures
 
 import keras

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_hash.codes import check
+from keras_hash.codes import check_int
 from keras_hash.codes import unpack
 from keras_hash.evaluation import closed_forms
 from keras_hash.evaluation import kernels
@@ -88,7 +90,7 @@ class HammingEvaluator:
         """Adds a shard of the database.
 
         Args:
-            codes: packed codes `uint8 [m, ceil(bits / 8)]`.
+            codes: packed codes `uint8 [m, ceil(bits / 8)]`; `m` may be 0.
             labels: int `[m]` or multi-hot `[m, num_classes]`.
 
         Returns:
@@ -104,7 +106,8 @@ class HammingEvaluator:
         if labels.shape[:1] != packed.shape[:1]:
             # The error, before shards could hide it.
             statistic.check_labels(labels, len(packed), "database")
-        for low in range(0, max(len(packed), 1), shard):
+        packed = check(packed, self.bits, "database_codes")
+        for low in range(0, len(packed), shard):
             part = slice(low, low + shard)
             items = statistic.Items(
                 packed[part], labels[part], self.bits, self._group
@@ -320,8 +323,8 @@ class HammingEvaluator:
         keys = self.counts.keys()
         if len(keys) == 0:
             raise ValueError(
-                "There is no database yet: call `update` before asking for "
-                "results."
+                "There is no database yet: `update` adds codes and labels, "
+                "which should be some. Received: 0 database items"
             )
         width = len(keys) * (self.bits + 1)
         step = max(1, min(few, most // width), cells // width)
@@ -352,8 +355,9 @@ class HammingEvaluator:
         Raises:
             ValueError: no database yet, or an option that does not exist.
         """
+        k = k if k is None else check_int(k, "k")
         values.check_options(
-            () if k is None else k,
+            (),
             denominator,
             no_relevant=no_relevant,
             self_match=self_match,

@@ -40,9 +40,10 @@ class RetrievalReport:
         """The report as text, which `from_json` reads.
 
         Returns:
-            str, a JSON object.
+            str, a JSON object; a metric that is NaN, since every query was
+            skipped, is null.
         """
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        return files.to_json(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text):
@@ -64,7 +65,8 @@ class RetrievalReport:
                 "`text` should be what `RetrievalReport.to_json` returned, "
                 f"with {sorted(names)}. Received: {text[:60]!r}"
             )
-        return cls(**content)
+        settings = content.pop("settings")
+        return cls(**files.numbers(content), settings=settings)
 
     def figure(self, path):
         """Draws precision and recall by radius, and the PR curve.

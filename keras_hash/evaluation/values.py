@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_hash import codes
 from keras_hash import similarity
 from keras_hash.evaluation import closed_forms
 from keras_hash.evaluation import metrics
@@ -16,16 +17,15 @@ CHOICES = {
 }
 
 
+def check_cuts(k):
+    """One or more cut-offs as a list of ints."""
+    cuts = [k] if np.ndim(k) == 0 else k
+    return [codes.check_int(cut, "k") for cut in cuts]
+
+
 def check_options(k, denominator, **choices):
     """Checks the options of a report: lists of its cut-offs and denominators,
     and values for the names in `CHOICES`."""
-    cuts = [k] if np.ndim(k) == 0 else list(k)
-    for cut in cuts:
-        if not isinstance(cut, (int, np.integer)) or cut < 1:
-            raise ValueError(
-                "`k` should be an int of at least 1, or a sequence of them. "
-                f"Received: k={k!r}"
-            )
     single = isinstance(denominator, str)
     denominators = [denominator] if single else list(denominator)
     allowed = {"denominator": closed_forms.DENOMINATORS, **CHOICES}
@@ -37,7 +37,7 @@ def check_options(k, denominator, **choices):
                 f"{allowed.get(name, sorted(allowed))}. "
                 f"Received: {name}={value!r}"
             )
-    return [int(cut) for cut in cuts], denominators
+    return check_cuts(k), denominators
 
 
 @dataclasses.dataclass(frozen=True)

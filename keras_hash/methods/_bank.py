@@ -1,10 +1,10 @@
 """What a model keeps of its codes in training: a bank, and an accuracy."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_hash import similarity
+from keras_hash.codes import check_int
 from keras_hash.codes import sign
 
 
@@ -20,12 +20,7 @@ class MemoryBank(keras.layers.Layer):
 
     def __init__(self, size, bits, num_classes, **kwargs):
         super().__init__(trainable=False, dtype="float32", **kwargs)
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise ValueError(
-                "`bank_size` should be the number of training images. "
-                f"Received: bank_size={size!r}"
-            )
-        self.size = size = int(size)
+        self.size = size = check_int(size, "bank_size")
         for name, shape, dtype in (
             ("codes", (size, bits), "float32"),
             ("labels", (size, num_classes), "uint8"),

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_hash import similarity
+from keras_hash.codes import check_int
 from keras_hash.codes import num_bytes
 from keras_hash.methods import _keywords
 
@@ -76,6 +77,8 @@ class CodeLoss(keras.losses.Loss):
             num_bytes(bits)
             bits = int(bits)
         self.bits = bits
+        if self.settings.get("num_classes") is not None:
+            check_int(self.settings["num_classes"], "num_classes", 2)
         self.prepared = self.prepare(
             **_keywords.fitting(self.prepare, self.settings)
         )

@@ -27,8 +27,48 @@ class TargetLoss(_losses.CodeLoss):
         return {"centres": book}
 
 
+class Saved(str):
+    """A construction whose book comes with the weights of a saved model."""
+
+
 class TargetModel(HashModel):
-    """Base of models with a code book, which is kept as a weight."""
+    """Base of models with a code book, which is kept as a weight.
+
+    It is saved with the model. From a config alone it is 0 until weights are
+    loaded or a loss asks for it: it takes seconds to draw for many classes.
+    """
+
+    # Whether the loss was made before the weights were loaded.
+    _early = False
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        if isinstance(config.get("codebook"), str):
+            config = {**config, "codebook": Saved(config["codebook"])}
+        return super().from_config(config, custom_objects)
+
+    def compile_from_config(self, config):
+        self._early = True
+        super().compile_from_config(config)
+
+    def make_train_function(self, force=False):
+        self._use_book()
+        return super().make_train_function(force)
+
+    def make_test_function(self, force=False):
+        self._use_book()
+        return super().make_test_function(force)
+
+    def compute_loss(self, *args, **kwargs):
+        self._use_book()
+        return super().compute_loss(*args, **kwargs)
+
+    def _use_book(self):
+        """Makes the loss anew, before it is part of a graph."""
+        if self._early:
+            self._early = False
+            if self._method_loss is not None:
+                self._method_loss = self.default_loss()
 
     def finish(self):
         loss = super().default_loss()
@@ -40,8 +80,14 @@ class TargetModel(HashModel):
         super().finish()
 
     def default_loss(self):
+        if self._early:
+            return super().default_loss()
         # The book that was saved, should a construction ever change.
         book = ops.convert_to_numpy(self.codebook.codes)
+        if not book.any():
+            name, seed = str(self.settings["codebook"]), self.settings["seed"]
+            book = drawn(name, self.bits, self.num_classes, seed)
+            self.codebook.codes.assign(book)
         return super().default_loss(codebook=book)
 
 
@@ -54,6 +100,8 @@ def drawn(codebook, bits, num_classes, seed):
                 f"{sorted(codebooks.CONSTRUCTIONS)}. "
                 f"Received: codebook={codebook!r}"
             )
+        if isinstance(codebook, Saved):
+            return np.zeros((num_classes, bits), "float32")
         make = codebooks.CONSTRUCTIONS[codebook]
         return make(bits, num_classes, seed).astype("float32")
     codebook = np.asarray(codebook, "float32")

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_hash import backbones
 from keras_hash import codes
+from keras_hash import files
 from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
@@ -102,16 +103,19 @@ class HashModel(keras.Model):
         self.settings = _keywords.bind(self, constants, named)
         codes.num_bytes(bits)
         if num_classes is not None or self.supervised:
-            num_classes = _checked(num_classes, "num_classes", 2)
+            num_classes = codes.check_int(num_classes, "num_classes", 2)
         self.bits, self.num_classes = int(bits), num_classes
-        self.image_shape = tuple(int(side) for side in input_shape)
+        self.image_shape = tuple(
+            codes.check_int(side, f"input_shape[{axis}]")
+            for axis, side in enumerate(input_shape)
+        )
         self._backbone_name = backbone
         self.backbone = backbones.build(
             backbone, self.image_shape, backbone_weights
         )
         self.hidden = None
         if hidden is not None:
-            self.hidden = heads.Hidden(_checked(hidden, "hidden", 1))
+            self.hidden = heads.Hidden(codes.check_int(hidden, "hidden"))
         self.bank = self._make_bank(bank_size)
         self.code_accuracy = _bank.CodeAccuracy()
         self._method_loss = None
@@ -205,7 +209,17 @@ class HashModel(keras.Model):
         self.built = True
 
     def call(self, images, training=None):
-        """From raw images, float `[n, h, w, 3]`, to what the loss takes."""
+        """From raw images to what the loss takes: outputs, and no codes.
+
+        Args:
+            images: float `[n, h, w, 3]` in 0..255, of any size, or features
+                `[n, d]`.
+            training: bool, as in `keras.Model.call`.
+
+        Returns:
+            Real codes `[n, bits]`, logits, or a dict of both, as the method's
+            loss takes them. `encode` gives packed codes.
+        """
         features = self.backbone(self._fitted(images), training=training)
         features = ops.cast(features, "float32")
         if self.hidden is not None:
@@ -551,6 +565,7 @@ class HashModel(keras.Model):
 
     def _image_batches(self, images, batch_size):
         """Batches of images, and their number where it is known."""
+        codes.check_int(batch_size, "batch_size")
         if hasattr(images, "element_spec"):
             rank = len(self.image_shape)
             dataset = feed.image_batches(images, batch_size, rank)
@@ -569,7 +584,72 @@ class HashModel(keras.Model):
         """`feed.check_images` for this model."""
         return feed.check_images(images, self.image_shape, values)
 
+    def predict(self, x, **kwargs):
+        """What the loss takes, such as logits, batch by batch: no codes.
+
+        `encode` gives packed codes, and `real_codes` real ones.
+
+        Args:
+            x: raw images `[n, h, w, 3]`, or a batched dataset of them.
+            **kwargs: as in `keras.Model.predict`.
+
+        Returns:
+            What `call` returns for all images, as NumPy arrays `[n, ...]`.
+        """
+        return super().predict(x, **kwargs)
+
     # Saving
+
+    def export(self, filepath, format=None, dtype=None, images=None):
+        """Writes the encoder, from raw images to packed codes.
+
+        Args:
+            filepath: str or path of what to write, where nothing is yet: a
+                folder, or a file that ends in `.tflite` or `.onnx`. TensorFlow
+                Serving reads a folder whose last part is a number.
+            format: `None` or `"tf_saved_model"`: the SavedModel of a zoo entry,
+                which takes images, and bytes of JPEG and PNG files too, and
+                resizes them. `"litert"`, `"onnx"` or `"openvino"`: float32
+                images of the model's size in, `code` out, see
+                `keras_hash.export.runtimes.convert`.
+            dtype: how weights are kept, see `keras_hash.export.save_encoder`
+                and `keras_hash.export.runtimes.convert`.
+            images: for `"litert"` in `"int8"`: representative images.
+
+        Raises:
+            ValueError: an unknown format; something is at `filepath`; a name
+                or an option that does not fit the format; a model of features,
+                or one that is not solved.
+            ImportError: the package of an extra is missing.
+            RuntimeError: Keras does not run on TensorFlow.
+
+        Example:
+
+        >>> model.export("serving/mine/1")
+        >>> model.export("mine.onnx", format="onnx")
+        """
+        from keras_hash import export
+        from keras_hash.export import runtimes
+
+        known = ["tf_saved_model", *sorted(runtimes.formats())]
+        format = known[0] if format is None else format
+        if format not in known:
+            raise ValueError(
+                f"`format` should be one of {known}. "
+                f"Received: format={format!r}"
+            )
+        if format != known[0]:
+            runtimes.convert(self, filepath, format, dtype, images)
+            return
+        if images is not None:
+            raise ValueError(
+                "`images` calibrate what computes in int8, which no SavedModel "
+                f"does. Received: format={format!r}, images of type "
+                f"{type(images).__name__}"
+            )
+        files.check_new(filepath, "path")
+        with files.beside(filepath) as new:
+            export.save_encoder(self, new, dtype)
 
     def get_config(self):
         backbone = self._backbone_name
@@ -597,16 +677,6 @@ class HashModel(keras.Model):
                 config["backbone"], custom_objects=custom_objects
             )
         return cls(**config)
-
-
-def _checked(value, name, least):
-    """An argument that should be a whole number of at least so much."""
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(
-            f"`{name}` should be an int of at least {least}. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
 
 
 def _labels(y):

@@ -24,6 +24,7 @@ import numpy as np
 from keras import ops
 
 from keras_hash import codebooks
+from keras_hash.codes import check_int
 from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
@@ -171,11 +172,8 @@ class DSHC(HashModel):
         table, classes = codebooks.dshc_table(
             self.bits, self.num_classes, codebook, seed
         )
-        if not 1 <= top_k <= len(table):
-            raise ValueError(
-                f"`top_k` should be between 1 and {len(table)}, the number of "
-                f"sub-classes. Received: top_k={top_k}"
-            )
+        # Not more than there are sub-classes.
+        check_int(top_k, "top_k", 1, len(table))
         self.head = keras.layers.Dense(
             len(table), dtype="float32", name="subclasses"
         )

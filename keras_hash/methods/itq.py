@@ -20,6 +20,7 @@ Learning Binary Codes", CVPR 2011; with Gordo and Perronnin, TPAMI 2013.
 import keras
 import numpy as np
 
+from keras_hash.codes import check_int
 from keras_hash.methods import _solved
 
 # How much of the last rotation stays where the signs ask for none.
@@ -106,11 +107,7 @@ class ITQ(_solved.SolvedHash):
 
     def __init__(self, bits, num_classes=None, iterations=50, seed=0, **kwargs):
         super().__init__(bits, num_classes, **kwargs)
-        if iterations < 0:
-            raise ValueError(
-                "`iterations` should be at least 0. "
-                f"Received: iterations={iterations}"
-            )
+        iterations = check_int(iterations, "iterations", 0)
         self.settings = {"iterations": iterations, "seed": seed}
         self.head = Projection(bits)
         self.finish()

@@ -25,6 +25,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash.codes import check_int
 from keras_hash.methods import _solved
 
 # How far beside the spectral solution its refinement starts.
@@ -187,14 +188,9 @@ class KSH(_solved.SolvedHash):
         self, bits, num_classes, anchors=300, labelled=2000, seed=0, **kwargs
     ):
         super().__init__(bits, num_classes, **kwargs)
-        if min(anchors, labelled) < 2:
-            raise ValueError(
-                "`anchors` and `labelled` should be at least 2. "
-                f"Received: anchors={anchors}, labelled={labelled}"
-            )
         self.settings = {
-            "anchors": anchors,
-            "labelled": labelled,
+            "anchors": check_int(anchors, "anchors", 2),
+            "labelled": check_int(labelled, "labelled", 2),
             "seed": seed,
         }
         self.head = Kernels(bits, anchors)

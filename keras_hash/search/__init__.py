@@ -1,8 +1,6 @@
-"""Search among packed codes: one machine, inside a graph, in databases."""
+"""Search among packed codes: on one machine, and inside a graph."""
 
-from keras_hash.search.engines.lance import LanceIndex
-from keras_hash.search.engines.milvus import MilvusIndex
 from keras_hash.search.index import Index
 from keras_hash.search.layer import HammingSearch
 
-__all__ = ["HammingSearch", "Index", "LanceIndex", "MilvusIndex"]
+__all__ = ["HammingSearch", "Index"]

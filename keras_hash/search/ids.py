@@ -7,16 +7,6 @@ import numpy as np
 LARGEST = np.iinfo("int64").max
 
 
-def check_int(value, name, least=1):
-    """Refuses what is not a whole number, or is too small."""
-    whole = isinstance(value, (int, np.integer))
-    if isinstance(value, bool) or not whole or value < least:
-        raise ValueError(
-            f"`{name}` should be at least {least}, an int. "
-            f"Received: {name}={value!r}"
-        )
-
-
 def check_ids(ids, name="ids", count=None):
     """Ids as `int64 [count]` or as an object array of `str`."""
     array = ids

@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 
+from keras_hash import files
 from keras_hash.codes import check
+from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
 from keras_hash.codes import group
 from keras_hash.codes import num_bytes
@@ -15,7 +17,6 @@ from keras_hash.search.groups import Groups
 from keras_hash.search.groups import width_of
 from keras_hash.search.ids import Ids
 from keras_hash.search.ids import check_ids
-from keras_hash.search.ids import check_int
 from keras_hash.search.ids import running
 
 
@@ -185,11 +186,10 @@ class Index:
                 `k` below 1.
         """
         codes = self._checked(codes)
-        check_int(k, "k", 1)
-        count = k
+        count = k = check_int(k, "k")
         if rerank is not None:
             count = 10 * k if candidates is None else candidates
-            check_int(count, "candidates", k)
+            count = check_int(count, "candidates", k)
             rerank = by_features.check(rerank, len(codes), len(self))
         elif candidates is not None:
             raise ValueError(
@@ -197,7 +197,7 @@ class Index:
                 f"Received: candidates={candidates!r}, rerank=None"
             )
         groups, chosen = self._among(among)
-        count, k = min(int(count), len(groups)), min(int(k), len(groups))
+        count, k = min(count, len(groups)), min(k, len(groups))
         if len(codes) == 0 or k == 0:
             dtype = "int32" if rerank is None else "float32"
             shape = len(codes), k
@@ -236,10 +236,10 @@ class Index:
                 0.
         """
         codes = self._checked(codes)
-        check_int(radius, "radius", 0)
+        radius = check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
         with _threads(threads):
-            lims, levels, places = groups.within(codes, int(radius))
+            lims, levels, places = groups.within(codes, radius)
         if chosen is not None:
             places = chosen[places]
         return lims, levels, self._ids.values[places]
@@ -353,7 +353,7 @@ def _check_about(about):
     """Facts as they come back from a file."""
     try:
         if isinstance(about, dict):
-            return json.loads(json.dumps(about))
+            return json.loads(files.to_json(about))
         reason = f"a {type(about).__name__}"
     except (TypeError, ValueError) as error:
         reason = error
@@ -371,9 +371,8 @@ def _threads(count):
         return
     import faiss
 
-    check_int(count, "threads", 1)
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(int(count))
+    faiss.omp_set_num_threads(check_int(count, "threads"))
     try:
         yield
     finally:

@@ -4,10 +4,13 @@ import keras
 import numpy as np
 
 from keras_hash.codes import check
+from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
 from keras_hash.codes import num_bytes
 from keras_hash.codes import ones_of_words
 from keras_hash.codes import padded
+from keras_hash.search.ids import check_different
+from keras_hash.search.ids import check_ids
 
 
 class HammingSearch(keras.layers.Layer):
@@ -21,8 +24,8 @@ class HammingSearch(keras.layers.Layer):
     Args:
         codes: packed codes `uint8 [n, ceil(bits / 8)]`.
         bits: int, code length.
-        ids: int `[n]` or str `[n]`, what a search returns; positions by
-            default.
+        ids: `[n]` ints or strings, what a search returns, all different and of
+            one kind; positions by default.
         k: int, items a query; all items where there are fewer.
         similarity: `"hamming"`, or `"and"`: the distance is `bits` less the
             ones in common.
@@ -34,8 +37,8 @@ class HammingSearch(keras.layers.Layer):
         A pair: distances `int32 [q, k]` and ids `[q, k]`.
 
     Raises:
-        ValueError: codes that do not fit `bits`, no codes, another number of
-            ids, or `k` below 1.
+        ValueError: codes that do not fit `bits`, no codes, ids that
+            `keras_hash.Index` would not take, or `k` below 1.
         RuntimeError: Keras does not run on TensorFlow.
 
     Example:
@@ -57,21 +60,16 @@ class HammingSearch(keras.layers.Layer):
 
         super().__init__(trainable=False, **kwargs)
         codes = check(codes, bits)
-        ids = np.arange(len(codes)) if ids is None else np.asarray(ids)
-        if ids.shape != (len(codes),) or ids.dtype.kind not in "iuUSO":
+        if len(codes) == 0:
             raise ValueError(
-                f"`ids` should be ints or str of shape [{len(codes)}], one a "
-                f"code. Received: ids.shape={ids.shape}, dtype={ids.dtype}"
+                "`codes` should be at least one. Received: 0 codes"
             )
-        if len(codes) == 0 or k < 1:
-            raise ValueError(
-                "`codes` and `k` should be at least one. "
-                f"Received: {len(codes)} codes, k={k}"
-            )
+        ids = range(len(codes)) if ids is None else ids
+        ids = check_ids(ids, count=len(codes))
+        check_different(ids)
         check_similarity(similarity)
         self.bits, self.similarity = int(bits), similarity
-        self.k = min(int(k), len(codes))
-        ids = ids.astype("int64" if ids.dtype.kind in "iu" else "str")
+        self.k = min(check_int(k, "k"), len(codes))
         order = np.argsort(ids, kind="stable")
         width = codes.shape[1]
         words = padded(codes[order], width + -width % 8).view("int64")

@@ -32,7 +32,8 @@ def write(path, fields, arrays):
     for name, array in arrays.items():
         places[name] = [array.dtype.str, list(array.shape), size]
         size += -(-array.nbytes // _ALIGN) * _ALIGN
-    header = json.dumps({"fields": fields, "arrays": places}).encode()
+    content = {"fields": fields, "arrays": places}
+    header = files.to_json(content, indent=None).encode()
     start = _FIRST + 65 + 8
     header += b" " * (-(start + len(header)) % _ALIGN)
     parts = [len(header).to_bytes(8, "little"), header]

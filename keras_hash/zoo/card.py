@@ -124,7 +124,7 @@ class Card(collections.abc.Mapping):
                     f"`{name}` should be {fields[name].type}. "
                     f"Received: {value!r}"
                 )
-        return cls(**known)
+        return cls(**{**known, "metrics": files.numbers(known["metrics"])})
 
     @classmethod
     def read(cls, folder):
@@ -149,7 +149,7 @@ class Card(collections.abc.Mapping):
         Args:
             folder: str or path of the entry.
         """
-        text = json.dumps(dict(self), indent=1) + "\n"
+        text = files.to_json(self) + "\n"
         files.write(pathlib.Path(folder) / "card.json", text)
 
     @property

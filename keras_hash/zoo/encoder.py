@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_hash import codes
 from keras_hash import progress
+from keras_hash.codes import check_int
 from keras_hash.data import images
 from keras_hash.zoo import entries
 
@@ -52,6 +53,7 @@ class FileEncoder:
 
     def queries(self, paths, batch_size=64):
         """Codes of files that should all be images; names one that is not."""
+        check_int(batch_size, "batch_size")
         codes, starts = [], range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
             batch = paths[low : low + batch_size]

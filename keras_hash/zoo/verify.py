@@ -1,6 +1,7 @@
 """Measures an entry again and compares the result with its card."""
 
 import dataclasses
+import math
 import re
 
 from keras_hash.evaluation import measure
@@ -136,13 +137,16 @@ def differences(wanted, measured, tolerance):
 
     A difference is relative to values above 1; `None` is measured no more.
     """
-    return {
-        key: (value, measured.get(key))
-        for key, value in wanted.items()
-        # Not-a-number differs from everything.
-        if not abs(measured.get(key, float("nan")) - value)
-        <= tolerance * max(1, abs(value))
-    }
+
+    def same(value, found):
+        # NaN where every query was skipped.
+        if math.isnan(value) and found is not None:
+            return math.isnan(found)
+        within = tolerance * max(1, abs(value))
+        return found is not None and abs(found - value) <= within
+
+    pairs = {key: (value, measured.get(key)) for key, value in wanted.items()}
+    return {key: pair for key, pair in pairs.items() if not same(*pair)}
 
 
 def tolerance_for(card):

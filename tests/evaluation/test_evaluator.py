@@ -531,6 +531,31 @@ def test_deephash_pytorch_loses_the_last_item():
     assert usual.metrics["map"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("kernel", ["numpy", "tensorflow"])
+@pytest.mark.parametrize("classes", [0, 4])
+def test_an_empty_shard_adds_nothing(classes, kernel):
+    case = random_case(6, 2, 5, classes, seed=0)
+    nothing = np.zeros((0, 1), "uint8")
+    whole = keras_hash.HammingEvaluator(*case[:2], 6, kernel=kernel)
+    whole.update(*case[2:])
+    evaluator = keras_hash.HammingEvaluator(*case[:2], 6, kernel=kernel)
+    for labels in ([], case[3][:0]):
+        evaluator.update(nothing, labels)
+        with pytest.raises(ValueError, match="no database yet.*: 0 database"):
+            evaluator.result()
+    again = keras_hash.HammingEvaluator.from_state(evaluator.state())
+    again.merge(evaluator).update(*case[2:]).update(nothing, [])
+    assert again.result().metrics == whole.result().metrics
+    with pytest.raises(ValueError, match=r"uint8 \[n, 1\]"):
+        evaluator.update(np.zeros((0, 2), "uint8"), [])
+    with pytest.raises(ValueError, match="database"):
+        evaluator.update(nothing, case[3])
+    with pytest.raises(ValueError, match="no database yet"):
+        keras_hash.evaluate(*case[:2], nothing, [], bits=6)
+    with pytest.raises(ValueError, match="the query set is empty"):
+        keras_hash.HammingEvaluator(nothing, [], 6)
+
+
 def test_clear_errors():
     case = random_case(6, 2, 5, 0, seed=0)
     for options, message in [

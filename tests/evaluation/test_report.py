@@ -1,5 +1,7 @@
 """`evaluate` and its report."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,26 @@ def test_keys_json_and_print(rng):
     assert keras_hash.evaluate(
         code, labels, code, labels, bits=12, k=3
     ).settings["k"] == [3]
+
+
+def test_what_no_query_has_is_null_in_json(tmp_path):
+    code = codes.pack(np.array([[1.0, -1.0]]))
+    report = keras_hash.evaluate(
+        code, [5], code, [1], bits=2, no_relevant="skip", empty="skip"
+    )
+    assert np.isnan(report.metrics["map"])
+    report.save(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert text == report.to_json() + "\n" and '"map": null' in text
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads(text, parse_constant=refuse)
+    again = keras_hash.RetrievalReport.from_json(text)
+    for part in ("metrics", "curves", "chance", "bounds"):
+        np.testing.assert_equal(getattr(again, part), getattr(report, part))
+    assert again.settings == report.settings and str(again) == str(report)
 
 
 def test_a_query_that_shares_nothing_counts_zero():

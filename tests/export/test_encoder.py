@@ -1,5 +1,6 @@
 """The SavedModel: the same bits as the Keras model, and what it refuses."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
+import keras_hash
 from keras_hash import codes
 from keras_hash.export import encoder as export_encoder
 from tests.entry import coarse_images
@@ -225,3 +227,54 @@ def test_compact_refuses():
         export_encoder.compact(np.zeros((2, 2)), "int4")
     with pytest.raises(ValueError, match="NaN or infinity"):
         export_encoder.compact(np.full((2, 2), np.inf), "int8")
+
+
+def test_model_export_writes_what_the_zoo_holds(tmp_path, images):
+    model = keras_hash.models.DSH(12, 3)
+    for number, given in enumerate(({}, {"format": "tf_saved_model"})):
+        path = tmp_path / "mine" / str(number)
+        model.export(os.fspath(path), **given)
+        answers = tf.saved_model.load(str(path)).signatures
+        png = tf.constant(encoded(images[:5], "PNG"))
+        served = answers["serving_default"](image_bytes=png)["code"]
+        arrays = tf.constant(images[:5], "float32")
+        for found in (served, answers["encode"](image=arrays)["code"]):
+            np.testing.assert_array_equal(found, model.encode(images[:5]))
+    assert sorted(p.name for p in path.parent.iterdir()) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "name, given, message",
+    [
+        ("new", {"format": "onxx"}, "'tf_saved_model', .*'onnx'.*'onxx'"),
+        ("new", {"format": "tensorflow"}, "`format` should be one of"),
+        ("there", {}, "already exists and is not replaced.*there"),
+        ("there.tflite", {"format": "litert"}, "is not replaced"),
+        ("link", {}, "is not replaced"),
+        ("new", {"format": "litert"}, "end in .tflite .*new'"),
+        ("new", {"dtype": "int4"}, "'float16' or 'int8'"),
+        ("new", {"images": np.zeros((1, 32, 32, 3))}, "calibrate"),
+    ],
+)
+def test_model_export_refuses(tmp_path, name, given, message):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there.tflite").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("nothing")
+    model = keras_hash.models.DSH(12, 3)
+    with pytest.raises(ValueError, match=message):
+        model.export(tmp_path / name, **given)
+    names = {"link", "there", "there.tflite"}
+    assert {p.name for p in tmp_path.iterdir()} == names
+
+
+def test_a_model_of_features_is_not_exported(tmp_path):
+    model = keras_hash.models.DSH(12, 3, backbone="features", input_shape=(8,))
+    with pytest.raises(ValueError, match="features"):
+        model.export(tmp_path / "1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_model_export_of_a_runtime(tmp_path):
+    path = tmp_path / "new" / "mine.tflite"
+    keras_hash.models.DSH(12, 3).export(path, format="litert")
+    assert path.read_bytes()[4:8] == b"TFL3"

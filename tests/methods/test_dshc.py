@@ -150,7 +150,9 @@ def test_labels_of_shape_n_1_are_taken(rng):
 def test_wrong_settings():
     with pytest.raises(ValueError, match="multiple of `num_classes`"):
         keras_hash.models.DSHC(bits=32, num_classes=10)
-    with pytest.raises(ValueError, match="`top_k` should be between 1 and 310"):
+    with pytest.raises(
+        ValueError, match="`top_k` should be an int from 1 to 310"
+    ):
         keras_hash.models.DSHC(bits=30, num_classes=10, top_k=0)
     with pytest.raises(ValueError, match="label_smoothing=1"):
         keras_hash.losses.DSHC(30, 10, label_smoothing=1)

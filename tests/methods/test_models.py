@@ -401,6 +401,37 @@ def test_target_codes_are_weights_and_follow_the_seed():
     np.testing.assert_array_equal(np.array(again.codebook.codes), own)
 
 
+@pytest.mark.parametrize("name", ["csq", "orthohash"])
+def test_a_saved_book_is_not_drawn_again(name, tmp_path, monkeypatch):
+    images, labels = labelled("single")
+    model = make(name, codebook="max_min", seed=3)
+    model.fit(images, labels, epochs=1, verbose=0)
+    book = np.array(model.codebook.codes)
+    model.save(tmp_path / "model.keras")
+    expected = model.evaluate(images, labels, verbose=0)
+    fresh = model.get_config()
+    constructions = dict(codebooks.CONSTRUCTIONS)
+
+    def never(*arguments):
+        raise AssertionError("drawn again")
+
+    monkeypatch.setitem(codebooks.CONSTRUCTIONS, "max_min", never)
+    type(model).from_config(fresh)
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.array(again.codebook.codes), book)
+    found = again.evaluate(images, labels, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    again.fit(images, labels, epochs=1, verbose=0)
+    loss = again.default_loss()
+    np.testing.assert_array_equal(loss.prepared["centres"], book)
+    np.testing.assert_array_equal(np.array(again.codebook.codes), book)
+    # Where no weights follow, it is drawn when a loss needs it.
+    monkeypatch.setattr(codebooks, "CONSTRUCTIONS", constructions)
+    bare = type(model).from_config(fresh)
+    bare.fit(images, labels, epochs=1, verbose=0)
+    np.testing.assert_array_equal(np.array(bare.codebook.codes), book)
+
+
 def test_hadamard_centres():
     for bits, classes in ((16, 10), (16, 32), (64, 100)):
         book = codebooks.hadamard(bits, classes).astype(int)

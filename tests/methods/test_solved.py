@@ -710,7 +710,7 @@ def test_bad_settings():
             make(name, iterations=-1)
     assert make("SH", 13).bits == 13
     for wrong in ({"anchors": 1}, {"labelled": 0}):
-        with pytest.raises(ValueError, match="should be at least 2"):
+        with pytest.raises(ValueError, match="an int of at least 2"):
             make("KSH", **wrong)
     with pytest.raises(ValueError, match="memory bank"):
         make("KSH", bank_size=50)

@@ -59,11 +59,28 @@ def test_names_as_ids(rng):
     assert not distances.numpy()[:, 0].any()
 
 
+def test_ids_of_every_kind_that_an_index_takes(rng):
+    codes = keras_hash.codes.pack(rng.randn(3, 9))
+    for ids in (
+        range(3, 6),
+        (7, -1, 4),
+        np.array([1, 2**63 - 1, 0], "uint64"),
+        np.array(["b", "c", "a"], object),
+    ):
+        _, expected = keras_hash.Index(9, codes, ids).search(codes, k=1)
+        _, found = HammingSearch(codes, 9, ids, k=np.uint8(1))(codes)
+        found = np.array(found).astype(expected.dtype)
+        if found.dtype == object:
+            found = np.vectorize(bytes.decode, "O")(found)
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_bad_input(rng):
     codes = keras_hash.codes.pack(rng.randn(6, 9))
     for settings, message in [
         ({"ids": np.arange(5)}, r"shape \[6\]"),
         ({"ids": np.ones(6)}, "float64"),
+        ({"ids": [1, 2, 3, 2, 4, 5]}, "Received: 2 twice"),
         ({"k": 0}, "k=0"),
         ({"similarity": "cosine"}, "'cosine'"),
     ]:

@@ -113,6 +113,8 @@ def test_differences(tolerance, wrong):
     wanted |= {"nan": 1.0, "gone": 1.0}
     measured = {"a": 0.50001, "b": 0.4, "same": 1.0, "many": 278.0001}
     measured["nan"] = float("nan")
+    # Where every query is skipped, on the card and now.
+    wanted["skipped"] = measured["skipped"] = float("nan")
     found = verify.differences(wanted, measured, tolerance)
     # What is above 1 may differ by its share: not "many".
     assert sorted(found) == wrong

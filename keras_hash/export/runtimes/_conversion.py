@@ -1,7 +1,6 @@
 """Writes encoders for other runtimes, and opens what was written."""
 
 import importlib.util
-import os
 import pkgutil
 
 from keras_hash import codes
@@ -87,8 +86,7 @@ def convert(model, path, format, dtype=None, images=None):
             f"`path` should end in {runtime.ENDING} for format={format!r}. "
             f"Received: path={str(path)!r}"
         )
-    if os.path.lexists(path):
-        raise ValueError(f"`path` already exists and is not replaced: {path}")
+    files.check_new(path, "path")
     if (images is None) != (dtype != "int8"):
         raise ValueError(
             "`images` should be representative images for dtype='int8', and "

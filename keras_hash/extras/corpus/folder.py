@@ -17,7 +17,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from keras_hash import files
 from keras_hash import zoo
+from keras_hash.codes import check_int
 from keras_hash.codes import num_bytes
 from keras_hash.extras.corpus import filesystems
 from keras_hash.extras.corpus.listing import refuse_repeated
@@ -214,11 +216,8 @@ def prepare(folder, model, listing, images_per_shard=None):
     """The corpus in a folder: a new one, or the same of an earlier run."""
     zoo.verify_files(model)
     card = zoo.card(model)
-    if images_per_shard is not None and images_per_shard < 1:
-        raise ValueError(
-            "`images_per_shard` should be at least 1. "
-            f"Received: images_per_shard={images_per_shard}"
-        )
+    if images_per_shard is not None:
+        check_int(images_per_shard, "images_per_shard")
     folder, before = str(folder), None
     if filesystems.exists(filesystems.join(folder, _MANIFEST)):
         before = Corpus(folder)
@@ -248,7 +247,7 @@ def prepare(folder, model, listing, images_per_shard=None):
         path = filesystems.join(folder, _MODEL, name)
         filesystems.write(path, (entry / name).read_bytes())
     path = filesystems.join(folder, _MANIFEST)
-    filesystems.write(path, (json.dumps(manifest, indent=1) + "\n").encode())
+    filesystems.write(path, (files.to_json(manifest) + "\n").encode())
     return Corpus(folder)
 
 

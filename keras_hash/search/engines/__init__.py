@@ -1,1 +1,0 @@
-"""Codes in a database: Milvus and LanceDB, with `Index`' `add` and `search`."""
