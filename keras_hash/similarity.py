@@ -76,6 +76,11 @@ def check_labels(
     `count` of items, is not checked. `soft` rows lie in 0..1; without it they
     are 0 and 1 only. `unlabelled` allows the class number -1.
     """
+    if labels is None:
+        raise ValueError(
+            "Labels are missing: pass images and labels, or a dataset of "
+            f"(image, label). Received: {name}=None"
+        )
     subject = "Labels" if name == "labels" else f"`{name}`"
 
     def refuse(expected, received):
@@ -93,7 +98,11 @@ def check_labels(
     except ValueError:
         refuse(shapes, "rows of several lengths")
     if labels.dtype.kind not in "biuf":
-        refuse("should hold numbers", f"{name}.dtype={labels.dtype}")
+        refuse(
+            "should hold numbers; `np.unique(names, return_inverse=True)[1]` "
+            "makes them of names",
+            f"{name}.dtype={labels.dtype}",
+        )
     width = labels.shape[1] if labels.ndim == 2 else 1
     wrong = width not in (1, num_classes or width) or width == 0
     if labels.ndim not in (1, 2) or wrong or count not in (None, len(labels)):

@@ -94,8 +94,7 @@ class HammingEvaluator:
 
         Args:
             codes: packed codes `uint8 [m, ceil(bits / 8)]`.
-            labels: int `[m]` or multi-hot `[m, num_classes]`, of the kind of the
-                queries' labels.
+            labels: int `[m]` or multi-hot `[m, num_classes]`, as the queries'.
 
         Returns:
             The evaluator itself.
