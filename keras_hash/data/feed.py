@@ -321,7 +321,7 @@ class TrainingFeed:
                 if last >= self.bank_size:
                     raise ValueError(
                         "`bank_size` should be the number of training images, "
-                        f"{last + 1} or more. "
+                        f"{last + 1}. "
                         f"Received: bank_size={self.bank_size}"
                     )
         except ValueError as error:

@@ -410,7 +410,7 @@ def test_a_bank_that_is_too_small():
         (unbatched(*with_index(FEATURES, LABELS)).batch(16),),
         (Batches(*with_index(FEATURES, LABELS)),),
     ):
-        message = "`bank_size` should be the number .* 64 or more.*=63"
+        message = "`bank_size` should be the number .* 64. Received.*=63"
         with pytest.raises(ValueError, match=message):
             model.fit(*given, shuffle=False, verbose=0)
         # Validation does not enter the bank.
