@@ -1,6 +1,7 @@
 """Labels: what they may be, and how alike two label sets are.
 
-Labels are int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`. The four
+Labels are int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`, in training
+also rows of shares in 0..1: `check_labels` decides, for every way in. The four
 measures take the number of shared labels and the sizes of both sets:
 arrays that broadcast, or tensors with `xp=keras.ops`. Sets without labels are
 guarded: two empty sets have similarity 0. `pairs` computes a measure for all
@@ -61,18 +62,70 @@ def multi_hot(labels, num_classes):
     return ops.one_hot(labels, num_classes, dtype="float32")
 
 
-def check_labels(labels, num_classes):
-    """Refuses labels that a model of so many classes cannot have."""
-    wrong_width = labels.ndim == 2 and labels.shape[1] not in (1, num_classes)
-    if labels.ndim not in (1, 2) or wrong_width:
+def check_labels(
+    labels,
+    num_classes=None,
+    name="labels",
+    count=None,
+    soft=False,
+    unlabelled=False,
+):
+    """The one check of labels: class numbers `int64 [n]`, or rows as given.
+
+    `[n, 1]` are class numbers too. What is not known, `num_classes` or the
+    `count` of items, is not checked. `soft` rows lie in 0..1; without it they
+    are 0 and 1 only. `unlabelled` allows the class number -1.
+    """
+    if labels is None:
         raise ValueError(
-            f"Labels should be ints [n] or multi-hot [n, {num_classes}]. "
-            f"Received: labels.shape={labels.shape}"
+            "Labels are missing: pass images and labels, or a dataset of "
+            f"(image, label). Received: {name}=None"
         )
-    numbers = labels.ndim == 1 or labels.shape[1] == 1
-    top = num_classes - 1 if numbers else 1
-    if len(labels) and not (labels.min() >= 0 and labels.max() <= top):
-        raise ValueError(
-            f"Labels should lie in 0 .. {top} for num_classes={num_classes}. "
-            f"Received: values from {labels.min()} to {labels.max()}"
+    subject = "Labels" if name == "labels" else f"`{name}`"
+
+    def refuse(expected, received):
+        raise ValueError(f"{subject} {expected}. Received: {received}")
+
+    items = "n" if count is None else count
+    shapes = (
+        f"should be ints [{items}] or multi-hot "
+        f"[{items}, {num_classes or 'num_classes'}], one row an item"
+    )
+    try:
+        # Keras converts tensors of any backend, which may lie on a device.
+        tensor = ops.is_tensor(labels)
+        labels = ops.convert_to_numpy(labels) if tensor else np.asarray(labels)
+    except ValueError:
+        refuse(shapes, "rows of several lengths")
+    if labels.dtype.kind not in "biuf":
+        refuse(
+            "should hold numbers; `np.unique(names, return_inverse=True)[1]` "
+            "makes them of names",
+            f"{name}.dtype={labels.dtype}",
         )
+    width = labels.shape[1] if labels.ndim == 2 else 1
+    wrong = width not in (1, num_classes or width) or width == 0
+    if labels.ndim not in (1, 2) or wrong or count not in (None, len(labels)):
+        refuse(shapes, f"{name}.shape={labels.shape}")
+    numbers = width == 1
+    labels = labels.reshape(-1) if numbers else labels
+    finite = np.isfinite(labels)
+    if not finite.all():
+        bad = f"NaN or infinity in {np.sum(~finite)} of {labels.size} values"
+        refuse("should be finite", bad)
+    if not labels.size:
+        return labels.astype("int64") if numbers else labels
+    least = -1 if numbers and unlabelled else 0
+    top = (num_classes or 1 << 63) - 1 if numbers else 1
+    low, high = labels.min().item(), labels.max().item()
+    kind = "class numbers from 0 on" if numbers else "multi-hot, 0 and 1 only"
+    kind = f"of rank {labels.ndim} should be {kind}"
+    if least < 0:
+        kind += ", or -1 for an item without a label"
+    if not least <= low <= high <= top:
+        if num_classes is not None:
+            kind = f"should lie in 0 .. {top} for num_classes={num_classes}"
+        refuse(kind, f"values from {low} to {high}")
+    if (numbers or not soft) and (labels != np.floor(labels)).any():
+        refuse(kind, f"{name}.dtype={labels.dtype} with fractions")
+    return labels.astype("int64") if numbers else labels

@@ -243,7 +243,7 @@ def _relevant(label, other):
     """Whether two items share a class or a label."""
     if np.ndim(label):
         return bool(np.logical_and(label, other).any())
-    return bool(label == other)
+    return bool(label == other >= 0)
 
 
 def _pair_counts(evaluator):

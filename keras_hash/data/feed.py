@@ -1,8 +1,14 @@
 """Images as models take them: arrays and `tf.data`, batch by batch."""
 
+import contextlib
+import inspect
+import itertools
+
+import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import similarity
 from keras_hash.data import caches
 
 
@@ -23,7 +29,8 @@ def batches(
     Equal seeds give equal batches on every run, in every epoch of it.
 
     Args:
-        dataset: unbatched `tf.data.Dataset` of `(image, label)`.
+        dataset: unbatched, finite `tf.data.Dataset` of `(image, label)`, or of
+            dicts with `image` and `label`, as TFDS makes them.
         size: int, images a batch.
         augment: optional callable from a batch of images and a `[2]` seed to a
             batch of images, such as `Augment(flip=True)`.
@@ -49,8 +56,10 @@ def batches(
     """
     import tensorflow as tf
 
+    finite(dataset, "dataset")
+    dataset = pairs(dataset, "dataset")
     spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2 or spec[0].shape.rank != 3:
+    if len(spec) != 2 or spec[0].shape.rank != 3:
         raise ValueError(
             "`dataset` should yield unbatched (image, label) pairs; call "
             f"`dataset.unbatch()` first. Received: element_spec={spec}"
@@ -143,18 +152,293 @@ def check_images(images, shape, values=True):
     return images
 
 
+def is_dataset(data):
+    """Whether data is a `tf.data.Dataset`, asked without TensorFlow."""
+    return hasattr(data, "element_spec") and hasattr(data, "map")
+
+
+def finite(data, name, instead=""):
+    """Refuses a dataset that never ends, where all of it would be read."""
+    if is_dataset(data):
+        endless = int(data.cardinality()) == -1
+    else:
+        dataset = isinstance(data, keras.utils.PyDataset)
+        endless = dataset and data.num_batches is None
+    if endless:
+        raise ValueError(
+            f"`{name}` never ends: call `take(n)` on it{instead}. "
+            "Received: an infinite dataset"
+        )
+
+
+def pairs(dataset, name, labelled=True):
+    """A `tf.data.Dataset` of tuples, made of the dicts of TFDS too."""
+    import tensorflow as tf
+
+    spec = dataset.element_spec
+    if isinstance(spec, dict) and "image" in spec:
+        dataset = dataset.map(_of_dict)
+        spec = dataset.element_spec
+    found = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    if labelled and not isinstance(_label(found), tf.TensorSpec):
+        raise ValueError(
+            f"`{name}` should yield (image, label), or dicts with 'image' and "
+            "'label'; labels are arrays, or dicts with 'label'. "
+            f"Received: element_spec={spec}"
+        )
+    return dataset
+
+
+def _of_dict(element):
+    return tuple(element[k] for k in ("image", "label") if k in element)
+
+
+def read(images, labels, size, shape):
+    """Batches of images and of their labels, or `None`, of all that can be fed;
+    and the number of batches where it is known.
+
+    `shape` is that of an image, as a model takes it.
+    """
+    finite(images, "images")
+    hosted = isinstance(images, keras.utils.PyDataset)
+    if hosted or inspect.isgenerator(images) or is_dataset(images):
+        if labels is not None:
+            raise ValueError(
+                "A dataset yields its labels itself. Received: a dataset and "
+                "labels"
+            )
+        if not is_dataset(images):
+            steps = images.num_batches if hosted else None
+            return map(_pair, images), steps
+        dataset = pairs(images, "images", labelled=False)
+        spec = keras.tree.flatten(dataset.element_spec)[0]
+        if len(spec.shape) == len(shape):
+            dataset = dataset.batch(size)
+        steps = int(dataset.cardinality())
+        elements = dataset.prefetch(2).as_numpy_iterator()
+        return map(_pair, elements), steps if steps >= 0 else None
+    if labels is not None:
+        labels = similarity.check_labels(labels, count=len(images))
+    parts = _of_several_sizes(images, size)
+    if not parts:
+        images = check_images(images, shape, values=False)
+        starts = range(0, len(images), size)
+        parts = [slice(start, start + size) for start in starts]
+    taken = (
+        images[part]
+        if isinstance(part, slice)
+        else np.stack([images[i] for i in part])
+        for part in parts
+    )
+    known = (None if labels is None else labels[part] for part in parts)
+    return zip(taken, known), len(parts)
+
+
+def _of_several_sizes(images, size):
+    """Positions of batches of a list of images, neighbours of one size each; or
+    nothing where all have one."""
+    if not isinstance(images, (list, tuple)):
+        return []
+    shapes = [getattr(image, "shape", None) for image in images]
+    if len(set(shapes)) < 2:
+        return []
+    runs = itertools.groupby(range(len(images)), shapes.__getitem__)
+    runs = [list(run) for _, run in runs]
+    return [r[i : i + size] for r in runs for i in range(0, len(r), size)]
+
+
+def _pair(batch):
+    """Images and labels, or `None`, of a batch as data yield it."""
+    batch = _of_dict(batch) if isinstance(batch, dict) else batch
+    batch = batch if isinstance(batch, (tuple, list)) else (batch,)
+    images, y = (*batch, None)[:2]
+    return images, _label(y)
+
+
+class TrainingFeed:
+    """What `fit` and `evaluate` are fed, its labels checked batch by batch.
+
+    In the input pipeline of a `tf.data.Dataset`, on the host for all else; not
+    in the compiled step, which would pay for it. Class weights become weights
+    of images here, as Keras knows none for labels with an index.
+
+    `num_classes` is `None` where labels may be anything; `rank` is that of an
+    image; `bank_size` is given where the memory bank is filled.
+    """
+
+    def __init__(
+        self, num_classes, rank, soft=True, bank_size=None, class_weight=None
+    ):
+        self.num_classes, self.rank, self.soft = num_classes, rank, soft
+        self.bank_size, self.class_weight = bank_size, class_weight
+        # TensorFlow passes on the text of an error, not its type.
+        self.error = None
+
+    @contextlib.contextmanager
+    def errors(self):
+        """Raises the error of a label in place of TensorFlow's of its text."""
+        try:
+            yield
+        except Exception:
+            if self.error is not None:
+                raise self.error from None
+            raise
+
+    def take(self, x, y=None, weights=None, steps=None, batch_size=None):
+        """Images, labels and weights to hand on to Keras."""
+        if steps is None:
+            finite(x, "x", ", or pass the number of steps")
+        if is_dataset(x):
+            return self._dataset(x, batch_size), y, weights
+        if self.num_classes is None and self.class_weight is None:
+            return x, y, weights
+        if isinstance(x, keras.utils.PyDataset):
+            return _CheckedBatches(x, self.batch), y, weights
+        if inspect.isgenerator(x):
+            return (self.batch(batch) for batch in x), y, weights
+        if y is None and not hasattr(x, "shape") and not isinstance(x, list):
+            # A loader of another library.
+            return x, y, weights
+        return (*self.batch((x, y, weights)), None)[:3]
+
+    def batch(self, batch):
+        """A batch with its labels checked, as a tuple."""
+        batch = _of_dict(batch) if isinstance(batch, dict) else batch
+        whole = isinstance(batch, (tuple, list)) and len(batch) > 1
+        images, y, *weights = batch if whole else (batch, None)
+        labels = self._checked(_label(y), y)
+        y = {**y, "label": labels} if isinstance(y, dict) else labels
+        weights = [w for w in weights if w is not None]
+        if self.class_weight is not None:
+            _check_weights(weights)
+            weights = [self._weights(labels)]
+        return images, y, *weights
+
+    def _checked(self, labels, y):
+        try:
+            if labels is None or self.num_classes is not None:
+                labels = similarity.check_labels(
+                    labels, self.num_classes, soft=self.soft
+                )
+            index = y.get("index") if isinstance(y, dict) else None
+            if self.bank_size is not None and index is not None:
+                last = int(np.max(ops.convert_to_numpy(index), initial=-1))
+                if last >= self.bank_size:
+                    raise ValueError(
+                        "`bank_size` should be the number of training images, "
+                        f"{last + 1}. "
+                        f"Received: bank_size={self.bank_size}"
+                    )
+        except ValueError as error:
+            self.error = error
+            raise
+        return labels
+
+    def _weights(self, labels):
+        """The weight of each image; of several labels their mean."""
+        labels = flat_labels(labels)
+        rows = labels.ndim == 2
+        width = labels.shape[1] if rows else int(np.max(labels, initial=0)) + 1
+        each = [self.class_weight.get(c, 1.0) for c in range(width)]
+        each = np.array(each, "float32")
+        if not rows:
+            return each[labels.astype("int64")]
+        sizes = labels.sum(axis=1, dtype="float32")
+        total = labels.astype("float32") @ each
+        return np.divide(total, sizes, np.ones_like(total), where=sizes > 0)
+
+    def _dataset(self, dataset, batch_size):
+        """A dataset in batches, whose map looks at the labels."""
+        looks = self.num_classes is not None or self.class_weight is not None
+        if looks:
+            dataset = pairs(dataset, "x")
+        image = keras.tree.flatten(dataset.element_spec)[0]
+        if len(image.shape) == self.rank:
+            dataset = dataset.batch(batch_size or 32)
+        if not looks:
+            return dataset
+        import tensorflow as tf
+
+        spec = dataset.element_spec
+        if self.class_weight is not None:
+            _check_weights(spec[2:])
+        # What is known of the labels before any is read.
+        shape, kind = _label(spec[1]).shape, _label(spec[1]).dtype
+        if shape.rank is not None:
+            sizes = [self.num_classes if n is None else n for n in shape]
+            sizes[:1] = [1] * len(sizes[:1])
+            self._checked(np.zeros(sizes, kind.as_numpy_dtype), None)
+
+        def look(labels, index):
+            y = {"label": labels, "index": index}
+            _, _, *weights = self.batch((None, y))
+            return weights[0] if weights else np.ones(0, "float32")
+
+        def look_at(images, y, *weights):
+            labels = _label(y)
+            index = tf.constant(0, tf.int64)
+            if isinstance(y, dict):
+                index = y.get("index", index)
+            each = tf.numpy_function(look, [labels, index], tf.float32)
+            with tf.control_dependencies([each]):
+                column = shape.rank == 2 and shape[1] == 1
+                labels = labels[:, 0] if column else tf.identity(labels)
+            if shape.rank == 2 and shape[1] is None and self.num_classes:
+                labels = tf.ensure_shape(labels, [None, self.num_classes])
+            if self.class_weight is not None:
+                weights = (tf.ensure_shape(each, [None]),)
+            y = {**y, "label": labels} if isinstance(y, dict) else labels
+            return images, y, *weights
+
+        return dataset.map(look_at).prefetch(2)
+
+
+def _check_weights(weights):
+    if len(weights):
+        raise ValueError(
+            "`class_weight` and weights of images cannot go together. "
+            "Received: both"
+        )
+
+
+class _CheckedBatches(keras.utils.PyDataset):
+    """A `PyDataset` whose batches go through a function."""
+
+    def __init__(self, data, function):
+        super().__init__(
+            data.workers, data.use_multiprocessing, data.max_queue_size
+        )
+        self.data, self.function = data, function
+
+    @property
+    def num_batches(self):
+        return self.data.num_batches
+
+    def __getitem__(self, step):
+        return self.function(self.data[step])
+
+    def on_epoch_begin(self):
+        self.data.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.data.on_epoch_end()
+
+
 class Source:
     """Labelled images, arrays or `tf.data`, read again each time by batches."""
 
     def __init__(self, data, name, pictures=None):
         self.name = name
         self.pictures = pictures
-        self.dataset = data if hasattr(data, "element_spec") else None
+        self.dataset = None
         # The positions that are read, sorted; all if `None`.
         self.chosen = None
         self._count = None
-        if self.dataset is not None:
-            self._check_dataset()
+        if is_dataset(data):
+            finite(data, name)
+            self.dataset = pairs(data, name)
+            if int(data.cardinality()) == 0:
+                raise self._empty()
             return
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise ValueError(
@@ -164,40 +448,18 @@ class Source:
             )
         images, labels = data
         self.images = images if hasattr(images, "dtype") else np.asarray(images)
-        self.labels = flat_labels(labels)
         if len(self.images) == 0:
             raise ValueError(
                 f"`{name}` has no images. "
                 f"Received: images.shape={tuple(self.images.shape)}"
             )
-        if self.labels.ndim == 0 or len(self.labels) != len(self.images):
-            raise ValueError(
-                f"`{name}` should have one label, or one row of labels, for "
-                f"each of its {len(self.images)} images. "
-                f"Received: labels.shape={self.labels.shape}"
-            )
+        self.labels = similarity.check_labels(
+            _label(labels),
+            name=f"{name}_labels",
+            count=len(self.images),
+            unlabelled=True,
+        )
         self._set_count(len(self.images))
-
-    def _check_dataset(self):
-        spec = self.dataset.element_spec
-        if not isinstance(spec, tuple) or len(spec) < 2:
-            raise ValueError(
-                f"`{self.name}` should yield (image, label). "
-                f"Received: element_spec={spec}"
-            )
-        if isinstance(spec[1], dict) and "label" not in spec[1]:
-            raise ValueError(
-                f"The labels of `{self.name}` should be arrays, or dicts with "
-                f"'label'. Received: {sorted(spec[1])}"
-            )
-        cardinality = int(self.dataset.cardinality())
-        if cardinality == -1:
-            raise ValueError(
-                f"`{self.name}` never ends: call `take(n)` on it. "
-                "Received: an infinite dataset"
-            )
-        if cardinality == 0:
-            raise self._empty()
 
     def _empty(self):
         return ValueError(
@@ -319,4 +581,4 @@ def flat_labels(labels, batched=True):
 
 
 def _label(labels):
-    return labels["label"] if isinstance(labels, dict) else labels
+    return labels.get("label") if isinstance(labels, dict) else labels

@@ -14,7 +14,9 @@ import numpy as np
 
 from keras_hash import files
 from keras_hash import progress
+from keras_hash import similarity
 from keras_hash.data import draws
+from keras_hash.data import feed
 from keras_hash.data import folders
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
@@ -264,7 +266,8 @@ def from_dataset(
     """A benchmark of a dataset, which is read into memory once.
 
     Args:
-        dataset: finite `tf.data.Dataset` of `(image, label)`, batched or not;
+        dataset: finite `tf.data.Dataset` of `(image, label)` or of dicts with
+            `image` and `label`, batched or not;
             images and labels as for `from_arrays`. Give it a fixed order, so
             that the same seed draws the same queries.
         size: int or `(height, width)` that images are resized to, bilinear
@@ -284,12 +287,12 @@ def from_dataset(
     """
     size = None if size is None else pair(size)
     _check_shares(query, validation)
-    spec = getattr(dataset, "element_spec", None)
-    if not isinstance(spec, tuple) or len(spec) < 2:
+    if not feed.is_dataset(dataset):
         raise ValueError(
             "`dataset` should be a tf.data.Dataset of (image, label). "
-            f"Received: element_spec={spec}"
+            f"Received: {type(dataset).__name__}"
         )
+    feed.finite(dataset, "dataset")
     names = names or getattr(dataset, "class_names", None)
     images, labels = _read_all(dataset, size)
     shapes = sorted({image.shape for image in images})
@@ -314,15 +317,12 @@ _SCALED = (
 def _read_all(dataset, size):
     """Images, `uint8 [h, w, 3]` each, and labels of a finite dataset."""
     steps = int(dataset.cardinality())
-    if steps == -1:
-        raise ValueError(
-            "`dataset` should be finite; use `dataset.take(n)`. "
-            "Received: a dataset that repeats forever"
-        )
+    dataset = feed.pairs(dataset, "dataset")
     images, labels, top = [], [], 0.0
     elements = dataset.as_numpy_iterator()
     total = steps if steps >= 0 else None
     for image, label, *_ in progress.track(elements, total, "Reading"):
+        label = label["label"] if isinstance(label, dict) else label
         batched = image.ndim == 4
         batch = image if batched else image[None]
         if batch.dtype.kind == "f" and batch.size:
@@ -605,26 +605,14 @@ def _resized(image, size):
 
 def _targets(labels, names):
     """Class numbers or multi-hot rows, and the names of the labels."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim == 1 and labels.dtype.kind in "UO":
-        found = [str(label) for label in labels]
+    column = labels.ndim and labels.size == len(labels)
+    if column and labels.dtype.kind in "UO":
+        found = [str(label) for label in labels.ravel()]
         names = _sorted(set(found)) if names is None else list(names)
         for i, label in enumerate(found):
             _check_known([label], names, f"Image {i}")
         return _numbered([[label] for label in found], names, True), names
-    whole = labels.dtype.kind in "uib" or (
-        labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
-    )
-    top = {1: np.inf, 2: 1}.get(labels.ndim, -1)
-    if not whole or (
-        labels.size and not 0 <= labels.min() <= labels.max() <= top
-    ):
-        raise ValueError(
-            "Labels should be class numbers from 0 on or names [n], or rows "
-            f"of 0 and 1 [n, num_classes]. Received: shape={labels.shape}, "
-            f"dtype={labels.dtype}"
-        )
+    labels = similarity.check_labels(labels)
     count = (
         labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
     )

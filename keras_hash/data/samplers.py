@@ -7,6 +7,8 @@ order of calls, on any number of workers, gives the same batches.
 import keras
 import numpy as np
 
+from keras_hash import similarity
+
 
 class EpochSampler:
     """Every image once an epoch, in random order.
@@ -46,17 +48,18 @@ class ClassSampler:
     its label.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        labels: int `[n]` (or `[n, 1]`), or multi-hot `[n, num_classes]`.
         classes: int, classes in a batch.
         images: int, images of each. A class with fewer repeats some.
         seed: int.
 
     Raises:
-        ValueError: there are fewer classes than asked for.
+        ValueError: there are fewer classes than asked for, or labels that are
+            no numbers or below 0.
     """
 
     def __init__(self, labels, classes=8, images=16, seed=0):
-        labels = np.asarray(labels)
+        labels = similarity.check_labels(labels, soft=True)
         if labels.ndim == 1:
             known = [labels == c for c in np.unique(labels)]
         else:
@@ -94,19 +97,20 @@ class ListSampler:
     groups without images are passed over. `size=3` are the lists of DSRH.
 
     Args:
-        labels: int `[n]`, or multi-hot `[n, num_classes]`.
+        labels: int `[n]` (or `[n, 1]`), or multi-hot `[n, num_classes]`.
         size: int, images in a list, at least 2.
         lists: int, lists in a batch.
         seed: int.
 
     Raises:
-        ValueError: `size` is below 2, or there are too few images.
+        ValueError: `size` is below 2, there are too few images, or labels that
+            are no numbers or below 0.
 
     Reference: Zhao et al., CVPR 2015, and the authors' code.
     """
 
     def __init__(self, labels, size=3, lists=32, seed=0):
-        labels = np.asarray(labels)
+        labels = similarity.check_labels(labels, soft=True)
         if size < 2 or len(labels) < size + 1:
             raise ValueError(
                 "`size` should be at least 2 and below the number of images. "

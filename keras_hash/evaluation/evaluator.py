@@ -32,7 +32,9 @@ class HammingEvaluator:
 
     Args:
         query_codes: packed codes `uint8 [q, ceil(bits / 8)]`.
-        query_labels: int `[q]` or multi-hot `[q, num_classes]`.
+        query_labels: int `[q]` (or `[q, 1]`), or multi-hot `[q, num_classes]`.
+            The class number -1 stands for an item without a label, to which
+            nothing is relevant, not even another one; the report counts them.
         bits: int, code length.
         similarity: `"hamming"`, or `"and"`: items rank by the number of ones
             in common, for DSHC's multi-label codes.
@@ -69,6 +71,9 @@ class HammingEvaluator:
         kernel="auto",
     ):
         kernels.check(kernel)
+        query_labels = statistic.check_labels(
+            query_labels, len(query_codes), "query"
+        )
         self._queries = statistic.Queries(
             query_codes, query_labels, bits, similarity
         )
@@ -78,7 +83,7 @@ class HammingEvaluator:
         self._kernel = kernel
         self._identity = {
             "query_codes": np.array(query_codes),
-            "query_labels": np.array(query_labels),
+            "query_labels": query_labels,
             "bits": np.array(self.bits),
             "similarity": np.array(similarity),
         }
@@ -91,7 +96,7 @@ class HammingEvaluator:
 
         Args:
             codes: packed codes `uint8 [m, ceil(bits / 8)]`; `m` may be 0.
-            labels: int `[m]` or multi-hot `[m, num_classes]`.
+            labels: int `[m]` or multi-hot `[m, num_classes]`, as the queries'.
 
         Returns:
             The evaluator itself.
@@ -278,8 +283,20 @@ class HammingEvaluator:
                 "self_match": self_match,
                 "ties": ties,
                 **({"seed": seed} if ties == "random" else {}),
+                **self._unlabelled(),
             },
         )
+
+    def _unlabelled(self):
+        """How many items have the class number -1, where there are some."""
+        if self._queries.num_classes is not None:
+            return {}
+        none = self.counts.planes.get((0, 0))
+        found = {
+            "queries": int(np.sum(self._queries.sizes[self.inverse] == 0)),
+            "database": 0 if none is None else int(none[0].sum()),
+        }
+        return {"unlabelled": found} if any(found.values()) else {}
 
     def _means(self, chosen, options, ties, self_match, random):
         """Means of the ranking metrics: a dict from part of the report to dict;
@@ -419,9 +436,12 @@ def evaluate(
 
     Args:
         query_codes: packed codes `uint8 [q, ceil(bits / 8)]`.
-        query_labels: int `[q]` or multi-hot `[q, num_classes]`.
+        query_labels: int `[q]` (or `[q, 1]`), or multi-hot `[q, num_classes]`.
+            The class number -1 stands for an item without a label, to which
+            nothing is relevant, not even another one; the report counts them.
         database_codes: packed codes `uint8 [m, ceil(bits / 8)]`.
-        database_labels: int `[m]` or multi-hot `[m, num_classes]`.
+        database_labels: int `[m]` or multi-hot `[m, num_classes]`, in the same
+            way.
         bits: int, code length.
         k: int or sequence of ints, cut-offs.
         similarity: `"hamming"` or `"and"`, see `HammingEvaluator`.

@@ -33,11 +33,13 @@ def count_table(
 
     Args:
         query_codes: packed codes `uint8 [q, ceil(bits / 8)]`.
-        query_labels: int `[q]` or `[q, 1]`, or multi-hot `[q, num_classes]`
-            with a `num_classes` that is known when the graph is built.
+        query_labels: int `[q]` or `[q, 1]`, -1 for a query without a label; or
+            multi-hot `[q, num_classes]` with a `num_classes` that is known when
+            the graph is built.
         codes: packed codes `uint8 [m, ceil(bits / 8)]` of the database; `m` may
             be 0.
-        labels: int `[m]` or `[m, 1]`, or multi-hot `[m, num_classes]`.
+        labels: int `[m]` or `[m, 1]`, or multi-hot `[m, num_classes]`. An item
+            without a label, -1, shares none with any query.
         bits: int, code length.
         similarity: `"hamming"`, or `"and"`: the distance is `bits` less the
             ones in common.
@@ -49,8 +51,9 @@ def count_table(
         multi-hot labels. A row sums to `m`.
 
     Raises:
-        ValueError: codes that are not packed for `bits`, labels of two kinds,
-            or a `num_classes` that is unknown when the graph is built.
+        ValueError: codes that are not packed for `bits`, labels of two kinds or
+            that are no numbers, or a `num_classes` that is unknown when the
+            graph is built.
 
     Example:
 
@@ -91,6 +94,9 @@ def _table(
         _bit_sets(side) if multi_hot else (tf.cast(side, tf.int64),)
         for side in (query_labels, labels)
     )
+    if not multi_hot:
+        # Items without a label are like no query, not even like one without.
+        b_labels = (tf.where(b_labels[0] < 0, tf.int64.min, b_labels[0]),)
     cells = levels * (bits + 1)
     queries, items = tf.shape(a[0])[0], tf.shape(b[0])[0]
     table = tf.zeros([queries, cells], tf.int64)
@@ -153,10 +159,15 @@ def _labels(labels, name):
     labels = tf.convert_to_tensor(labels)
     if labels.shape.rank == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.shape.rank not in (1, 2):
+    multi_hot = labels.shape.rank == 2
+    known = labels.dtype.is_integer or labels.dtype.is_bool
+    if labels.shape.rank not in (1, 2) or not (
+        known or (multi_hot and labels.dtype.is_floating)
+    ):
         raise ValueError(
             f"`{name}` should be int [n] or multi-hot [n, num_classes]. "
-            f"Received: {name}.shape={labels.shape}"
+            f"Received: {name}.shape={labels.shape}, "
+            f"dtype={labels.dtype.name}"
         )
     return labels
 

@@ -27,7 +27,9 @@ class RetrievalReport:
             orders of the ties.
         settings: dict of all conventions: `bits`, `queries`, `database`, `k`,
             `ties`, `denominators`, `no_relevant`, `empty`, `ideal_zero`,
-            `self_match`, `similarity`.
+            `self_match`, `similarity`; and `unlabelled`, a dict of the numbers
+            of `queries` and of `database` items without a label, where there
+            are some.
     """
 
     metrics: dict
@@ -167,6 +169,12 @@ class RetrievalReport:
         )
         if beyond := self.beyond():
             text += f"; @{beyond[0]} is the whole ranking"
+        if "unlabelled" in s:
+            text += (
+                "; without a label, so relevant to nothing: "
+                f"{s['unlabelled']['queries']} queries, "
+                f"{s['unlabelled']['database']} database items"
+            )
         if s["self_match"] == "drop":
             text += "; each query is left out of its own results"
         if "convention" in s:

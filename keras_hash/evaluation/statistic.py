@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from keras_hash import codes
+from keras_hash import similarity
 from keras_hash.evaluation import kernels
 
 
@@ -150,47 +151,30 @@ class Queries(Items):
 
 
 def label_sizes(labels):
-    """The number of labels of each item, `int64 [n]`; 1 for class numbers."""
+    """The number of labels of each item, `int64 [n]`: 1 for a class number, and
+    0 for an item without."""
     if labels.ndim == 1:
-        return np.ones(len(labels), "int64")
+        return (labels >= 0).astype("int64")
     return labels.sum(axis=1, dtype="int64")
 
 
 def check_labels(labels, count, name):
     """Checks labels and copies them: `int64 [n]`, or bool multi-hot.
 
-    `name` is `"query"` or `"database"`, for the error.
+    `name` is `"query"` or `"database"`. Items of the database without a label,
+    -1, become -2: they are like no query, not even like one without a label.
     """
-    labels = np.asarray(labels)
     if count == 0:
         raise ValueError(
             f"There is nothing to evaluate: the {name} set is empty. "
             f"Received: {name}_codes with 0 rows"
         )
-    if labels.ndim not in (1, 2) or len(labels) != count or not labels.size:
-        raise ValueError(
-            f"`{name}_labels` should be int [{count}] or multi-hot "
-            f"[{count}, num_classes], one row a code. "
-            f"Received: {name}_labels.shape={labels.shape}"
-        )
-    if labels.dtype.kind not in "biuf":
-        raise ValueError(
-            f"`{name}_labels` should hold numbers. "
-            f"Received: {name}_labels.dtype={labels.dtype}"
-        )
+    labels = similarity.check_labels(
+        labels, name=f"{name}_labels", count=count, unlabelled=True
+    )
     if labels.ndim == 2:
-        if not ((labels == 0) | (labels == 1)).all():
-            raise ValueError(
-                f"`{name}_labels` of rank 2 should be multi-hot, 0 and 1 only. "
-                f"Received: values from {labels.min()} to {labels.max()}"
-            )
         return labels.astype(bool)
-    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise ValueError(
-            f"`{name}_labels` of rank 1 should be class numbers. "
-            f"Received: {name}_labels.dtype={labels.dtype} with fractions"
-        )
-    return labels.astype("int64")
+    return np.where(labels < 0, -1 if name == "query" else -2, labels)
 
 
 def _kind(width):

@@ -14,6 +14,7 @@ from keras import ops
 from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
+from keras_hash.data import feed
 from keras_hash.methods.base import HashModel
 
 # Eigenvalues below this share of the largest hold nothing.
@@ -71,8 +72,8 @@ class SolvedHash(HashModel):
         count nothing, and a line on stderr says how many there are.
 
         Args:
-            images: as for `encode`; a dataset should yield `(image, label)`
-                where labels are needed.
+            images: as for `encode`; a dataset should yield `(image, label)`, or
+                dicts with `image` and `label`, where labels are needed.
             labels: int `[n]` or multi-hot `[n, num_classes]`, of an array of
                 images. Methods without supervision do not look at them.
             batch_size: int, images whose features are computed at once, for
@@ -84,13 +85,23 @@ class SolvedHash(HashModel):
                 images than bits, or features that are not finite or all the
                 same.
         """
-        batches, steps = self._pairs(images, labels, batch_size)
+        spec = getattr(images, "element_spec", None)
+        if isinstance(spec, tuple) and len(spec) > 2:
+            raise ValueError(
+                f"{type(self).__name__} takes no weights of images. "
+                f"Received: element_spec={spec}"
+            )
+        if not self.supervised:
+            labels = None
+        batches, steps = feed.read(images, labels, batch_size, self.image_shape)
         forward = self._features()
         features, found = [], []
         for batch, label in progress.track(batches, steps, "Features", verbose):
             batch = self._fitted(self._check_images(batch).astype("float32"))
             batch = ops.convert_to_numpy(forward(batch)).astype("float32")
             features.append(batch)
+            if self.supervised:
+                label = similarity.check_labels(label, self.num_classes)
             found.append(label)
         features = self._check_features(features)
         targets = self._check_targets(found) if self.supervised else None
@@ -154,52 +165,6 @@ class SolvedHash(HashModel):
         spec = tf.TensorSpec((None, *self.image_shape), "float32")
         return tf.function(lambda x: self.backbone(x, training=False), [spec])
 
-    def _pairs(self, images, labels, size):
-        """Batches of (images, labels), and their number where it is known."""
-        if hasattr(images, "element_spec"):
-            if labels is not None:
-                raise ValueError(
-                    "A dataset yields its labels itself. Received: a dataset "
-                    "and labels"
-                )
-            return self._pairs_of_dataset(images, size)
-        images = self._check_images(images, values=False)
-        if labels is not None:
-            labels = np.asarray(labels)
-            if len(labels) != len(images):
-                raise ValueError(
-                    "There should be one label, or row of labels, an image. "
-                    f"Received: {len(images)} images, {len(labels)} labels"
-                )
-        slices = [slice(i, i + size) for i in range(0, len(images), size)]
-        pairs = (
-            (images[part], None if labels is None else labels[part])
-            for part in slices
-        )
-        return pairs, len(slices)
-
-    def _pairs_of_dataset(self, dataset, size):
-        spec = dataset.element_spec
-        parts = spec if isinstance(spec, tuple) else (spec,)
-        rank = len(self.image_shape)
-        found = getattr(getattr(parts[0], "shape", None), "rank", None)
-        steps = int(dataset.cardinality())
-        if found not in (rank, rank + 1) or len(parts) > 2 or steps == -1:
-            raise ValueError(
-                "The dataset should be finite, and yield images or (image, "
-                f"label), batched or not. Received: element_spec={spec}"
-            )
-        dataset = dataset.batch(size) if found == rank else dataset
-        steps = int(dataset.cardinality())
-
-        def pair(batch):
-            batch = batch if isinstance(batch, tuple) else (batch, None)
-            image, label = (*batch, None)[:2]
-            return image, label["label"] if isinstance(label, dict) else label
-
-        pairs = map(pair, dataset.prefetch(2).as_numpy_iterator())
-        return pairs, steps if steps >= 0 else None
-
     def _check_features(self, features):
         count, least = sum(map(len, features)), max(self.bits, 2)
         if count < least:
@@ -228,15 +193,7 @@ class SolvedHash(HashModel):
         return features
 
     def _check_targets(self, found):
-        if found[0] is None:
-            raise ValueError(
-                f"{type(self).__name__} needs labels: pass images and labels, "
-                "or a dataset of (image, label). Received: labels=None"
-            )
         labels = np.concatenate(found)
-        similarity.check_labels(labels, self.num_classes)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
         if (labels == labels[0]).all():
             raise ValueError(
                 "All images have the same labels: nothing tells them apart. "

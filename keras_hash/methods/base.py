@@ -9,7 +9,6 @@ from keras_hash import codes
 from keras_hash import files
 from keras_hash import heads
 from keras_hash import progress
-from keras_hash import similarity
 from keras_hash.data import feed
 from keras_hash.data import images as pixels
 from keras_hash.methods import _bank
@@ -369,50 +368,123 @@ class HashModel(keras.Model):
         optimizer.update_step = update_step
 
     def fit(self, x=None, y=None, **kwargs):
-        """Trains as `keras.Model.fit`; label arrays are checked first.
+        """Trains as `keras.Model.fit`; labels are checked as they are fed.
 
         A model that was not compiled is, with Adam and the method's own loss.
 
         Args:
-            x: images `[n, h, w, 3]`, or a dataset of `(image, label)`: of
-                batches (see `keras_hash.data.batches`), or unbatched, which is
-                cut into batches of `batch_size` in its order.
-            y: labels of an image array: int `[n]` or multi-hot
-                `[n, num_classes]`; anything a loss of your own takes.
-            **kwargs: as in `keras.Model.fit`.
+            x: images `[n, h, w, 3]`; a dataset of `(image, label)` or of dicts
+                with `image` and `label`, in batches (see
+                `keras_hash.data.batches`), or unbatched, which is cut into
+                batches of `batch_size` in its order; or a `PyDataset` or
+                generator of batches. What never ends needs `steps_per_epoch`.
+            y: labels of an image array: int `[n]` (or `[n, 1]`), multi-hot
+                `[n, num_classes]`, or without a memory bank rows of shares in
+                0..1; anything a loss of your own takes.
+            **kwargs: as in `keras.Model.fit`. The `class_weight` of an image
+                with several labels is the mean of theirs.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: labels outside `0 .. num_classes - 1`, or images that
-                are not `[n, h, w, 3]`.
+            ValueError: labels of any batch that are missing, no numbers or
+                outside `0 .. num_classes - 1`; more images than the memory bank
+                holds; data that never end; or images that are not
+                `[n, h, w, 3]`.
         """
         if not self.compiled:
             self.compile()
-        own = self._method_loss is not None
-        if own and isinstance(y, (np.ndarray, list, tuple)):
-            self._check_images(x, values=False)
-            y = self._checked_labels(np.asarray(y))
-        if hasattr(x, "element_spec"):
-            # Keras' default would only warn that it is ignored for datasets.
-            kwargs.setdefault("shuffle", False)
-            image = keras.tree.flatten(x.element_spec)[0]
-            if len(image.shape) == len(self.image_shape):
-                x = x.batch(kwargs.pop("batch_size", None) or 32)
-        return super().fit(x, y, **kwargs)
-
-    def _checked_labels(self, labels):
-        """An array of labels, with the index that a memory bank needs."""
-        similarity.check_labels(labels, self.num_classes)
-        if self.bank is None:
-            return labels
-        if len(labels) > self.bank.size:
-            raise ValueError(
-                "`bank_size` should be the number of training images, "
-                f"{len(labels)}. Received: bank_size={self.bank.size}"
+        class_weight = kwargs.pop("class_weight", None)
+        fed, held = self._feed(True, class_weight), self._feed()
+        batch_size = kwargs.get("batch_size")
+        validation = kwargs.pop("validation_data", None)
+        if validation is not None:
+            sides = (
+                validation if isinstance(validation, tuple) else [validation]
             )
-        return {"label": labels, "index": np.arange(len(labels))}
+            validation = self._taken(
+                held,
+                *sides,
+                steps=kwargs.get("validation_steps"),
+                batch_size=kwargs.get("validation_batch_size", batch_size),
+            )
+        x, y, weights = self._taken(
+            fed,
+            x,
+            y,
+            kwargs.pop("sample_weight", None),
+            kwargs.get("steps_per_epoch"),
+            batch_size,
+        )
+        if y is None and getattr(x, "num_batches", None) is None:
+            # Keras' default would only warn that it is ignored for these.
+            kwargs.setdefault("shuffle", False)
+        if class_weight is not None and kwargs.get("validation_split"):
+            # What is held out has no class weights, as in Keras.
+            share = 1 - kwargs["validation_split"]
+            weights[int(len(weights) * share) :] = 1
+        with fed.errors(), held.errors():
+            return super().fit(
+                x,
+                y,
+                sample_weight=weights,
+                validation_data=validation,
+                **kwargs,
+            )
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        **kwargs,
+    ):
+        fed = self._feed()
+        if not kwargs.get("_use_cached_eval_dataset"):
+            # Otherwise `fit` has it, checked.
+            x, y, sample_weight = self._taken(
+                fed, x, y, sample_weight, steps, batch_size
+            )
+        with fed.errors():
+            return super().evaluate(
+                x, y, batch_size, verbose, sample_weight, steps, **kwargs
+            )
+
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, **kwargs
+    ):
+        fed = self._feed(True, class_weight)
+        given = fed.take(x, y, sample_weight)
+        return super().train_on_batch(*given, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        given = self._feed().take(x, y, sample_weight)
+        return super().test_on_batch(*given, **kwargs)
+
+    def _taken(self, fed, x, y=None, weights=None, steps=None, batch_size=None):
+        """What a feed takes, arrays with the index that a bank needs."""
+        if y is not None and fed.num_classes is not None:
+            x = self._check_images(x, values=False)
+            if fed.bank_size is not None and not isinstance(y, dict):
+                y = {"label": y, "index": np.arange(len(x))}
+                weights = None if weights is None else np.asarray(weights)
+        return fed.take(x, y, weights, steps, batch_size)
+
+    def _feed(self, training=False, class_weight=None):
+        """What checks the labels that this model is fed."""
+        looks = self._method_loss is not None and self.supervised
+        bank = self.bank if self._method_loss is not None else None
+        return feed.TrainingFeed(
+            self.num_classes if looks else None,
+            len(self.image_shape),
+            soft=bank is None,
+            bank_size=bank.size if bank and training else None,
+            class_weight=class_weight,
+        )
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -432,14 +504,15 @@ class HashModel(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The loss of a batch; `y` is labels or `{"label", "index"}`."""
-        labels = _labels(y)
+        # Keras gives the weights the structure of `y`.
+        labels, sample_weight = _labels(y), _labels(sample_weight)
         if self._method_loss is None:
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
         refs = {}
         if self.bank is not None and training:
-            if not isinstance(y, dict):
+            if not isinstance(y, dict) or "index" not in y:
                 raise ValueError(
                     "A model with a memory bank needs the index of every "
                     "sample: train on arrays, or on "
@@ -456,7 +529,7 @@ class HashModel(keras.Model):
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        labels = _labels(y)
+        labels, sample_weight = _labels(y), _labels(sample_weight)
         if self._method_metric:
             real = self.codes_in_training(y_pred)
             self.code_accuracy.update_state(labels, real, sample_weight)
@@ -476,9 +549,10 @@ class HashModel(keras.Model):
 
         Args:
             images: array `[n, h, w, 3]` (or one image `[h, w, 3]`) of raw
-                pixels in 0..255, integers or floats, of any size; or a
-                `tf.data.Dataset` of images or `(image, label)` pairs, batched
-                or not.
+                pixels in 0..255, integers or floats, of any size; a list of
+                images, also of several sizes; a `tf.data.Dataset` of images,
+                `(image, label)` pairs or dicts with `image`, batched or not; or
+                a `PyDataset` or generator of batches.
             batch_size: int, for arrays and unbatched datasets.
             verbose: `True`, `False`, or `"auto"`: a progress bar where the
                 work is longer than a few batches.
@@ -487,7 +561,8 @@ class HashModel(keras.Model):
             `uint8 [n, ceil(bits / 8)]`.
 
         Raises:
-            ValueError: wrong rank, channels or dtype, no images, or NaN.
+            ValueError: wrong rank, channels or dtype, no images, NaN, or a
+                dataset that never ends.
         """
         return codes.pack(self.real_codes(images, batch_size, verbose))
 
@@ -566,19 +641,17 @@ class HashModel(keras.Model):
     def _image_batches(self, images, batch_size):
         """Batches of images, and their number where it is known."""
         codes.check_int(batch_size, "batch_size")
-        if hasattr(images, "element_spec"):
-            rank = len(self.image_shape)
-            dataset = feed.image_batches(images, batch_size, rank)
-            steps = int(dataset.cardinality())
-            return dataset.as_numpy_iterator(), steps if steps >= 0 else None
-        images = self._check_images(images, values=False)
-        if len(images) == 0:
-            raise ValueError(
-                "There are no images to encode. "
-                f"Received: images.shape={images.shape}"
+        if not feed.is_dataset(images):
+            batches, steps = feed.read(
+                images, None, batch_size, self.image_shape
             )
-        starts = range(0, len(images), batch_size)
-        return (images[i : i + batch_size] for i in starts), len(starts)
+            return (batch for batch, _ in batches), steps
+        feed.finite(images, "images")
+        dataset = feed.pairs(images, "images", labelled=False)
+        rank = len(self.image_shape)
+        dataset = feed.image_batches(dataset, batch_size, rank)
+        steps = int(dataset.cardinality())
+        return dataset.as_numpy_iterator(), steps if steps >= 0 else None
 
     def _check_images(self, images, values=True):
         """`feed.check_images` for this model."""

@@ -16,8 +16,11 @@ IMAGES, LABELS = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 3
     "changes, message",
     [
         ({"query": (IMAGES[:0], LABELS[:0])}, "`query` has no images"),
-        ({"database": (IMAGES, LABELS[:3])}, "for each of its 4 images"),
-        ({"database": (IMAGES, 3)}, "for each of its 4 images"),
+        (
+            {"database": (IMAGES, LABELS[:3])},
+            r"`database_labels` should be ints \[4\]",
+        ),
+        ({"database": (IMAGES, 3)}, r"`database_labels` should be ints \[4\]"),
         ({"query": IMAGES}, "should be a pair of arrays"),
         ({"every": 0}, "`every` should be"),
         ({"hparams": {"sizes": [1, 2]}}, "dict from names to numbers"),

@@ -321,7 +321,7 @@ def test_equal_arrays_are_used_once(rng):
         (np.ones((0, 4, 4, 3), int), [], {}, "0 images, 0 labels"),
         (np.ones((2, 4, 4, 3), int), [0, -1], {}, "class numbers from 0"),
         (np.ones((2, 4, 4, 3), int), [0.5, 1], {}, "class numbers from 0"),
-        (np.ones((2, 4, 4, 3), int), [[0, 2], [1, 1]], {}, "rows of 0 and 1"),
+        (np.ones((2, 4, 4, 3), int), [[0, 2], [1, 1]], {}, "0 and 1 only"),
         (
             np.ones((2, 4, 4, 3), int), [0, 2], {"names": ["a"]},
             "one name a label, 3",
@@ -382,11 +382,11 @@ def test_datasets_of_several_sizes_and_of_keras(photos):
 @pytest.mark.parametrize(
     "dataset, message",
     [
-        (tf.data.Dataset.range(3), "of .image, label."),
-        ([1, 2], "element_spec=None"),
+        (tf.data.Dataset.range(3), "should yield .image, label."),
+        ([1, 2], "of .image, label.*: list"),
         (
             tf.data.Dataset.from_tensors((np.ones((4, 4, 3)), 0)).repeat(),
-            "repeats forever",
+            "never ends: call `take",
         ),
         (
             tf.data.Dataset.from_tensors((np.full((4, 4, 3), 0.5), 0)),

@@ -39,7 +39,7 @@ def case(bits, queries, items, classes, seed):
         for j in range(items):
             shared = np.sum(sides[1][i] * sides[3][j])
             if not classes:
-                shared = int(sides[1][i] == sides[3][j])
+                shared = int(sides[1][i] == sides[3][j] >= 0)
             a, b = signs[0][i], signs[1][j]
             tables["hamming"][i, shared, np.sum(a != b)] += 1
             tables["and"][i, shared, bits - np.sum((a > 0) & (b > 0))] += 1
@@ -120,6 +120,8 @@ def test_other_types_of_labels():
         ({2: np.zeros((8, 2), "int32")}, "`codes` should be packed.*int32"),
         ({1: np.zeros((4, 5, 2))}, "`query_labels` should be int"),
         ({1: np.zeros((4, 3))}, "should both be class numbers"),
+        ({1: np.full(4, 0.5)}, "`query_labels` should be int.*float64"),
+        ({3: np.full(8, "a")}, "`labels` should be int.*string"),
         ({4: 0}, "`bits` should be at least 1"),
         ({5: "cosine"}, "`similarity` should be one of"),
     ],

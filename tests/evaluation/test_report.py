@@ -197,3 +197,70 @@ def test_chosen_metrics_are_those_of_the_whole_report(several, rng):
             *sides, bits=12, metrics="recall", **options
         )
         assert {key.partition("@")[0] for key in report.metrics} == {"recall"}
+
+
+@pytest.mark.parametrize("ties", ["expected", "best", "random", "stable"])
+@pytest.mark.parametrize("no_relevant", ["zero", "skip"])
+def test_items_without_a_label(rng, ties, no_relevant):
+    packed = codes.pack(rng.randn(30, 6))
+    labels = rng.randint(3, size=30)
+    labels[[0, 1, 20, 21, 22]] = -1
+    sides = packed[:9], labels[:9], packed, labels
+    options = {"ties": ties, "no_relevant": no_relevant, "k": 7}
+    report = keras_hash.evaluate(*sides, bits=6, **options)
+    assert report.settings["unlabelled"] == {"queries": 2, "database": 5}
+    assert "nothing: 2 queries, 5 database items" in str(report)
+    # As several labels an image, where such a row is empty.
+    hot = [np.eye(4)[side][:, :3] for side in (labels[:9], labels)]
+    several = keras_hash.evaluate(
+        packed[:9], hot[0], packed, hot[1], bits=6, **options
+    )
+    assert "unlabelled" not in several.settings
+    for name, value in report.metrics.items():
+        if ties != "random" or "radius" in name:
+            assert several.metrics[name] == pytest.approx(value), name
+
+
+def test_nothing_is_said_where_every_item_has_a_label(rng):
+    packed, labels = codes.pack(rng.randn(9, 6)), rng.randint(3, size=9)
+    report = keras_hash.evaluate(packed, labels, packed, labels, bits=6)
+    assert "unlabelled" not in report.settings
+    assert "without a label" not in str(report)
+
+
+def test_unlabelled_items_add_up_over_shards_and_files(rng):
+    packed, labels = codes.pack(rng.randn(12, 6)), rng.randint(-1, 2, size=12)
+    labels[:2] = -1
+    evaluator = keras_hash.HammingEvaluator(packed[:4], labels[:4], 6)
+    for part in (slice(5), slice(5, 12)):
+        evaluator.update(packed[part], labels[part])
+    again = keras_hash.HammingEvaluator.from_state(evaluator.state())
+    whole = keras_hash.evaluate(packed[:4], labels[:4], packed, labels, 6)
+    assert again.result().settings == whole.settings
+    assert again.result().metrics == pytest.approx(whole.metrics, nan_ok=True)
+    dropped = again.result(self_match="drop").settings["unlabelled"]
+    assert dropped == whole.settings["unlabelled"]
+
+
+@pytest.mark.parametrize("kind", ["int64", "float32", "uint8"])
+def test_a_column_of_class_numbers_is_no_multi_hot_label(rng, kind):
+    packed, labels = codes.pack(rng.randn(40, 8)), rng.randint(3, size=40)
+    column = labels[:, None].astype(kind)
+    plain = keras_hash.evaluate(packed, labels, packed, labels, bits=8)
+    report = keras_hash.evaluate(packed, column, packed, column, bits=8)
+    assert report.metrics == plain.metrics
+    one, two = (
+        keras_hash.HammingEvaluator(packed, given, 8)
+        for given in (labels, column)
+    )
+    one.update(packed[:9], column[:9])
+    two.update(packed[9:], labels[9:])
+    assert one.merge(two).result().metrics == plain.metrics
+    stable = keras_hash.evaluate(
+        packed, column, packed, column, bits=8, ties="stable"
+    )
+    assert stable.metrics["map"] == pytest.approx(
+        keras_hash.evaluate(
+            packed, labels, packed, labels, bits=8, ties="stable"
+        ).metrics["map"]
+    )

@@ -32,7 +32,8 @@ def loop_counts(query, query_labels, items, item_labels, bits):
     for i in range(len(a)):
         for j in range(len(b)):
             if np.ndim(query_labels) == 1:
-                shared, size = int(query_labels[i] == item_labels[j]), 1
+                size = int(item_labels[j] >= 0)
+                shared = size * int(query_labels[i] == item_labels[j])
             else:
                 shared = int(np.sum(query_labels[i] * item_labels[j]))
                 size = int(np.sum(item_labels[j]))
@@ -266,7 +267,7 @@ def test_planes_do_not_keep_the_tables_of_other_shards(rng):
 
 
 def test_far_apart_class_numbers_are_grouped_apart(rng):
-    labels = np.array([-(2**40), 0, 2**40, 0])
+    labels = np.array([2**62, 0, 2**40, 0])
     code = codes.pack(np.ones((4, 6)))
     counter = statistic.Queries(code, labels, 6)
     counts = counter.count(statistic.Items(code, labels, 6))
@@ -280,8 +281,20 @@ def test_far_apart_class_numbers_are_grouped_apart(rng):
         (np.zeros(3, int), r"query_labels.shape=\(3,\)"),
         (np.zeros((2, 3, 1)), r"query_labels.shape=\(2, 3, 1\)"),
         (np.full((2, 4), 2), "multi-hot"),
+        (np.full((2, 4), -1), "multi-hot, 0 and 1.*values from -1 to -1"),
+        (np.full((2, 4), 0.5), "multi-hot, 0 and 1.*fractions"),
         (np.array([0.5, 1]), "fractions"),
-        (np.array(["a", "b"]), "numbers"),
+        (np.array([[0.5], [1]]), "class numbers.*fractions"),
+        (np.array([-2, 1]), "or -1 for an item without.*from -2 to 1"),
+        (
+            np.array([2**63, 1], "uint64"),
+            "values from 1 to 9223372036854775808",
+        ),
+        (np.array([np.nan, 1]), "finite.*NaN or infinity in 1 of 2"),
+        (np.array([[0, np.inf], [1, 0]]), "finite.*1 of 4"),
+        (np.array(["a", "b"]), "numbers.*<U1"),
+        (np.array([1, 2], object), "numbers.*object"),
+        ([[1], [1, 2]], "several lengths"),
         (np.zeros((2, 4)), "of one kind"),
         (np.zeros((2, 0)), r"query_labels.shape=\(2, 0\)"),
     ],
@@ -297,3 +310,19 @@ def test_empty_sets_give_a_clear_error():
     code = codes.pack(np.ones((2, 8)))
     with pytest.raises(ValueError, match="database set is empty"):
         statistic.Items(code[:0], np.zeros(0, int), 8)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("similarity", codes.SIMILARITIES)
+def test_items_without_a_label_are_like_no_query(rng, kernel, similarity):
+    items, labels = codes.pack(rng.randn(40, 9)), rng.randint(-1, 2, size=40)
+    counter = statistic.Queries(items[:9], labels[:9], 9, similarity)
+    counts = counter.count(statistic.Items(items, labels, 9), kernel)
+    totals = {
+        key: plane[counter.inverse].sum(axis=1)
+        for key, plane in counts.planes.items()
+    }
+    assert totals.keys() == {(0, 0), (0, 1), (1, 1)}
+    same = (labels[:9, None] == labels) & (labels >= 0)
+    np.testing.assert_array_equal(totals[1, 1], same.sum(axis=1))
+    np.testing.assert_array_equal(totals[0, 0], (labels < 0).sum())

@@ -644,8 +644,9 @@ def test_bad_data(name, rng):
         model.adapt(np.ones((60, 12), "float32"), labels)
     with pytest.raises(ValueError, match=r"takes features \[n, 12\]"):
         model.adapt(features[:, :5], labels)
-    with pytest.raises(ValueError, match="60 images, 59 labels"):
-        model.adapt(features, labels[:59])
+    if name in SUPERVISED:
+        with pytest.raises(ValueError, match=r"ints \[60\].*shape=\(59,\)"):
+            model.adapt(features, labels[:59])
     with pytest.raises(ValueError, match="solved, not trained.*epochs, steps"):
         model.fit(features, labels, epochs=2, steps=3)
     with pytest.raises(ValueError, match="solved, not trained: call `adapt`"):
@@ -683,8 +684,12 @@ def test_bad_datasets(rng):
         model.adapt(dataset, labels)
     weighted = tf.data.Dataset.from_tensor_slices((features, labels, labels))
     scalar = tf.data.Dataset.from_tensor_slices((labels, labels))
-    for bad in (dataset.repeat(), weighted, scalar):
-        with pytest.raises(ValueError, match="should be finite, and yield"):
+    for bad, message in (
+        (dataset.repeat(), "`images` never ends"),
+        (weighted, "no weights of images"),
+        (scalar, r"takes features \[n, 12\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
             model.adapt(bad)
 
 

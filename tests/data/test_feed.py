@@ -1,0 +1,526 @@
+"""Labelled data as models are fed it: every kind of data, one check."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_hash
+from keras_hash import data
+from keras_hash import similarity
+from keras_hash.data import feed
+
+RANDOM = np.random.RandomState(0)
+FEATURES = RANDOM.randn(64, 8).astype("float32")
+LABELS = RANDOM.randint(4, size=64)
+INDEX = np.arange(64)
+# A bad label in the last of four batches.
+LATE = np.append(LABELS[:-1], 4)
+
+
+class Batches(keras.utils.PyDataset):
+    """Four batches of arrays."""
+
+    def __init__(self, *arrays, **kwargs):
+        super().__init__(**kwargs)
+        self.arrays = arrays
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, step):
+        part = slice(16 * step, 16 * step + 16)
+        return keras.tree.map_structure(lambda a: a[part], self.arrays)
+
+
+class Endless(Batches):
+    num_batches = None
+
+
+def unbatched(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays)
+
+
+def generated(*arrays):
+    while True:
+        yield from (Batches(*arrays)[step] for step in range(4))
+
+
+def as_dicts(features, labels):
+    names = {"image": features, "label": labels}
+    return tf.data.Dataset.from_tensor_slices(names)
+
+
+KINDS = {
+    "arrays": lambda x, y: (x, y),
+    "lists": lambda x, y: (x.tolist(), y.tolist()),
+    "tensors": lambda x, y: (tf.constant(x), tf.constant(y)),
+    "batched": lambda x, y: (unbatched(x, y).batch(16),),
+    "unbatched": lambda x, y: (unbatched(x, y),),
+    "with index": lambda x, y: (
+        unbatched(x, {"label": y, "index": INDEX}).batch(16),
+    ),
+    "dicts": lambda x, y: (as_dicts(x, y).batch(16),),
+    "endless": lambda x, y: (unbatched(x, y).batch(16).repeat(),),
+    "PyDataset": lambda x, y: (Batches(x, y),),
+    "two workers": lambda x, y: (Batches(x, y, workers=2),),
+    "generator": lambda x, y: (generated(x, y),),
+}
+# Labels, and what the error says of them; nothing where they are good.
+LABEL_CASES = {
+    "class numbers": (LABELS, None),
+    "a column": (LABELS[:, None], None),
+    "multi-hot": (np.eye(4, dtype="uint8")[LABELS], None),
+    "shares": (np.eye(4, dtype="float32")[LABELS] / 2, None),
+    "whole floats": (LABELS.astype("float32"), None),
+    "too large": (LATE, r"0 .. 3 for num_classes=4. .* 0 to 4"),
+    "a column too large": (LATE[:, None], r"0 .. 3 for num_classes=4"),
+    "unlabelled": (np.append(LABELS[:-1], -1), "values from -1 to 3"),
+    "fractions": (np.append(LABELS[:-1], 0.5), "class numbers.*fractions"),
+    "NaN": (np.append(LABELS[:-1], np.nan), "finite. Received: NaN or inf"),
+    "above one": (2 * np.eye(4)[LABELS], r"0 .. 1 for num_classes=4"),
+    "another width": (np.eye(5)[LABELS], r"multi-hot \[n, 4\]"),
+    "names": (LABELS.astype("U1"), "hold numbers; `np.unique"),
+}
+
+
+def make(bank=None, **settings):
+    keras.utils.set_random_seed(0)
+    model = keras_hash.models.DPSH(
+        8, 4, backbone="features", input_shape=(8,), bank_size=bank
+    )
+    # Steps are not traced, which would take most of the time.
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True, **settings)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "labels",
+    ["a column", "shares", "too large", "unlabelled", "another width", "names"],
+)
+def test_labels_are_checked_whatever_they_come_in(model, kind, labels):
+    values, message = LABEL_CASES[labels]
+    endless = kind in ("endless", "generator")
+    steps = 4 if endless else None
+
+    def fit():
+        model.fit(
+            *KINDS[kind](FEATURES, values),
+            batch_size=16,
+            verbose=0,
+            steps_per_epoch=steps,
+        )
+
+    def evaluate():
+        model.evaluate(*KINDS[kind](FEATURES, values), verbose=0, steps=steps)
+
+    def validate():
+        given = KINDS[kind](FEATURES, values)
+        model.fit(
+            FEATURES,
+            LABELS,
+            verbose=0,
+            validation_data=given if len(given) > 1 else given[0],
+            validation_steps=steps,
+        )
+
+    for call in (fit, evaluate, validate):
+        if message is None:
+            call()
+            continue
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("labels", LABEL_CASES)
+def test_labels_of_one_batch(model, labels):
+    values, message = LABEL_CASES[labels]
+    for call in (model.train_on_batch, model.test_on_batch):
+        if message is None:
+            call(FEATURES, values)
+            continue
+        with pytest.raises(ValueError, match=message):
+            call(FEATURES, values)
+
+
+def test_a_column_trains_as_class_numbers_do():
+    losses = [
+        make().fit(*given, batch_size=16, shuffle=False, verbose=0).history
+        for labels in (LABELS, LABELS[:, None])
+        for given in ((FEATURES, labels), (unbatched(FEATURES, labels),))
+    ]
+    for other in losses[1:]:
+        assert other["loss"] == pytest.approx(losses[0]["loss"])
+
+
+def test_a_bad_label_of_a_later_epoch():
+    rows = np.array([[0], [0], [9]])
+    epochs = tf.data.Dataset.from_tensor_slices(rows).repeat(2)
+    dataset = epochs.map(lambda row: (tf.zeros((1, 8)), row))
+    with pytest.raises(ValueError, match="values from 9 to 9"):
+        make().fit(dataset.repeat(), steps_per_epoch=2, epochs=4, verbose=0)
+
+
+def test_labels_are_checked_outside_the_step(monkeypatch):
+    kinds = []
+    check = similarity.check_labels
+
+    def watched(labels, *args, **kwargs):
+        kinds.append(type(labels))
+        return check(labels, *args, **kwargs)
+
+    monkeypatch.setattr(similarity, "check_labels", watched)
+    model = make()
+    model.compile("sgd")
+    model.fit(unbatched(FEATURES, LABELS), batch_size=16, verbose=0)
+    # What is known before, and each batch.
+    assert kinds == 5 * [np.ndarray]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (FEATURES, None),
+        (Batches(FEATURES), None),
+        (generated(FEATURES), None),
+    ],
+)
+def test_images_without_labels(model, given):
+    with pytest.raises(ValueError, match="Labels are missing.*labels=None"):
+        model.fit(*given, verbose=0, steps_per_epoch=4)
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        FEATURES,
+        (FEATURES,),
+        {"image": FEATURES},
+        {"picture": FEATURES, "label": LABELS},
+        (FEATURES, {"class": LABELS}),
+        (FEATURES, tf.ragged.constant([[1]] * 64)),
+    ],
+)
+def test_datasets_of_other_elements(model, elements):
+    dataset = tf.data.Dataset.from_tensor_slices(elements)
+    message = "should yield .image, label., or dicts with 'image' and 'label'"
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=message):
+            call(dataset, verbose=0)
+    for call in (
+        data.from_dataset,
+        lambda given: data.batches(given, 2),
+        lambda given: feed.Source(given, "query"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(dataset)
+
+
+def test_dicts_of_tfds_work_everywhere():
+    images = RANDOM.randint(0, 256, (8, 32, 32, 3), "uint8")
+    labels = np.arange(8) % 2
+    dicts = as_dicts(images, labels)
+    bench = data.from_dataset(dicts, query=0.25)
+    np.testing.assert_array_equal(bench.targets, labels)
+    model = keras_hash.models.CSQ(8, 2)
+    for given in (dicts, dicts.batch(3)):
+        np.testing.assert_array_equal(model.encode(given), model.encode(images))
+    metrics = keras_hash.callbacks.RetrievalMetrics(dicts, dicts.batch(4))
+    history = model.fit(data.batches(dicts, 4), callbacks=[metrics], verbose=0)
+    assert "val_map" in history.history
+
+
+def test_what_never_ends_is_refused_where_all_of_it_would_be_read(model):
+    endless = unbatched(FEATURES, LABELS).repeat()
+    solved = keras_hash.models.KSH(8, 4, backbone="features", input_shape=(8,))
+    calls = [
+        lambda: model.encode(endless),
+        lambda: model.encode(endless.batch(4)),
+        lambda: model.encode(Endless(FEATURES)),
+        lambda: model.fit(endless, verbose=0),
+        lambda: model.fit(Endless(FEATURES, LABELS), verbose=0),
+        lambda: model.evaluate(endless, verbose=0),
+        lambda: model.fit(FEATURES, LABELS, validation_data=endless),
+        lambda: make(loss="mse").fit(endless, verbose=0),
+        lambda: solved.adapt(endless),
+        lambda: solved.adapt(Endless(FEATURES, LABELS)),
+        lambda: data.from_dataset(endless),
+        lambda: data.batches(endless, 32),
+        lambda: data.batches(endless, 32, shuffle=True),
+        lambda: feed.Source(endless, "query"),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="never ends: call `take"):
+            call()
+    model.fit(Endless(FEATURES, LABELS), steps_per_epoch=2, verbose=0)
+
+
+def test_encode_takes_what_fit_takes(model):
+    expected = model.encode(FEATURES)
+    part = (Batches(FEATURES, LABELS)[step] for step in range(4))
+    alone = (Batches(FEATURES)[step][0] for step in range(4))
+    for given in (
+        Batches(FEATURES, LABELS),
+        Batches(FEATURES, {"label": LABELS, "index": INDEX}),
+        part,
+        alone,
+        list(FEATURES),
+    ):
+        np.testing.assert_array_equal(model.encode(given), expected)
+
+
+def test_encode_takes_a_list_of_images_of_several_sizes():
+    model = keras_hash.models.CSQ(16, 4)
+    images = [
+        RANDOM.randint(0, 256, (*size, 3), "uint8")
+        for size in ((32, 32), (32, 32), (40, 20), (32, 32), (9, 70))
+    ]
+    expected = np.concatenate([model.encode(image) for image in images])
+    np.testing.assert_array_equal(model.encode(images), expected)
+    with pytest.raises(ValueError, match="repeat the channel of grey"):
+        model.encode([images[0], images[2][..., :1]])
+
+
+@pytest.mark.parametrize("name", ["KSH", "ITQ"])
+def test_solved_methods_take_what_fit_takes(name):
+    def solved(*given, **kwargs):
+        model = getattr(keras_hash.models, name)(
+            4,
+            *([4] if name == "KSH" else []),
+            backbone="features",
+            input_shape=(8,),
+        )
+        model.adapt(*given, verbose=False, **kwargs)
+        return model.encode(FEATURES)
+
+    expected = solved(FEATURES, LABELS)
+    for kind, given in KINDS.items():
+        if kind not in ("endless", "generator"):
+            found = solved(*given(FEATURES, LABELS))
+            assert np.mean(found == expected) > 0.99, kind
+            if name == "ITQ":
+                solved(*given(FEATURES, LATE))
+                continue
+            for labels in ("too large", "unlabelled", "fractions", "names"):
+                values, message = LABEL_CASES[labels]
+                with pytest.raises(ValueError, match=message):
+                    solved(*given(FEATURES, values))
+
+
+# Weights
+
+
+def with_index(*arrays):
+    features, labels, *weights = arrays
+    return features, {"label": labels, "index": INDEX}, *weights
+
+
+WEIGHTS = INDEX % 3 * 1.0
+CLASS_WEIGHTS = {0: 0.0, 1: 2.0, 3: 0.5}
+
+
+@pytest.mark.parametrize("bank", [None, 64])
+@pytest.mark.parametrize("kind", ["classes", "column", "rows"])
+@pytest.mark.parametrize("by", ["sample_weight", "class_weight"])
+def test_weights_count_the_same_in_every_kind_of_data(bank, kind, by):
+    labels = {
+        "classes": LABELS,
+        "column": LABELS[:, None],
+        "rows": np.eye(4)[LABELS],
+    }[kind]
+    each = [CLASS_WEIGHTS.get(label, 1.0) for label in LABELS.tolist()]
+    each = WEIGHTS if by == "sample_weight" else np.array(each)
+
+    def fit(*given, **weights):
+        mean = keras.metrics.MeanMetricWrapper(
+            lambda labels, codes: keras.ops.mean(codes, axis=1), name="mean"
+        )
+        model = make(bank, weighted_metrics=[mean])
+        found = model.fit(
+            *given, batch_size=16, shuffle=False, verbose=0, **weights
+        )
+        return {name: values[0] for name, values in found.history.items()}
+
+    arrays = FEATURES, labels
+    expected = fit(Batches(*with_index(*arrays, each)))
+    plain = fit(Batches(*with_index(*arrays)))
+    assert plain["loss"] != pytest.approx(expected["loss"], rel=1e-3)
+    assert plain["mean"] != pytest.approx(expected["mean"], rel=1e-3)
+    if by == "sample_weight":
+        found = [
+            fit(*arrays, sample_weight=each),
+            fit(unbatched(*with_index(*arrays, each)).batch(16)),
+        ]
+    else:
+        weights = {"class_weight": CLASS_WEIGHTS}
+        found = [
+            fit(*arrays, **weights),
+            fit(unbatched(*with_index(*arrays)).batch(16), **weights),
+            fit(Batches(*with_index(*arrays)), **weights),
+        ]
+    for other in found:
+        assert other == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("bank", [None, 64])
+def test_two_kinds_of_weights(bank):
+    model = make(bank)
+    for given in (
+        {"x": FEATURES, "y": LABELS, "sample_weight": WEIGHTS},
+        {"x": unbatched(*with_index(FEATURES, LABELS, WEIGHTS)).batch(16)},
+        {"x": Batches(*with_index(FEATURES, LABELS, WEIGHTS))},
+    ):
+        with pytest.raises(ValueError, match="cannot go together"):
+            model.fit(**given, class_weight=CLASS_WEIGHTS, verbose=0)
+
+
+def test_class_weights_of_several_labels_are_their_mean():
+    fed = feed.TrainingFeed(4, 1, class_weight=CLASS_WEIGHTS)
+    rows = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
+    _, _, weights = fed.batch((FEATURES[:3], rows))
+    np.testing.assert_allclose(weights, [1.0, 1.0, 3.5 / 3])
+
+
+def test_class_weights_do_not_weigh_what_is_held_out():
+    for bank in (None, 64):
+        histories = [
+            make(bank)
+            .fit(FEATURES, LABELS, validation_split=0.25, verbose=0, **weights)
+            .history
+            for weights in ({"class_weight": {0: 1e-9}}, {})
+        ]
+        first, second = (h["val_loss"][0] for h in histories)
+        assert first == pytest.approx(second, rel=0.02)
+
+
+def test_a_bank_that_is_too_small():
+    model = make(63)
+    for given in (
+        (FEATURES, LABELS),
+        (unbatched(*with_index(FEATURES, LABELS)).batch(16),),
+        (Batches(*with_index(FEATURES, LABELS)),),
+    ):
+        message = "`bank_size` should be the number .* 64. Received.*=63"
+        with pytest.raises(ValueError, match=message):
+            model.fit(*given, shuffle=False, verbose=0)
+        # Validation does not enter the bank.
+        whole = FEATURES[:32], LABELS[:32]
+        shown = given if len(given) > 1 else given[0]
+        model.fit(*whole, validation_data=shown, verbose=0)
+
+
+def test_a_bank_holds_no_shares_of_labels():
+    with pytest.raises(ValueError, match="multi-hot, 0 and 1.*fractions"):
+        make(64).fit(FEATURES, np.eye(4)[LABELS] / 2, verbose=0)
+
+
+@pytest.mark.parametrize("bank", [None, 64])
+def test_a_loss_of_ones_own_takes_any_labels(bank):
+    targets = RANDOM.randn(64, 8)
+    model = make(bank, loss="mse")
+    for given in (
+        (FEATURES, targets),
+        (unbatched(FEATURES, targets).batch(16),),
+        (Batches(FEATURES, targets),),
+    ):
+        model.fit(*given, verbose=0)
+        model.evaluate(*given, verbose=0)
+
+
+# The one check
+
+
+@pytest.mark.parametrize(
+    "labels, expected",
+    [
+        ([1, 0], [1, 0]),
+        ([[1], [0]], [1, 0]),
+        ([True, False], [1, 0]),
+        ([2.0, 0.0], [2, 0]),
+        (tf.constant([[2], [1]], "int32"), [2, 1]),
+        (np.array([3, 1], "uint8"), [3, 1]),
+        ([], []),
+        ([[0, 1, 1], [0, 0, 0]], [[0, 1, 1], [0, 0, 0]]),
+        ([[0.25, 0, 0.75], [1, 0, 0]], [[0.25, 0, 0.75], [1, 0, 0]]),
+    ],
+)
+def test_labels_in_one_form(labels, expected):
+    found = similarity.check_labels(labels, soft=True)
+    np.testing.assert_array_equal(found, expected)
+    assert found.ndim == 2 or found.dtype == "int64"
+
+
+@pytest.mark.parametrize("kind", ["ClassSampler", "ListSampler"])
+def test_samplers_check_labels(kind):
+    sampler = getattr(data, kind)
+    for name in ("class numbers", "a column", "multi-hot"):
+        drawn = sampler(LABEL_CASES[name][0], 3)(0, 0)
+        np.testing.assert_array_equal(drawn, sampler(LABELS, 3)(0, 0))
+    for name in ("unlabelled", "fractions", "names", "NaN"):
+        with pytest.raises(ValueError, match="Labels"):
+            sampler(LABEL_CASES[name][0], 3)
+
+
+ELSEWHERE = """
+import sys
+sys.modules["tensorflow"] = None
+import keras
+import numpy as np
+import keras_hash
+random = np.random.RandomState(0)
+x, y = random.randn(32, 8).astype("float32"), np.arange(32) % 4
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+    def __len__(self):
+        return 4
+    def __getitem__(self, step):
+        return tuple(a[8 * step : 8 * step + 8] for a in self.arrays)
+def generated(*arrays):
+    while True:
+        yield from (Batches(*arrays)[step] for step in range(4))
+def made(bank=None):
+    model = keras_hash.models.DPSH(
+        8, 4, backbone="features", input_shape=(8,), bank_size=bank
+    )
+    model.compile("sgd")
+    return model
+late = np.append(y[:-1], 4)
+kinds = (
+    lambda *a: a, lambda *a: (Batches(*a),), lambda *a: (generated(*a),)
+)
+for make in kinds:
+    for name, steps in (("fit", "steps_per_epoch"), ("evaluate", "steps")):
+        # On JAX an error leaves a model without its variables.
+        method = getattr(made(), name)
+        for labels in (y, y[:, None], np.eye(4)[y]):
+            method(*make(x, labels), verbose=0, batch_size=8, **{steps: 4})
+        try:
+            method(*make(x, late), verbose=0, batch_size=8, **{steps: 4})
+        except ValueError as error:
+            assert "0 .. 3 for num_classes=4" in str(error), error
+        else:
+            raise AssertionError(method)
+model = made(bank=32)
+model.fit(x, y, class_weight={0: 2.0}, verbose=0)
+assert (model.encode(Batches(x)) == model.encode(x)).all()
+"""
+
+
+def test_on_another_backend():
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ELSEWHERE],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        check=True,
+    )
