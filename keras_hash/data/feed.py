@@ -1,8 +1,10 @@
 """Images as models take them: arrays and `tf.data`, batch by batch."""
 
 import contextlib
+import functools
 import inspect
 import itertools
+import os
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ from keras import ops
 
 from keras_hash import similarity
 from keras_hash.data import caches
+from keras_hash.data import images as pixels
 
 
 def batches(
@@ -102,24 +105,11 @@ def batches(
     return dataset.prefetch(2)
 
 
-def image_batches(dataset, size, rank=3):
-    """Batches of the images alone, whatever the dataset yields."""
-    spec = dataset.element_spec
-    if isinstance(spec, tuple):
-        dataset = dataset.map(lambda image, *_: image)
-        spec = spec[0]
-    found = getattr(getattr(spec, "shape", None), "rank", None)
-    if found not in (rank, rank + 1):
-        raise ValueError(
-            "`images` should be a dataset of images [h, w, 3] or of batches "
-            f"[n, h, w, 3], alone or first in a tuple. Received: {spec}"
-        )
-    dataset = dataset.batch(size) if found == rank else dataset
-    return dataset.prefetch(2)
-
-
 def check_images(images, shape, values=True):
-    """Images as an array with a batch axis, of the kind that a model takes."""
+    """Images as an array with a batch axis, of the kind that a model takes.
+
+    `values` says whether all of them are looked at.
+    """
     images = images if hasattr(images, "dtype") else np.asarray(images)
     images = ops.convert_to_numpy(images)
     if images.ndim == len(shape):
@@ -141,14 +131,8 @@ def check_images(images, shape, values=True):
             "`images` should be integers or floats in 0..255. "
             f"Received: images.dtype={images.dtype}"
         )
-    if values and images.dtype.kind not in "ui":
-        bad = ~np.isfinite(images).all(axis=tuple(range(1, images.ndim)))
-        if bad.any():
-            raise ValueError(
-                "`images` should be finite. Received: NaN or infinity in "
-                f"{bad.sum()} of {len(images)} images, first in image "
-                f"{np.flatnonzero(bad)[0]} of the batch"
-            )
+    if values:
+        pixels.check_values(images, raw=len(shape) == 3)
     return images
 
 
@@ -194,9 +178,11 @@ def _of_dict(element):
 
 
 def read(images, labels, size, shape):
-    """Batches of images and of their labels, or `None`, of all that can be fed;
+    """Batches of images, float32 `[n, *shape]`, and of their labels, or `None`;
     and the number of batches where it is known.
 
+    Of all that can be fed: arrays, lists of images of several sizes, paths of
+    files, `tf.data` in batches or not, `PyDataset`, generators of batches.
     `shape` is that of an image, as a model takes it.
     """
     finite(images, "images")
@@ -207,44 +193,79 @@ def read(images, labels, size, shape):
                 "A dataset yields its labels itself. Received: a dataset and "
                 "labels"
             )
-        if not is_dataset(images):
-            steps = images.num_batches if hosted else None
-            return map(_pair, images), steps
-        dataset = pairs(images, "images", labelled=False)
-        spec = keras.tree.flatten(dataset.element_spec)[0]
-        if len(spec.shape) == len(shape):
-            dataset = dataset.batch(size)
-        steps = int(dataset.cardinality())
-        elements = dataset.prefetch(2).as_numpy_iterator()
-        return map(_pair, elements), steps if steps >= 0 else None
+        if is_dataset(images):
+            return _read_dataset(images, size, shape)
+        found = ((_fitted(x, shape), y) for x, y in map(_pair, images))
+        return found, images.num_batches if hosted else None
     if labels is not None:
         labels = similarity.check_labels(labels, count=len(images))
-    parts = _of_several_sizes(images, size)
-    if not parts:
-        images = check_images(images, shape, values=False)
-        starts = range(0, len(images), size)
-        parts = [slice(start, start + size) for start in starts]
-    taken = (
-        images[part]
-        if isinstance(part, slice)
-        else np.stack([images[i] for i in part])
+    several = isinstance(images, (list, tuple)) and len(images)
+    if several and isinstance(images[0], (str, os.PathLike)):
+        images = pixels.ImageFiles(images)
+    elif not several or len({np.shape(image) for image in images}) < 2:
+        # Checked as a whole: some of them alone may be nearly black.
+        images = check_images(images, shape)
+        fit = functools.partial(_fitted, shape=shape, checked=True)
+        several = False
+    else:
+        several = True
+    if several:
+        fit = functools.partial(_stacked, shape=shape)
+    parts = [slice(i, i + size) for i in range(0, len(images), size)]
+    found = (
+        (fit(images[part]), None if labels is None else labels[part])
         for part in parts
     )
-    known = (None if labels is None else labels[part] for part in parts)
-    return zip(taken, known), len(parts)
+    return found, len(parts)
 
 
-def _of_several_sizes(images, size):
-    """Positions of batches of a list of images, neighbours of one size each; or
-    nothing where all have one."""
-    if not isinstance(images, (list, tuple)):
-        return []
-    shapes = [getattr(image, "shape", None) for image in images]
-    if len(set(shapes)) < 2:
-        return []
-    runs = itertools.groupby(range(len(images)), shapes.__getitem__)
-    runs = [list(run) for _, run in runs]
-    return [r[i : i + size] for r in runs for i in range(0, len(r), size)]
+def _read_dataset(dataset, size, shape):
+    dataset = pairs(dataset, "images", labelled=False)
+    spec = keras.tree.flatten(dataset.element_spec)[0]
+    rank = getattr(getattr(spec, "shape", None), "rank", None)
+    if rank not in (len(shape), len(shape) + 1):
+        raise ValueError(
+            "`images` should be a dataset of images [h, w, 3] or of batches "
+            f"[n, h, w, 3], alone or first in a tuple. Received: {spec}"
+        )
+    steps = int(dataset.cardinality())
+    if rank == len(shape) and None in spec.shape[: len(shape) - 1]:
+        found = _batches_of(map(_pair, dataset.as_numpy_iterator()), size)
+        batches = ((_stacked(x, shape), y) for x, y in found)
+        return batches, -(-steps // size) if steps >= 0 else None
+    if rank == len(shape):
+        dataset = dataset.batch(size)
+        steps = int(dataset.cardinality())
+    found = map(_pair, dataset.prefetch(2).as_numpy_iterator())
+    batches = ((_fitted(x, shape), y) for x, y in found)
+    return batches, steps if steps >= 0 else None
+
+
+def _batches_of(pairs, size):
+    """Lists of images, and arrays of labels, of pairs of single ones."""
+    while some := list(itertools.islice(pairs, size)):
+        images, labels = zip(*some)
+        yield images, None if labels[0] is None else np.stack(labels)
+
+
+def _fitted(images, shape, checked=False):
+    """A batch as a model takes it."""
+    images = images if checked else check_images(images, shape)
+    images = images.astype("float32")
+    if len(shape) == 3:
+        images = ops.convert_to_numpy(pixels.resize(images, shape[:2]))
+    return images
+
+
+def _stacked(images, shape):
+    """A batch of images of several sizes."""
+    fitted = [
+        pixels.fitted(one, shape[:2])
+        if one.dtype == np.uint8
+        else _fitted(one, shape)[0]
+        for one in (check_images(image, shape)[0] for image in images)
+    ]
+    return np.stack(fitted)
 
 
 def _pair(batch):
@@ -256,20 +277,21 @@ def _pair(batch):
 
 
 class TrainingFeed:
-    """What `fit` and `evaluate` are fed, its labels checked batch by batch.
+    """What `fit` and `evaluate` are fed, checked batch by batch: labels, and
+    that images are raw pixels.
 
     In the input pipeline of a `tf.data.Dataset`, on the host for all else; not
     in the compiled step, which would pay for it. Class weights become weights
     of images here, as Keras knows none for labels with an index.
 
-    `num_classes` is `None` where labels may be anything; `rank` is that of an
+    `num_classes` is `None` where labels may be anything; `shape` is that of an
     image; `bank_size` is given where the memory bank is filled.
     """
 
     def __init__(
-        self, num_classes, rank, soft=True, bank_size=None, class_weight=None
+        self, num_classes, shape, soft=True, bank_size=None, class_weight=None
     ):
-        self.num_classes, self.rank, self.soft = num_classes, rank, soft
+        self.num_classes, self.shape, self.soft = num_classes, shape, soft
         self.bank_size, self.class_weight = bank_size, class_weight
         # TensorFlow passes on the text of an error, not its type.
         self.error = None
@@ -290,8 +312,6 @@ class TrainingFeed:
             finite(x, "x", ", or pass the number of steps")
         if is_dataset(x):
             return self._dataset(x, batch_size), y, weights
-        if self.num_classes is None and self.class_weight is None:
-            return x, y, weights
         if isinstance(x, keras.utils.PyDataset):
             return _CheckedBatches(x, self.batch), y, weights
         if inspect.isgenerator(x):
@@ -307,6 +327,8 @@ class TrainingFeed:
         whole = isinstance(batch, (tuple, list)) and len(batch) > 1
         images, y, *weights = batch if whole else (batch, None)
         labels = self._checked(_label(y), y)
+        if hasattr(images, "dtype"):
+            self._check_images(images)
         y = {**y, "label": labels} if isinstance(y, dict) else labels
         weights = [w for w in weights if w is not None]
         if self.class_weight is not None:
@@ -314,9 +336,18 @@ class TrainingFeed:
             weights = [self._weights(labels)]
         return images, y, *weights
 
+    def _check_images(self, images):
+        dtype = keras.backend.standardize_dtype(images.dtype)
+        if dtype != "uint8" and len(self.shape) == 3:
+            try:
+                check_images(images, self.shape)
+            except ValueError as error:
+                self.error = error
+                raise
+
     def _checked(self, labels, y):
         try:
-            if labels is None or self.num_classes is not None:
+            if self.num_classes is not None:
                 labels = similarity.check_labels(
                     labels, self.num_classes, soft=self.soft
                 )
@@ -348,15 +379,16 @@ class TrainingFeed:
         return np.divide(total, sizes, np.ones_like(total), where=sizes > 0)
 
     def _dataset(self, dataset, batch_size):
-        """A dataset in batches, whose map looks at the labels."""
+        """A dataset in batches, whose map looks at them."""
         looks = self.num_classes is not None or self.class_weight is not None
         if looks:
             dataset = pairs(dataset, "x")
         image = keras.tree.flatten(dataset.element_spec)[0]
-        if len(image.shape) == self.rank:
+        if len(image.shape) == len(self.shape):
             dataset = dataset.batch(batch_size or 32)
+        raw = image.dtype.name == "uint8" or len(self.shape) != 3
         if not looks:
-            return dataset
+            return dataset if raw else dataset.map(self._look_at_images)
         import tensorflow as tf
 
         spec = dataset.element_spec
@@ -369,9 +401,9 @@ class TrainingFeed:
             sizes[:1] = [1] * len(sizes[:1])
             self._checked(np.zeros(sizes, kind.as_numpy_dtype), None)
 
-        def look(labels, index):
+        def look(labels, index, images=None):
             y = {"label": labels, "index": index}
-            _, _, *weights = self.batch((None, y))
+            _, _, *weights = self.batch((images, y))
             return weights[0] if weights else np.ones(0, "float32")
 
         def look_at(images, y, *weights):
@@ -379,7 +411,8 @@ class TrainingFeed:
             index = tf.constant(0, tf.int64)
             if isinstance(y, dict):
                 index = y.get("index", index)
-            each = tf.numpy_function(look, [labels, index], tf.float32)
+            seen = [labels, index] if raw else [labels, index, images]
+            each = tf.numpy_function(look, seen, tf.float32)
             with tf.control_dependencies([each]):
                 column = shape.rank == 2 and shape[1] == 1
                 labels = labels[:, 0] if column else tf.identity(labels)
@@ -391,6 +424,20 @@ class TrainingFeed:
             return images, y, *weights
 
         return dataset.map(look_at).prefetch(2)
+
+    def _look_at_images(self, *element):
+        """An element of a dataset, once its images are seen to be fine."""
+        import tensorflow as tf
+
+        def look(images):
+            self._check_images(images)
+            return np.zeros((), "int32")
+
+        images = keras.tree.flatten(element)[0]
+        seen = tf.numpy_function(look, [images], tf.int32)
+        with tf.control_dependencies([seen]):
+            kept = keras.tree.map_structure(tf.identity, element)
+        return kept if len(kept) > 1 else kept[0]
 
 
 def _check_weights(weights):

@@ -43,9 +43,10 @@ def decode(source):
     return np.asarray(_upright(source))
 
 
-def read(path, size):
+def read(source, size):
     """Decodes one image file and resizes it as models do, see `fit`."""
-    return fit(decode(path), size)
+    pixels = decode(source)
+    return pixels if size == (None, None) else fit(pixels, size)
 
 
 def fit(pixels, size):
@@ -117,6 +118,42 @@ def faults(low, high, whole):
     ]
 
 
+def check_values(pixels, name="images", raw=True):
+    """Refuses arrays that are not finite, or no raw pixels in 0..255."""
+    if pixels.dtype == np.uint8 or not pixels.size:
+        return
+    low, high = pixels.min(), pixels.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = ~np.isfinite(pixels).all(axis=tuple(range(1, pixels.ndim)))
+        raise ValueError(
+            f"`{name}` should be finite. Received: NaN or infinity in "
+            f"{bad.sum()} of {len(pixels)} images, first in image "
+            f"{np.flatnonzero(bad)[0]} of the batch"
+        )
+    if raw:
+        check_range(low, high, are_whole(pixels, low, high), name)
+
+
+def are_whole(pixels, low, high):
+    """Whether all are whole numbers; of integers and of pixels that lie beyond
+    -1..1, whose fractions say nothing, they are taken to be."""
+    small = pixels.dtype.kind not in "iu" and low >= -1 and high <= 1
+    return not small or bool((pixels == np.floor(pixels)).all())
+
+
+def check_range(low, high, whole, name="images"):
+    """Refuses what lies between these values, if that is no raw pixels."""
+    found = faults(low, high, np.bool_(whole))
+    if np.issubdtype(np.asarray(low).dtype, np.integer):
+        meant = found[-1][1]
+        found = [(low < 0, meant.split(";")[0]), (high > 255, meant)]
+    for fault, meant in found:
+        if fault:
+            raise ValueError(
+                f"`{name}` {meant}. Received: values from {low} to {high}"
+            )
+
+
 def thumbnail(picture, side, square=False):
     """A file or pixels to be looked at, small: the longest side is `side`.
 
@@ -171,7 +208,8 @@ class ImageFiles:
 
     Args:
         paths: sequence of paths.
-        size: int or `(height, width)` that all images are resized to.
+        size: int or `(height, width)` that all images are resized to. `None`:
+            each keeps its own; the pool then stands for a list of arrays.
 
     Raises:
         ValueError: a size that makes no sense; later, where an image is asked
@@ -180,9 +218,9 @@ class ImageFiles:
 
     dtype = np.dtype("uint8")
 
-    def __init__(self, paths, size):
-        self.paths = [str(path) for path in paths]
-        self.size = pair(size)
+    def __init__(self, paths, size=None):
+        self.paths = [os.fspath(path) for path in paths]
+        self.size = (None, None) if size is None else pair(size)
 
     @property
     def shape(self):
@@ -194,6 +232,9 @@ class ImageFiles:
 
     def __getitem__(self, indices):
         indices = np.arange(len(self))[indices]
+        if self.size == (None, None):
+            images = list(self._images(indices.reshape(-1)))
+            return images if indices.ndim else images[0]
         images = np.empty((indices.size, *self.size, 3), "uint8")
         for row, image in enumerate(self._images(indices.reshape(-1))):
             images[row] = image
@@ -224,7 +265,17 @@ class ImageFiles:
         )
 
     def content(self, index):
-        """The bytes of the file of one image."""
+        """The bytes of the file of one image.
+
+        Args:
+            index: int, its position.
+
+        Returns:
+            bytes.
+
+        Raises:
+            OSError: the file is not there any more.
+        """
         return files.local(self.paths[index]).read_bytes()
 
     def _read(self, index):

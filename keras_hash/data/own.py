@@ -21,7 +21,11 @@ from keras_hash.data import folders
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
 from keras_hash.data.images import ImageFiles
+from keras_hash.data.images import are_whole
 from keras_hash.data.images import check
+from keras_hash.data.images import check_range
+from keras_hash.data.images import check_values
+from keras_hash.data.images import fit
 from keras_hash.data.images import pair
 from keras_hash.data.images import threads
 
@@ -235,6 +239,8 @@ def from_arrays(
     """
     _check_shares(query, validation)
     images = np.asarray(images)
+    if images.dtype.kind in "uif":
+        check_values(images)
     images = _pixels(images[..., None] if images.ndim == 3 else images)
     targets, names = _targets(np.asarray(labels), names)
     if len(images) != len(targets) or not len(images):
@@ -308,30 +314,27 @@ def from_dataset(
     )
 
 
-_SCALED = (
-    "Images should be raw pixels in 0..255; multiply those in 0..1 by 255. "
-    "Received: floats of at most 1"
-)
-
-
 def _read_all(dataset, size):
     """Images, `uint8 [h, w, 3]` each, and labels of a finite dataset."""
     steps = int(dataset.cardinality())
     dataset = feed.pairs(dataset, "dataset")
-    images, labels, top = [], [], 0.0
+    images, labels, seen = [], [], []
     elements = dataset.as_numpy_iterator()
     total = steps if steps >= 0 else None
     for image, label, *_ in progress.track(elements, total, "Reading"):
         label = label["label"] if isinstance(label, dict) else label
         batched = image.ndim == 4
         batch = image if batched else image[None]
-        if batch.dtype.kind == "f" and batch.size:
-            top = max(top, float(batch.max()))
-        batch = _pixels(batch, scaled=False)
-        images += [_resized(one, size) for one in batch]
+        if batch.dtype != np.uint8 and batch.size:
+            check_values(batch, raw=False)
+            low, high = batch.min(), batch.max()
+            seen.append((low, high, are_whole(batch, low, high)))
+        images += [fit(one, size or one.shape[:2]) for one in _pixels(batch)]
         labels += list(label) if batched else [label]
-    if images and 0 < top <= 1:
-        raise ValueError(_SCALED)
+    if seen:
+        # Of all together: some of them alone may be nearly black.
+        lows, highs, whole = zip(*seen)
+        check_range(min(lows), max(highs), all(whole))
     return images, [
         one.decode() if isinstance(one, bytes) else one for one in labels
     ]
@@ -567,40 +570,20 @@ def _numbered(found, labels, single):
     return targets
 
 
-def _pixels(images, scaled=True):
+def _pixels(images):
     """Raw pixels as `uint8 [n, h, w, 3]`."""
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+    number = images.dtype.kind in "uif"
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not number:
         raise ValueError(
-            "Images should be [h, w, 3], or grey with one channel. "
-            f"Received: images.shape={images.shape}"
+            "Images should be [h, w, 3], or grey with one channel, integers or "
+            "floats in 0..255. "
+            f"Received: images.shape={images.shape}, dtype={images.dtype}"
         )
     if images.dtype != np.uint8:
-        number = images.dtype.kind in "uif"
-        if images.size and not (
-            number and images.min() >= 0 and images.max() <= 255
-        ):
-            received = f"dtype={images.dtype}"
-            if number:
-                received += f", values from {images.min()} to {images.max()}"
-            raise ValueError(
-                f"Images should be raw pixels in 0..255. Received: {received}"
-            )
-        if scaled and images.dtype.kind == "f" and 0 < images.max() <= 1:
-            raise ValueError(_SCALED)
-        images = np.round(images).astype("uint8")
+        images = np.clip(np.round(images), 0, 255).astype("uint8")
     if images.shape[-1] == 1:
         images = np.repeat(images, 3, axis=-1)
     return np.ascontiguousarray(images)
-
-
-def _resized(image, size):
-    from PIL import Image
-
-    if size is None or image.shape[:2] == size:
-        return image
-    return np.asarray(
-        Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
-    )
 
 
 def _targets(labels, names):

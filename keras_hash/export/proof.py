@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from keras_hash import codes
+from keras_hash import files
 from keras_hash.data import headers
 from keras_hash.data import images
 
@@ -21,7 +22,8 @@ def differing(model, folder, benchmark, count=100):
     query = benchmark.parts["query"]
     chosen = query[:: -(-len(query) // count) or 1]
     contents = [file for place in chosen for file in _files(benchmark, place)]
-    encode = tf.saved_model.load(str(folder)).signatures["encode_bytes"]
+    with files.plain(folder) as place:
+        served = tf.saved_model.load(str(place))
     found = []
     for low in range(0, len(contents), 50):
         part = contents[low : low + 50]
@@ -33,7 +35,7 @@ def differing(model, folder, benchmark, count=100):
         )
         wanted = codes.pack(model.forward(batch))
         try:
-            given = encode(image_bytes=tf.constant(part))["code"].numpy()
+            given = served.encode_bytes(tf.constant(part))["code"].numpy()
         except tf.errors.InvalidArgumentError:
             given = ~wanted
         wrong = (given != wanted).any(axis=1)
@@ -54,9 +56,9 @@ def _files(benchmark, place):
             header = None
         if header is not None and header.layers < 4:
             return [content]
-    files = []
+    written = []
     for kind in ("PNG", "JPEG"):
         stream = io.BytesIO()
         Image.fromarray(np.asarray(pool[place])).save(stream, kind)
-        files.append(stream.getvalue())
-    return files
+        written.append(stream.getvalue())
+    return written

@@ -97,7 +97,6 @@ class SolvedHash(HashModel):
         forward = self._features()
         features, found = [], []
         for batch, label in progress.track(batches, steps, "Features", verbose):
-            batch = self._fitted(self._check_images(batch).astype("float32"))
             batch = ops.convert_to_numpy(forward(batch)).astype("float32")
             features.append(batch)
             if self.supervised:

@@ -480,7 +480,7 @@ class HashModel(keras.Model):
         bank = self.bank if self._method_loss is not None else None
         return feed.TrainingFeed(
             self.num_classes if looks else None,
-            len(self.image_shape),
+            self.image_shape,
             soft=bank is None,
             bank_size=bank.size if bank and training else None,
             class_weight=class_weight,
@@ -599,10 +599,10 @@ class HashModel(keras.Model):
         Raises:
             ValueError: as `encode`.
         """
-        batches, steps = self._image_batches(images, batch_size)
+        codes.check_int(batch_size, "batch_size")
+        batches, steps = feed.read(images, None, batch_size, self.image_shape)
         rows = []
-        for batch in progress.track(batches, steps, "Encoding", verbose):
-            batch = self._fitted(self._check_images(batch).astype("float32"))
+        for batch, _ in progress.track(batches, steps, "Encoding", verbose):
             rows.append(ops.convert_to_numpy(forward(batch)))
         if not rows:
             raise ValueError(
@@ -638,38 +638,24 @@ class HashModel(keras.Model):
             self._graph = tf.function(self.images_to_codes, [spec])
         return self._graph(images).numpy()
 
-    def _image_batches(self, images, batch_size):
-        """Batches of images, and their number where it is known."""
-        codes.check_int(batch_size, "batch_size")
-        if not feed.is_dataset(images):
-            batches, steps = feed.read(
-                images, None, batch_size, self.image_shape
-            )
-            return (batch for batch, _ in batches), steps
-        feed.finite(images, "images")
-        dataset = feed.pairs(images, "images", labelled=False)
-        rank = len(self.image_shape)
-        dataset = feed.image_batches(dataset, batch_size, rank)
-        steps = int(dataset.cardinality())
-        return dataset.as_numpy_iterator(), steps if steps >= 0 else None
-
     def _check_images(self, images, values=True):
         """`feed.check_images` for this model."""
         return feed.check_images(images, self.image_shape, values)
 
-    def predict(self, x, **kwargs):
+    def predict(self, x, *args, **kwargs):
         """What the loss takes, such as logits, batch by batch: no codes.
 
         `encode` gives packed codes, and `real_codes` real ones.
 
         Args:
             x: raw images `[n, h, w, 3]`, or a batched dataset of them.
+            *args: as in `keras.Model.predict`.
             **kwargs: as in `keras.Model.predict`.
 
         Returns:
             What `call` returns for all images, as NumPy arrays `[n, ...]`.
         """
-        return super().predict(x, **kwargs)
+        return super().predict(x, *args, **kwargs)
 
     # Saving
 

@@ -5,10 +5,7 @@ from concurrent import futures
 
 import numpy as np
 
-from keras_hash import codes
 from keras_hash import progress
-from keras_hash.codes import check_int
-from keras_hash.data import images
 from keras_hash.zoo import entries
 
 
@@ -22,6 +19,8 @@ class FileEncoder:
         self._encode(np.zeros((1, *self._model.image_shape), "float32"))
 
     def _encode(self, batch):
+        from keras_hash import codes
+
         return codes.pack(self._model.forward(batch))
 
     def __call__(self, sources):
@@ -30,6 +29,9 @@ class FileEncoder:
         Returns the codes, the positions of their files, and a dict from the
         positions of the others to reasons.
         """
+        from keras_hash.codes import num_bytes
+        from keras_hash.data import images
+
         with futures.ThreadPoolExecutor(images.threads()) as pool:
             found = list(pool.map(self._read, sources))
         refused = {
@@ -37,13 +39,14 @@ class FileEncoder:
         }
         kept = [place for place in range(len(found)) if place not in refused]
         if not kept:
-            empty = np.zeros((0, codes.num_bytes(self.bits)), "uint8")
-            return empty, [], refused
+            return np.zeros((0, num_bytes(self.bits)), "uint8"), [], refused
         batch = np.stack([found[place] for place in kept])
         return self._encode(batch), kept, refused
 
     def _read(self, source):
         """The pixels of a file as the network takes them, or why not."""
+        from keras_hash.data import images
+
         try:
             pixels = images.decode(source)
         except ValueError as error:
@@ -53,6 +56,8 @@ class FileEncoder:
 
     def queries(self, paths, batch_size=64):
         """Codes of files that should all be images; names one that is not."""
+        from keras_hash.codes import check_int
+
         check_int(batch_size, "batch_size")
         codes, starts = [], range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):

@@ -40,6 +40,8 @@ class Verification:
         same_codes: dict from part to bool, whether its codes are bit for bit
             those of the card; without the parts that the card does not name.
         same_split: bool, whether images and labels are split as on the card.
+        files_differing: int, of 100 images as files, how many the served graph
+            gives another code than the library, or refuses.
     """
 
     name: str
@@ -50,11 +52,13 @@ class Verification:
     why: str
     same_codes: dict
     same_split: bool
+    files_differing: int
 
     @property
     def passed(self):
         """bool, whether the card says what is measured."""
-        return not self.differing and self.same_split
+        alike = self.same_split and not self.files_differing
+        return alike and not self.differing
 
     def problems(self):
         """What does not agree, one line; empty if all is well."""
@@ -62,6 +66,11 @@ class Verification:
         if not self.same_split:
             found.append(
                 f"{self.card.dataset} is split differently from the card"
+            )
+        if self.files_differing:
+            found.append(
+                f"{self.files_differing} image files get another code from the "
+                "served graph than from the library"
             )
         if self.differing:
             named = [
@@ -86,6 +95,7 @@ class Verification:
             "differing": self.differing,
             "same_codes": self.same_codes,
             "same_split": self.same_split,
+            "files_differing": self.files_differing,
             "card": self.card.metrics,
             "measured": self.report.metrics,
         }
@@ -105,6 +115,8 @@ def verify(name, benchmark):
     Raises:
         ValueError: a file of the entry is damaged.
     """
+    from keras_hash.export import proof
+
     entries.verify_files(name)
     card = entries.card(name)
     if callable(benchmark):
@@ -114,7 +126,9 @@ def verify(name, benchmark):
         for key, option in _CONVENTIONS.items()
         if key in card.conventions
     }
-    report, codes = measure(entries.load(name), benchmark, **options)
+    model = entries.load(name)
+    report, codes = measure(model, benchmark, **options)
+    saved = entries.entry_folder(name) / str(card.version)
     tolerance, why = tolerance_for(card)
     return Verification(
         name=str(name),
@@ -129,6 +143,7 @@ def verify(name, benchmark):
             if part in codes
         },
         same_split=card.split_checksum == benchmark.checksum,
+        files_differing=len(proof.differing(model, saved, benchmark)),
     )
 
 

@@ -1,5 +1,6 @@
 """Labelled data as models are fed it: every kind of data, one check."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import keras_hash
 from keras_hash import data
@@ -385,7 +387,7 @@ def test_two_kinds_of_weights(bank):
 
 
 def test_class_weights_of_several_labels_are_their_mean():
-    fed = feed.TrainingFeed(4, 1, class_weight=CLASS_WEIGHTS)
+    fed = feed.TrainingFeed(4, (8,), class_weight=CLASS_WEIGHTS)
     rows = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
     _, _, weights = fed.batch((FEATURES[:3], rows))
     np.testing.assert_allclose(weights, [1.0, 1.0, 3.5 / 3])
@@ -524,3 +526,142 @@ def test_on_another_backend():
         env={**os.environ, "KERAS_BACKEND": "jax"},
         check=True,
     )
+
+
+PHOTOS = np.random.RandomState(1).randint(0, 256, (64, 9, 8, 3)).astype("uint8")
+CLASSES = np.arange(64) % 4
+# Arrays that are no raw pixels, and what mends them.
+WRONG = {
+    "0..1": (PHOTOS / 255, "by 255"),
+    "0..1 of float16": ((PHOTOS / 255).astype("float16"), "by 255"),
+    "-1..1": (PHOTOS / 127.5 - 1, "127.5"),
+    "standard": ((PHOTOS - 127.0) / 60, "mean and deviation"),
+    "floats of 16 bits": (PHOTOS * 257.0, "257"),
+    "16 bits": (PHOTOS.astype("uint16") * 257, "257"),
+    "negative": (PHOTOS.astype("int32") - 128, "raw pixels"),
+    "nan": (np.where(PHOTOS > 99, np.nan, PHOTOS), "finite"),
+}
+RIGHT = {
+    "uint8": PHOTOS,
+    "int64": PHOTOS.astype("int64"),
+    "float32": PHOTOS.astype("float32"),
+    "overshoot": PHOTOS * 1.1 - 9,
+    "black": np.zeros_like(PHOTOS, "float32"),
+    "nearly black": np.minimum(PHOTOS, 1).astype("float32"),
+    "a dark half": np.concatenate([PHOTOS[:32] / 256, PHOTOS[32:] / 1.0]),
+}
+
+
+@functools.cache
+def photo_models():
+    model = keras_hash.models.CSQ(8, 4, input_shape=(9, 8, 3))
+    model.compile("adam")
+    plain = keras_hash.models.CSQ(8, 4, input_shape=(9, 8, 3))
+    plain.compile("adam", loss=lambda labels, codes: keras.ops.mean(codes))
+    return model, plain, keras_hash.models.ITQ(4, input_shape=(9, 8, 3))
+
+
+def photo_doors(images):
+    """All ways in for images, by name: functions without arguments."""
+    model, plain, solved = photo_models()
+    pairs = unbatched(images, CLASSES)
+    quiet = {"verbose": 0}
+    metrics = keras_hash.callbacks.RetrievalMetrics(
+        (images, CLASSES), (PHOTOS, CLASSES)
+    )
+    return {
+        "fit": lambda: model.fit(images, CLASSES, **quiet),
+        "fit of a dataset": lambda: model.fit(pairs.batch(64), **quiet),
+        "fit of a PyDataset": lambda: model.fit(
+            Batches(images, CLASSES), **quiet
+        ),
+        "fit with an own loss": lambda: plain.fit(pairs.batch(64), **quiet),
+        "validation": lambda: model.fit(
+            PHOTOS, CLASSES, validation_data=(images, CLASSES), **quiet
+        ),
+        "evaluate": lambda: model.evaluate(images, CLASSES, **quiet),
+        "train_on_batch": lambda: model.train_on_batch(images, CLASSES),
+        "test_on_batch": lambda: model.test_on_batch(images, CLASSES),
+        "encode": lambda: model.encode(images, batch_size=16),
+        "encode a dataset": lambda: model.encode(pairs.batch(64)),
+        "adapt": lambda: solved.adapt(images, verbose=False),
+        "adapt to a dataset": lambda: solved.adapt(
+            pairs.batch(64), verbose=False
+        ),
+        "callback": lambda: model.fit(
+            PHOTOS, CLASSES, callbacks=[metrics], **quiet
+        ),
+        "from_arrays": lambda: data.from_arrays(images, CLASSES, query=0.25),
+    }
+
+
+DOORS = (
+    "fit",
+    "fit of a dataset",
+    "fit of a PyDataset",
+    "fit with an own loss",
+    "validation",
+    "evaluate",
+    "train_on_batch",
+    "test_on_batch",
+    "encode",
+    "encode a dataset",
+    "adapt",
+    "adapt to a dataset",
+    "callback",
+    "from_arrays",
+)
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("door", DOORS)
+def test_images_that_are_no_raw_pixels(name, door):
+    images, says = WRONG[name]
+    with pytest.raises(ValueError, match=says):
+        photo_doors(images)[door]()
+
+
+@pytest.mark.filterwarnings("ignore:arrays. .* left out")
+@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("door", [d for d in DOORS if d != "from_arrays"])
+def test_images_of_raw_pixels(name, door):
+    black = name.endswith("black") and door.startswith("adapt")
+    if black:
+        pytest.skip("features that are all the same are refused")
+    if name == "a dark half" and door == "fit of a PyDataset":
+        pytest.skip("its first batches alone lie in 0..1")
+    photo_doors(RIGHT[name])[door]()
+
+
+def test_images_of_several_sizes_have_the_codes_that_they_have_alone(tmp_path):
+    model = keras_hash.models.CSQ(16, 4, input_shape=(9, 8, 3))
+    images = [
+        np.random.RandomState(i).randint(0, 256, (7 + i, 20 - i, 3), "uint8")
+        for i in range(7)
+    ]
+    alone = np.concatenate([model.encode(image) for image in images])
+    assert len(np.unique(alone, axis=0)) > 1
+
+    def pairs():
+        yield from ((image, 0) for image in images)
+
+    signature = (
+        tf.TensorSpec((None, None, 3), tf.uint8),
+        tf.TensorSpec((), tf.int64),
+    )
+    dataset = tf.data.Dataset.from_generator(pairs, output_signature=signature)
+    paths = [tmp_path / f"{i}.png" for i in range(len(images))]
+    for path, image in zip(paths, images):
+        Image.fromarray(image).save(path)
+    floats = [image.astype("float32") for image in images]
+    for size in (2, 256):
+        for given in (images, tuple(images), floats, dataset, paths):
+            codes = model.encode(given, batch_size=size, verbose=False)
+            np.testing.assert_array_equal(codes, alone)
+    texts = [str(path) for path in paths]
+    np.testing.assert_array_equal(model.encode(texts), alone)
+    (tmp_path / "3.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="3.png: not an image"):
+        model.encode(paths)
+    with pytest.raises(ValueError, match="by 255"):
+        model.encode([image / 255 for image in images])

@@ -324,7 +324,23 @@ def test_a_pool_names_a_file_that_went(pool):
         list(pool.dataset([6, 7]))
 
 
-@pytest.mark.parametrize("size", [0, (3,), (3, 0), "big", (1, 2, 3), None])
+def test_a_pool_of_images_of_several_sizes(tmp_path):
+    sides = [(3, 5), (8, 2), (3, 5)]
+    paths = [
+        save(tmp_path / f"{i}.png", np.full((*size, 3), i, "uint8"))
+        for i, size in enumerate(sides)
+    ]
+    pool = ImageFiles(paths)
+    assert len(pool) == 3 and pool.shape == (3, None, None, 3)
+    assert pool[1].shape == (8, 2, 3)
+    assert [image.shape[:2] for image in pool[::-1]] == sides[::-1]
+    dataset = pool.dataset([2, 0, 1])
+    assert dataset.element_spec.shape == (None, None, 3)
+    got = [int(image[0, 0, 0]) for image in dataset.as_numpy_iterator()]
+    assert got == [2, 0, 1]
+
+
+@pytest.mark.parametrize("size", [0, (3,), (3, 0), "big", (1, 2, 3)])
 def test_sizes_that_make_no_sense(size):
     with pytest.raises(ValueError, match="`size` should be"):
         ImageFiles([], size)

@@ -314,7 +314,7 @@ def test_equal_arrays_are_used_once(rng):
     [
         (np.ones((2, 4, 4, 4)), [0, 1], {}, "images.shape=.2, 4, 4, 4."),
         (np.full((2, 4, 4, 3), 256), [0, 1], {}, "values from 256 to 256"),
-        (np.full((2, 4, 4, 3), np.nan), [0, 1], {}, "raw pixels in 0..255"),
+        (np.full((2, 4, 4, 3), np.nan), [0, 1], {}, "should be finite"),
         (np.full((2, 4, 4, 3), 0.5), [0, 1], {}, "multiply .* by 255"),
         (np.full((2, 4, 4, 3), "a"), [0, 1], {}, "dtype=<U1"),
         (np.ones((2, 4, 4, 3), int), [0], {}, "2 images, 1 labels"),

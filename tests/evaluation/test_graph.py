@@ -122,7 +122,7 @@ def test_other_types_of_labels():
         ({1: np.zeros((4, 3))}, "should both be class numbers"),
         ({1: np.full(4, 0.5)}, "`query_labels` should be int.*float64"),
         ({3: np.full(8, "a")}, "`labels` should be int.*string"),
-        ({4: 0}, "`bits` should be at least 1"),
+        ({4: 0}, "`bits` should be an int of at least 1"),
         ({5: "cosine"}, "`similarity` should be one of"),
     ],
 )

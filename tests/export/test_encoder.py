@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import config_pb2
 
 import keras_hash
 from keras_hash import codes
+from keras_hash.data import images as photos
 from keras_hash.export import encoder as export_encoder
 from tests.entry import coarse_images
 from tests.entry import encoded
@@ -62,12 +63,10 @@ def test_loaded_model_and_signatures_agree_to_the_bit(
 def test_all_formats_and_sizes(entry, served, rng):
     _, model = entry
     image = rng.randint(0, 256, (50, 70, 3)).astype("uint8")
-    for kind in ("PNG", "BMP", "JPEG", "GIF"):
+    for kind in ("PNG", "JPEG"):
         content = encoded([image], kind)
-        decoded = tf.io.decode_image(
-            content[0], channels=3, expand_animations=False
-        ).numpy()
-        if kind in ("PNG", "BMP"):
+        decoded = photos.decode(content[0])
+        if kind == "PNG":
             np.testing.assert_array_equal(decoded, image)
         answer = served["serving_default"](image_bytes=tf.constant(content))
         np.testing.assert_array_equal(answer["code"], model.encode(decoded))

@@ -14,9 +14,9 @@ MAKER = {"name": "mine", "files_sha256": "0" * 64}
 
 def encode(paths):
     """The code of a file is its number; names without one are no images."""
-    kept = [path for path in paths if path.isdecimal()]
-    codes = np.array([[int(path)] for path in kept], "uint8").reshape(-1, 1)
-    refused = {path: "no number" for path in paths if path not in kept}
+    kept = [i for i, path in enumerate(paths) if path.isdecimal()]
+    codes = np.array([[int(paths[i])] for i in kept], "uint8").reshape(-1, 1)
+    refused = {i: "no number" for i in range(len(paths)) if i not in kept}
     return codes, kept, refused
 
 

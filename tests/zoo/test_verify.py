@@ -11,6 +11,7 @@ import pytest
 import keras_hash
 from keras_hash import zoo
 from keras_hash.cli import inputs
+from keras_hash.export import proof
 from keras_hash.zoo import verify
 
 NAME = "dshc_digits_30"
@@ -163,3 +164,21 @@ def test_the_data_of_a_card(tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_HASH_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match="not on this machine"):
         inputs.benchmark_of_card(dataclasses.replace(card, dataset="cifar10"))
+
+
+def test_files_have_to_get_the_same_codes(tmp_path, monkeypatch):
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (40, 8, 8, 3), "uint8")
+    bench = keras_hash.data.from_arrays(images, np.arange(40) % 2, query=0.5)
+    model = keras_hash.models.CSQ(16, 2, input_shape=(8, 8, 3))
+    keras_hash.zoo.publish(model, tmp_path / "mine", bench)
+    found = verify.verify(tmp_path / "mine", bench)
+    assert found.passed and found.files_differing == 0
+    # Another decoder than that of the graph.
+    decode = proof.images.decode
+    monkeypatch.setattr(
+        proof.images, "decode", lambda content: 255 - decode(content)
+    )
+    found = verify.verify(tmp_path / "mine", bench)
+    assert not found.passed and found.files_differing > 0
+    assert "image files get another code" in found.problems()

@@ -70,7 +70,7 @@ def test_ctrl_c_in_a_worker_stops_the_command(
     out = tmp_path / "out"
     words = ["encode", NAME, str(photos), "--out", str(out), *RUN]
     with monkeypatch.context() as patch:
-        patch.setattr(encoding.ServedEncoder, "__call__", stop)
+        patch.setattr(encoding.FileEncoder, "__call__", stop)
         assert cli.main(words) == 130
     shown = capsys.readouterr().err
     assert shown.endswith("keras-hash: stopped; the same command continues\n")

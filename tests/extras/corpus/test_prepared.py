@@ -71,7 +71,7 @@ def test_a_folder_with_other_files_is_refused(photos, tmp_path):
     with pytest.raises(ValueError, match="holds other files, such as .*00.png"):
         folder_lib.prepare(photos, NAME, listing)
     with pytest.raises(
-        ValueError, match="`images_per_shard` should be at least 1"
+        ValueError, match="`images_per_shard` should be an int of at least 1"
     ):
         folder_lib.prepare(tmp_path / "out", NAME, listing, 0)
     with pytest.raises(ValueError, match="is not the folder of a corpus"):

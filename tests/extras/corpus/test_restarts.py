@@ -29,13 +29,13 @@ def test_a_restart_encodes_what_is_missing(
     photos, tmp_path, images, monkeypatch
 ):
     calls = []
-    call = encoding.ServedEncoder.__call__
+    call = encoding.FileEncoder.__call__
 
     def counted(self, contents):
         calls.append(len(contents))
         return call(self, contents)
 
-    monkeypatch.setattr(encoding.ServedEncoder, "__call__", counted)
+    monkeypatch.setattr(encoding.FileEncoder, "__call__", counted)
     listing, out = corpus.from_glob(str(photos)), tmp_path / "out"
     write = folder_lib.Corpus.write
 
