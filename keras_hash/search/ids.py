@@ -45,16 +45,6 @@ def _int_or_str(array):
     return None
 
 
-def check_kind(ids, strings, holder):
-    """Refuses strings where ids are ints, and ints where they are strings."""
-    if (ids.dtype == object) != strings:
-        kinds = ("ints", "strings")[:: -1 if strings else 1]
-        raise ValueError(
-            f"`ids` should be {kinds[0]}, as before: {holder} has ids of one "
-            f"kind. Received: {kinds[1]}, first {ids[0]!r}"
-        )
-
-
 def check_different(ids):
     """Refuses an id that is given twice."""
     if ids.dtype == object:
@@ -66,21 +56,6 @@ def check_different(ids):
         twice, count = values[counts.argmax()], counts.max()
     if count > 1:
         _refuse_twice(twice)
-
-
-def running(count, following, strings, holder):
-    """The next `count` numbers, if ids are numbers and so many are left."""
-    if strings:
-        raise ValueError(
-            f"`ids` should be given: {holder} has strings for ids. "
-            "Received: ids=None"
-        )
-    if following > LARGEST - count:
-        raise ValueError(
-            "`ids` should be given: no ints are left after the largest id. "
-            f"Received: ids=None, largest={following - 1}"
-        )
-    return np.arange(following, following + count)
 
 
 class Ids:
@@ -104,12 +79,30 @@ class Ids:
         """Whether they are strings."""
         return self.values.dtype == object
 
+    def running(self, count):
+        """The next `count` numbers, where ids are numbers and so many left."""
+        if self.is_str and len(self):
+            raise ValueError(
+                "`ids` should be given: this index has strings for ids. "
+                "Received: ids=None"
+            )
+        if self.following > LARGEST - count:
+            raise ValueError(
+                "`ids` should be given: no ints are left after the largest id. "
+                f"Received: ids=None, largest={self.following - 1}"
+            )
+        return np.arange(self.following, self.following + count)
+
     def refuse(self, ids):
         """Refuses ids of another kind, or that are there twice."""
         if not len(ids):
             return
-        if len(self):
-            check_kind(ids, self.is_str, "this index")
+        if len(self) and (ids.dtype == object) != self.is_str:
+            kinds = ("ints", "strings")[:: -1 if self.is_str else 1]
+            raise ValueError(
+                f"`ids` should be {kinds[0]}, as before: this index has ids of "
+                f"one kind. Received: {kinds[1]}, first {ids[0]!r}"
+            )
         check_different(ids)
         there = self.places(ids) >= 0
         if there.any():

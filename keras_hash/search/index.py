@@ -17,7 +17,6 @@ from keras_hash.search.groups import Groups
 from keras_hash.search.groups import width_of
 from keras_hash.search.ids import Ids
 from keras_hash.search.ids import check_ids
-from keras_hash.search.ids import running
 
 
 class Index:
@@ -122,9 +121,7 @@ class Index:
         """
         codes = check(codes, self.bits)
         if ids is None:
-            held = self._ids
-            strings = held.is_str and len(held) > 0
-            ids = running(len(codes), held.following, strings, "this index")
+            ids = self._ids.running(len(codes))
         else:
             ids = check_ids(ids, count=len(codes))
             self._ids.refuse(ids)

@@ -6,8 +6,8 @@ import numpy as np
 from keras_hash.codes import check
 from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
+from keras_hash.codes import levels_of_words
 from keras_hash.codes import num_bytes
-from keras_hash.codes import ones_of_words
 from keras_hash.codes import padded
 from keras_hash.search.ids import check_different
 from keras_hash.search.ids import check_ids
@@ -106,10 +106,7 @@ class HammingSearch(keras.layers.Layer):
         """Distances and places of the nearest items of one query."""
         import tensorflow as tf
 
-        combine = "and" if self.similarity == "and" else "xor"
-        ones = ones_of_words(self.words, query, combine)
+        far = levels_of_words(self.words, query, self.bits, self.similarity)
         # Among equals the first is taken: that of the smallest id.
-        nearness = -ones if self.similarity == "hamming" else ones
-        best, places = tf.math.top_k(nearness, self.k)
-        far = -best if self.similarity == "hamming" else self.bits - best
-        return far, places
+        nearness, places = tf.math.top_k(-far, self.k)
+        return -nearness, places
