@@ -225,7 +225,8 @@ def publish(model, folder, benchmark, compact=None, **details):
     Raises:
         ValueError: `details` is no field of a card, or the model cannot be
             exported.
-        RuntimeError: Keras does not run on TensorFlow.
+        RuntimeError: Keras does not run on TensorFlow; or the graph gives image
+            files other codes than the library, of which 100 are tried.
 
     Example:
 
@@ -240,6 +241,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     """What `publish` does, with the report and the codes beside the card."""
     from keras_hash import export
     from keras_hash.evaluation import measure
+    from keras_hash.export import proof
 
     settable = {
         field.name
@@ -261,6 +263,12 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         export.save_encoder(model, staged, compact)
         stored = _restored(type(model), config, staged, compact)
         report, codes = measure(stored, benchmark)
+        wrong = proof.differing(stored, staged, benchmark)
+        if wrong:
+            raise RuntimeError(
+                f"The graph of {folder.name} gives {len(wrong)} of some image "
+                "files other codes than the library; nothing was written."
+            )
     card = Card(
         **_described(model, config, folder, version, compact),
         dataset=benchmark.name,
