@@ -102,9 +102,7 @@ def test_columns_apart_by_other_than_a_comma(photos, delimiter, given):
     assert code == 2 and "`--delimiter` is not for" in err
 
 
-@pytest.mark.parametrize(
-    "name", ["out [1] $a_ {}", "b*?\udcff"], ids=ascii
-)
+@pytest.mark.parametrize("name", ["out [1] $a_ {}", "b*?\udcff"], ids=ascii)
 def test_a_training_in_a_folder_of_any_name(photos, tmp_path, name):
     photos.rename(tmp_path / f"photos {name}")
     folder = tmp_path / name / f"mine {name}"
