@@ -5,6 +5,7 @@ import os
 import re
 
 from keras_hash import files
+from keras_hash.data import headers
 
 # Names of image files end in one of these, in any case.
 KINDS = {
@@ -83,7 +84,19 @@ def _refused(path):
         return refused(path.name)
     if not os.path.exists(path):
         return "broken link"
-    return refused_file(path.name) if os.path.isfile(path) else "not a file"
+    if not os.path.isfile(path):
+        return "not a file"
+    nameless = not os.path.splitext(path.name)[1]
+    return None if nameless and _begins_well(path) else refused_file(path.name)
+
+
+def _begins_well(path):
+    """Whether a file, whose name has no ending, begins as images do."""
+    try:
+        with open(path, "rb") as file:
+            return headers.is_image(file.read(12))
+    except OSError:
+        return False
 
 
 def images(places):

@@ -76,6 +76,13 @@ class Header:
     key: int | None = None
 
 
+def is_image(start):
+    """Whether the first 12 bytes are those of a kind that is read."""
+    known = JPEG, PNG, b"GIF8", b"BM", *TIFF
+    webp = start[:4] == b"RIFF" and start[8:] == b"WEBP"
+    return start.startswith(known) or webp or start[4:8] == b"ftyp"
+
+
 def read(content):
     """The `Header` of a JPEG or PNG, `None` of another kind of file."""
     if content.startswith(JPEG):

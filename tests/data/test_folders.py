@@ -166,3 +166,14 @@ def test_classes_that_are_named_like_parts(tmp_path, names, told, recwarn):
     texts = [str(warning.message) for warning in recwarn]
     assert bool(texts) == told and len(texts) < 2
     assert all(re.search("named like parts of a set", text) for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_name_without_an_ending_is_what_its_file_begins_as(tmp_path, kind):
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo", kind)
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.dat", kind)
+    (tmp_path / "README").write_text("about the photos")
+    (tmp_path / "empty").touch()
+    found, left_out = folders.walk(tmp_path)
+    assert [path.name for path in found] == ["photo"]
+    assert sorted(p.name for p in left_out) == ["README", "empty", "photo.dat"]
