@@ -1,8 +1,9 @@
 """What JPEG and PNG files say of themselves, before anything is decoded.
 
-The exported graph reads the same (`export/decoding.py`): what one refuses, the
-other refuses too. A decoder gets the file without what each decoder treats in
-its own way: metadata, chunks whose checksum is wrong, second pictures.
+The exported graph walks through them by the same rules (`export/decoding.py`):
+what is refused here it refuses too, and besides what it cannot decode alike. A
+decoder gets the file without what each of them treats in its own way: metadata,
+chunks whose checksum is wrong, second pictures.
 """
 
 import dataclasses

@@ -340,8 +340,8 @@ class HammingEvaluator:
         keys = self.counts.keys()
         if len(keys) == 0:
             raise ValueError(
-                "There is no database yet: `update` adds codes and labels, "
-                "which should be some. Received: 0 database items"
+                "There is no database yet: call `update` with codes and labels "
+                "first. Received: 0 database items"
             )
         width = len(keys) * (self.bits + 1)
         step = max(1, min(few, most // width), cells // width)

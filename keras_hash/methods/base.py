@@ -400,9 +400,8 @@ class HashModel(keras.Model):
         batch_size = kwargs.get("batch_size")
         validation = kwargs.pop("validation_data", None)
         if validation is not None:
-            sides = (
-                validation if isinstance(validation, tuple) else [validation]
-            )
+            pair = isinstance(validation, (tuple, list))
+            sides = validation if pair else [validation]
             validation = self._taken(
                 held,
                 *sides,
@@ -550,9 +549,10 @@ class HashModel(keras.Model):
         Args:
             images: array `[n, h, w, 3]` (or one image `[h, w, 3]`) of raw
                 pixels in 0..255, integers or floats, of any size; a list of
-                images, also of several sizes; a `tf.data.Dataset` of images,
-                `(image, label)` pairs or dicts with `image`, batched or not; or
-                a `PyDataset` or generator of batches.
+                images, also of several sizes, or of paths of image files; a
+                `tf.data.Dataset` of images, `(image, label)` pairs or dicts
+                with `image`, batched or not; or a `PyDataset` or generator of
+                batches.
             batch_size: int, for arrays and unbatched datasets.
             verbose: `True`, `False`, or `"auto"`: a progress bar where the
                 work is longer than a few batches.
@@ -561,8 +561,9 @@ class HashModel(keras.Model):
             `uint8 [n, ceil(bits / 8)]`.
 
         Raises:
-            ValueError: wrong rank, channels or dtype, no images, NaN, or a
-                dataset that never ends.
+            ValueError: wrong rank, channels or dtype, no images, NaN, values
+                that are no raw pixels, a file that is no image, or a dataset
+                that never ends.
         """
         return codes.pack(self.real_codes(images, batch_size, verbose))
 
