@@ -30,7 +30,7 @@ import keras_hash
 from keras_hash import files
 from keras_hash import methods
 from keras_hash.data import places
-from keras_hash.data.images import resize
+from keras_hash.data.images import fitted
 from keras_hash.evaluation import measure
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -150,9 +150,9 @@ def frozen_features(benchmark, pixels):
     )
     features = []
     for start in range(0, len(benchmark.images), 250):
-        images = benchmark.images[start : start + 250].astype("float32")
-        images = resize(images, (pixels, pixels))
-        features.append(backbone.predict_on_batch(images))
+        some = benchmark.images[start : start + 250]
+        some = np.stack([fitted(image, (pixels, pixels)) for image in some])
+        features.append(backbone.predict_on_batch(some))
     features = np.concatenate(features)
     with files.beside(path) as new:
         np.save(new, features)

@@ -28,8 +28,8 @@ image.
 
 All but `corel5k`, `digits` and `multidigits` are read from where TensorFlow
 Datasets prepared them (`TFDS_DATA_DIR`); NUS-WIDE and MIRFLICKR-25K have
-builders in `keras_hash.data.builders`. Photos are resized to 224x224, those of
-Corel-5K to 128x128. Sets with missing photos give a warning with their counts.
+builders in `keras_hash.data.builders`. Photos keep their own sizes.
+Sets with missing photos give a warning with their counts.
 """
 
 

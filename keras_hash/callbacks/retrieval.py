@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import files
-from keras_hash.data.feed import Source
+from keras_hash.data.reading import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
 from keras_hash.evaluation.metrics import describe

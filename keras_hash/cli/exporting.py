@@ -282,7 +282,7 @@ def _images(chosen, card, calibrated):
         check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
         return benchmark, check, calibrate if calibrated else None
     paths = inputs.image_files(chosen.images)
-    pool = data.ImageFiles(paths, card.image_shape[:2])
+    pool = data.ImageFiles(paths)
     if not calibrated:
         return benchmark, pool[:_CHECKED], None
     if len(paths) < 2:

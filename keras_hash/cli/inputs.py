@@ -14,7 +14,7 @@ DATA = (
 )
 DELIMITER = "of a .csv file, such as ';' or '\\t' (default: a comma)"
 MODEL = "zoo name or folder of an entry"
-OWN = ("size", "image_column", "label_columns", "separator", "delimiter")
+OWN = ("image_column", "label_columns", "separator", "delimiter")
 
 
 class CheckFailed(Exception):
@@ -29,11 +29,6 @@ def add_json(command):
 def add_data_options(command):
     """Adds the options by which the user's own images are read."""
     own = command.add_argument_group("your own images")
-    own.add_argument(
-        "--size",
-        type=int,
-        help="side in pixels to which they are resized (default 224)",
-    )
     own.add_argument("--image-column", help="of a .csv file: their paths")
     own.add_argument(
         "--label-columns",
@@ -115,7 +110,7 @@ def say_left_out(left_out):
         print(f"left out: {folders.counted(left_out)}", file=sys.stderr)
 
 
-def benchmark(source, options, size=224, protocol="official", seed=0):
+def benchmark(source, options, protocol="official", seed=0):
     """A benchmark by its name, or of the user's own images."""
     import warnings
 
@@ -129,11 +124,10 @@ def benchmark(source, options, size=224, protocol="official", seed=0):
     if path.suffix.lower() == ".csv":
         load, taken = data.from_csv, OWN
     elif path.is_dir() and source not in names:
-        load, taken = data.from_folder, ("size",)
+        load = data.from_folder
     for name in set(given) - set(taken):
         raise ValueError(
-            f"`{option(name)}` is not for {source}: the size is for your own "
-            "images, columns and separator are for a .csv file."
+            f"`{option(name)}` is not for {source}, but for a .csv file."
         )
     if load is None:
         if source not in names:
@@ -152,7 +146,7 @@ def benchmark(source, options, size=224, protocol="official", seed=0):
         if len(given["label_columns"]) == 1:
             (given["label_columns"],) = given["label_columns"]
     with warnings.catch_warnings(record=True, action="always") as caught:
-        found = load(path, seed=seed, **{"size": size, **given})
+        found = load(path, seed=seed, **given)
     for warning in caught:
         # The summary says what was left out.
         if "benchmark.notes" not in str(warning.message):
@@ -186,7 +180,6 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
     return benchmark(
         source,
         options,
-        card.image_shape[:2],
         protocol or card.protocol,
         recipe.get("seed", 0),
     )

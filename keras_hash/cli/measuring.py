@@ -122,7 +122,6 @@ def _benchmark(chosen, card):
     return inputs.benchmark(
         chosen.data,
         options,
-        card.image_shape[:2],
         chosen.protocol or "official",
         (card.recipe or {}).get("seed", 0),
     )

@@ -31,6 +31,12 @@ def add_commands(add):
     train.add_argument("--data", required=True, help=inputs.DATA)
     inputs.add_data_options(train)
     train.add_argument(
+        "--size",
+        type=inputs.at_least(1),
+        help="side in pixels of the images that the encoder takes, to which it "
+        "resizes all others (default: that of the benchmark's, 224 for files)",
+    )
+    train.add_argument(
         "--method",
         default="dshc",
         help="csq, hashnet, orthohash and others where an image has one class; "
@@ -139,11 +145,12 @@ def _untrained(chosen):
         )
     benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
     print(benchmark.summary(), flush=True)
+    size = chosen.size and (chosen.size, chosen.size)
     return benchmark, known[method][0](
         bits=chosen.bits,
         num_classes=benchmark.num_classes,
         backbone=chosen.backbone,
-        input_shape=benchmark.images.shape[1:],
+        input_shape=(*(size or benchmark.image_size or (224, 224)), 3),
     )
 
 
@@ -162,6 +169,7 @@ def _fit(chosen, model, benchmark, checkpoint):
     batches = data.batches(
         benchmark.train,
         chosen.batch_size,
+        image_size=model.image_shape[:2],
         augment=model.default_augment() if chosen.augment else None,
         shuffle=True,
         seed=chosen.seed,

@@ -52,13 +52,13 @@ def load(name, protocol="official", validation=0.0, seed=0):
     Args:
         name: `"cifar10"` (through TensorFlow Datasets), `"digits"`
             (scikit-learn's 1,797 real digits, 32x32, needs no data), or, with
-            several labels an image, `"corel5k"` (photos, 128x128, from a
-            folder) or `"multidigits"` (scenes of one to four digits, 32x32,
-            needs no data); or one that TensorFlow Datasets has prepared, whose
-            images stay on disk and are resized, bilinear with antialias, to
-            224x224: `"coco"`, `"imagenet100"`, `"mirflickr25k"`, `"nus_wide"`,
-            `"voc2007"`, `"voc2012"`, and `"cifar100"`, which is kept in memory
-            at 32x32. `names()` lists them all.
+            several labels an image, `"corel5k"` (photos, from a folder) or
+            `"multidigits"` (scenes of one to four digits, 32x32, needs no
+            data); or one that TensorFlow Datasets has prepared, whose images
+            stay on disk, of their own sizes: `"coco"`, `"imagenet100"`,
+            `"mirflickr25k"`, `"nus_wide"`, `"voc2007"`, `"voc2012"`, and
+            `"cifar100"`, which is kept in memory at 32x32. `names()` lists
+            them all.
         protocol: str, which split: docs/protocols.md lists them, and
             `keras-hash info cifar10:dshc` shows one.
         validation: float in [0, 1), share of the training set, stratified by

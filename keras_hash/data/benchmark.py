@@ -7,6 +7,9 @@ import numpy as np
 
 from keras_hash.data import draws
 from keras_hash.data import folders
+from keras_hash.data.images import ImageFiles
+from keras_hash.data.images import fit
+from keras_hash.data.images import pair
 
 PARTS = ("train", "validation", "query", "database")
 
@@ -31,16 +34,14 @@ class Benchmark:
     """Images, labels and fixed index sets over them.
 
     `train`, `validation`, `query` and `database` are unbatched
-    `tf.data.Dataset`s of `(image, label)`, raw and in fixed order; `arrays`
-    gives the same as numpy arrays, without TensorFlow.
+    `tf.data.Dataset`s of `(image, label)`, raw, of their own sizes and in fixed
+    order; `arrays` gives the same as numpy arrays, without TensorFlow.
 
     Attributes:
         name: str, dataset.
         protocol: str, how it is split.
         images: `uint8 [n, h, w, 3]`, the whole pool; or a pool that reads
-            images when they are asked for: `len(pool)`, `pool[indices]`, an
-            array, and `pool.dataset(indices)`, a `tf.data.Dataset` of images
-            in that order.
+            images when they are asked for, an `ImageFiles`.
         targets: int `[n]`, or multi-hot `uint8 [n, num_classes]`.
         ids: str `[n]`, the publisher's name of each image.
         parts: dict from part name to int indices into the pool.
@@ -71,6 +72,13 @@ class Benchmark:
         return len(self.labels)
 
     @property
+    def image_size(self):
+        """`(height, width)` of all images, or `None` for files."""
+        if isinstance(self.images, np.ndarray):
+            return self.images.shape[1:3]
+        return None
+
+    @property
     def multi_label(self):
         """bool, whether labels are multi-hot rows."""
         return self.targets.ndim == 2
@@ -94,24 +102,41 @@ class Benchmark:
             digest.update(self.targets[indices].astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def arrays(self, part):
+    def arrays(self, part, image_size=None):
         """One part as arrays.
 
         Args:
             part: `"train"`, `"validation"`, `"query"` or `"database"`.
+            image_size: int or `(height, width)` that images are resized to, as
+                models do it: bilinear with antialias.
 
         Returns:
             A pair: images `uint8 [n, h, w, 3]` and labels.
 
         Raises:
-            ValueError: there is no such part.
+            ValueError: there is no such part, or its images have several sizes
+                and no `image_size` is given.
         """
         if part not in PARTS:
             raise ValueError(
                 f"`part` should be one of {PARTS}. Received: part={part!r}"
             )
-        indices = self.parts[part]
-        return self.images[indices], self.targets[indices]
+        indices, targets = self.parts[part], self.targets[self.parts[part]]
+        size = self.image_size if image_size is None else pair(image_size)
+        if size is not None and size == self.image_size:
+            return self.images[indices], targets
+        found = []
+        for image in _images(self.images, indices):
+            size = size or image.shape[:2]
+            if image_size is None and image.shape[:2] != size:
+                raise ValueError(
+                    f"The images of {self.name} have several sizes: pass "
+                    "`image_size=(height, width)` to resize them. Received: "
+                    f"{size} and {image.shape[:2]}"
+                )
+            found.append(fit(image, size))
+        empty = np.empty((0, *(size or (0, 0)), 3), "uint8")
+        return np.stack(found) if found else empty, targets
 
     def summary(self, top=10):
         """Counts, frequent labels, chance level and what was left out.
@@ -129,7 +154,7 @@ class Benchmark:
         frequent = [f"{self.labels[i]} {counts[i]}" for i in order]
         more = f", and {len(counts) - top} more" if len(counts) > top else ""
         rows = [
-            ("images", f"{len(used)} of {_size(self.images)}"),
+            ("images", f"{len(used)} of {_size(self.image_size)}"),
             *((name, str(len(indices))) for name, indices in parts.items()),
             ("labels", str(self.num_classes)),
             ("images of each", ", ".join(frequent) + more),
@@ -183,6 +208,14 @@ class Benchmark:
         return dataclasses.replace(self, parts=parts)
 
 
+def _images(pool, indices):
+    return (
+        pool.iterate(indices)
+        if isinstance(pool, ImageFiles)
+        else iter(pool[indices])
+    )
+
+
 def listing(names, top=10):
     """Names with reasons in one line."""
     named = [f"{name}: {reason}" for name, reason in list(names.items())[:top]]
@@ -220,6 +253,5 @@ def chance(query, database):
     return total / (len(query) * len(database))
 
 
-def _size(images):
-    height, width = images.shape[1:3]
-    return f"{height}x{width} pixels"
+def _size(size):
+    return f"{size[0]}x{size[1]} pixels" if size else "their own sizes"

@@ -14,10 +14,6 @@ from keras_hash.data import protocols
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.images import ImageFiles
 
-# One square for all photos: the known copy has 192x128 throughout, with upright
-# photos stretched to it, so that no one shape is right for both.
-SIDE = 128
-
 # Part of the protocol: folder of the photos and file of their words.
 _SPLITS = {
     "train": ("train_jpeg", "training_label"),
@@ -36,7 +32,7 @@ PROTOCOLS = (
 
 
 def load(plan):
-    """The photos, each split in the order of its label file, in memory."""
+    """The photos, each split in the order of its label file."""
     folder = places.found("corel5k")
     if folder is None:
         looked = " and ".join(str(p) for p in places.folders("corel5k"))
@@ -63,7 +59,7 @@ def load(plan):
     return Benchmark(
         name=plan.dataset,
         protocol=plan.name,
-        images=ImageFiles(paths, SIDE)[:],
+        images=ImageFiles(paths),
         targets=targets,
         ids=np.array(ids),
         parts=plan.draw(targets, np.array(splits)),

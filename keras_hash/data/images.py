@@ -4,8 +4,11 @@ Every way in takes what this makes of a file, or does the same in a graph
 (`export/decoding.py`), and a test holds the two equal bit for bit.
 """
 
+import atexit
+import collections
 import contextlib
 import functools
+import gc
 import io
 import os
 from concurrent import futures
@@ -43,16 +46,20 @@ def decode(source):
     return np.asarray(_upright(source))
 
 
-def read(source, size):
-    """Decodes one image file and resizes it as models do, see `fit`."""
-    pixels = decode(source)
-    return pixels if size == (None, None) else fit(pixels, size)
-
-
 def fit(pixels, size):
     """Pixels of one height and width, for batches that need one: what a model
     does itself (float, bilinear, antialias), rounded once."""
     return np.clip(np.round(fitted(pixels, size)), 0, 255).astype("uint8")
+
+
+def fit_in_graph(image, size):
+    """`fit` in a `tf.data` pipeline, with any backend; floats stay floats."""
+    import tensorflow as tf
+
+    fitted = tf.image.resize(image, size, antialias=True)
+    if image.dtype.is_floating:
+        return tf.cast(fitted, image.dtype)
+    return tf.cast(tf.clip_by_value(tf.round(fitted), 0, 255), image.dtype)
 
 
 def fitted(pixels, size):
@@ -194,8 +201,8 @@ def pair(size):
         height = width = 0
     if min(height, width) < 1:
         raise ValueError(
-            "`size` should be (height, width), or one int for a square. "
-            f"Received: size={size!r}"
+            "`image_size` should be (height, width), or one int for a square. "
+            f"Received: image_size={size!r}"
         )
     return height, width
 
@@ -203,42 +210,47 @@ def pair(size):
 class ImageFiles:
     """A pool of image files that are read when they are asked for.
 
-    It stands for an array `uint8 [n, height, width, 3]`: `len(pool)`,
-    `pool.shape`, and `pool[indices]` for an int, a slice, ints or a mask.
+    It stands for a list of images `uint8 [h, w, 3]` of their own sizes:
+    `len(pool)`, `pool[i]` for one image, and `pool[indices]` for a list, by a
+    slice, ints or a mask.
 
     Args:
         paths: sequence of paths.
-        size: int or `(height, width)` that all images are resized to. `None`:
-            each keeps its own; the pool then stands for a list of arrays.
 
     Raises:
-        ValueError: a size that makes no sense; later, where an image is asked
-            for, as `decode`.
+        ValueError: where an image is asked for, as `decode`.
     """
 
-    dtype = np.dtype("uint8")
-
-    def __init__(self, paths, size=None):
+    def __init__(self, paths):
         self.paths = [os.fspath(path) for path in paths]
-        self.size = (None, None) if size is None else pair(size)
-
-    @property
-    def shape(self):
-        """Shape of the array that the pool stands for."""
-        return (len(self), *self.size, 3)
 
     def __len__(self):
         return len(self.paths)
 
     def __getitem__(self, indices):
         indices = np.arange(len(self))[indices]
-        if self.size == (None, None):
-            images = list(self._images(indices.reshape(-1)))
-            return images if indices.ndim else images[0]
-        images = np.empty((indices.size, *self.size, 3), "uint8")
-        for row, image in enumerate(self._images(indices.reshape(-1))):
-            images[row] = image
-        return images.reshape(*indices.shape, *self.shape[1:])
+        if not indices.ndim:
+            return self._read(indices)
+        return list(self.iterate(indices))
+
+    def iterate(self, indices):
+        """Images one by one, read by several threads.
+
+        Args:
+            indices: int `[k]`.
+
+        Yields:
+            `uint8 [h, w, 3]`, in the order of the indices.
+        """
+        # A few ahead of the one that is asked for, however many there are.
+        ahead, reads = 4 * threads(), collections.deque()
+        with futures.ThreadPoolExecutor(threads()) as pool:
+            for index in indices:
+                reads.append(pool.submit(self._read, index))
+                if len(reads) > ahead:
+                    yield reads.popleft().result()
+            while reads:
+                yield reads.popleft().result()
 
     def dataset(self, indices):
         """Images as a dataset: read lazily, in parallel, in their order.
@@ -247,16 +259,17 @@ class ImageFiles:
             indices: int `[k]`.
 
         Returns:
-            An unbatched `tf.data.Dataset` of `uint8 [height, width, 3]`.
+            An unbatched `tf.data.Dataset` of `uint8 [h, w, 3]`.
         """
         import tensorflow as tf
 
+        _freed_at_exit()
         return (
             tf.data.Dataset.from_tensor_slices(np.asarray(indices, "int64"))
             .map(
                 lambda index: tf.ensure_shape(
                     tf.numpy_function(self._read, [index], tf.uint8),
-                    self.shape[1:],
+                    (None, None, 3),
                 ),
                 num_parallel_calls=threads(),
                 deterministic=True,
@@ -279,11 +292,22 @@ class ImageFiles:
         return files.local(self.paths[index]).read_bytes()
 
     def _read(self, index):
-        return read(self.paths[index], self.size)
+        return decode(self.paths[index])
 
-    def _images(self, indices):
-        with futures.ThreadPoolExecutor(threads()) as pool:
-            yield from pool.map(self._read, indices)
+
+@functools.cache
+def _freed_at_exit():
+    """Frees iterators when Python ends: one that is left would wait for threads
+    that read files, and these for Python, which has stopped by then."""
+    import tensorflow as tf
+
+    kind = type(iter(tf.data.Dataset.range(0)))
+
+    @atexit.register
+    def free():
+        for one in gc.get_objects():
+            if isinstance(one, kind):
+                del one._iterator_resource
 
 
 def threads():

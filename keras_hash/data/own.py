@@ -16,8 +16,8 @@ from keras_hash import files
 from keras_hash import progress
 from keras_hash import similarity
 from keras_hash.data import draws
-from keras_hash.data import feed
 from keras_hash.data import folders
+from keras_hash.data import reading
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
 from keras_hash.data.images import ImageFiles
@@ -36,9 +36,7 @@ _YES = {"1", "1.0", "true", "yes"}
 _NO = {"", "0", "0.0", "-1", "false", "no"}
 
 
-def from_folder(
-    path, size=(224, 224), query=0.1, validation=0.0, seed=0, labels=None
-):
+def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
     """A benchmark of a folder that holds one folder per class.
 
     Images may lie at any depth in the folder of their class; links are
@@ -47,8 +45,6 @@ def from_folder(
 
     Args:
         path: str or path of the folder; it is only read.
-        size: int or `(height, width)` that images are resized to, bilinear
-            with antialias.
         query: float in [0, 1), share of every class that becomes queries, see
             `draws.draw`.
         validation: float in [0, 1), share of the other images, drawn likewise,
@@ -67,7 +63,7 @@ def from_folder(
         ValueError: `path` is no folder, there are fewer than two classes with
             images, a folder of `labels` is missing, or no image can be a query.
     """
-    size, root = pair(size), files.local(path)
+    root = files.local(path)
     if not root.is_dir():
         raise ValueError(
             "`path` should be a folder that holds one folder per class. "
@@ -119,7 +115,7 @@ def from_folder(
     numbers = {name: number for number, name in enumerate(chosen)}
     return _benchmark(
         name=root.resolve().name,
-        images=ImageFiles(paths, size),
+        images=ImageFiles(paths),
         targets=np.array([numbers[name] for name in classes]),
         ids=ids,
         labels=chosen,
@@ -135,7 +131,6 @@ def from_csv(
     label_columns,
     separator=None,
     folder=None,
-    size=(224, 224),
     query=0.1,
     validation=0.0,
     seed=0,
@@ -157,7 +152,6 @@ def from_csv(
         separator: optional str between several labels in one column, such as
             `"|"`.
         folder: folder that the paths start from; that of the file by default.
-        size: as for `from_folder`.
         query: as for `from_folder`; several labels are stratified jointly.
         validation: as for `from_folder`.
         seed: as for `from_folder`.
@@ -175,7 +169,7 @@ def from_csv(
             no sense, an image with two rows of different labels (by their
             lines), or no image that can be used, or be a query.
     """
-    size, path = pair(size), files.local(path)
+    path = files.local(path)
     check_delimiter(delimiter)
     _check_shares(query, validation)
     columns = _columns(label_columns, separator)
@@ -203,7 +197,7 @@ def from_csv(
     single = single and all(len(names) == 1 for names in found)
     return _benchmark(
         name=path.stem,
-        images=ImageFiles(paths, size),
+        images=ImageFiles(paths),
         targets=_numbered(found, labels, single),
         ids=ids,
         labels=list(labels),
@@ -267,7 +261,7 @@ def from_arrays(
 
 
 def from_dataset(
-    dataset, size=None, query=0.1, validation=0.0, seed=0, names=None
+    dataset, image_size=None, query=0.1, validation=0.0, seed=0, names=None
 ):
     """A benchmark of a dataset, which is read into memory once.
 
@@ -276,8 +270,8 @@ def from_dataset(
             `image` and `label`, batched or not;
             images and labels as for `from_arrays`. Give it a fixed order, so
             that the same seed draws the same queries.
-        size: int or `(height, width)` that images are resized to, bilinear
-            with antialias; `None` where all have one size already.
+        image_size: int or `(height, width)` that images are resized to, as
+            models do it; `None` where all have one size already.
         query: as for `from_csv`.
         validation: as for `from_folder`.
         seed: as for `from_folder`.
@@ -289,22 +283,22 @@ def from_dataset(
 
     Raises:
         ValueError: an infinite dataset, one of other elements, images of
-            several sizes without `size`, or as `from_arrays`.
+            several sizes without `image_size`, or as `from_arrays`.
     """
-    size = None if size is None else pair(size)
+    size = None if image_size is None else pair(image_size)
     _check_shares(query, validation)
-    if not feed.is_dataset(dataset):
+    if not reading.is_dataset(dataset):
         raise ValueError(
             "`dataset` should be a tf.data.Dataset of (image, label). "
             f"Received: {type(dataset).__name__}"
         )
-    feed.finite(dataset, "dataset")
+    reading.finite(dataset, "dataset")
     names = names or getattr(dataset, "class_names", None)
     images, labels = _read_all(dataset, size)
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
         raise ValueError(
-            "Images should have one size; pass `size=(height, width)` to "
+            "Images should have one size; pass `image_size=(height, width)` to "
             f"resize them. Received: {len(shapes)} sizes, such as "
             f"{shapes[0][:2]} and {shapes[-1][:2]}"
         )
@@ -316,21 +310,19 @@ def from_dataset(
 
 def _read_all(dataset, size):
     """Images, `uint8 [h, w, 3]` each, and labels of a finite dataset."""
-    steps = int(dataset.cardinality())
-    dataset = feed.pairs(dataset, "dataset")
+    dataset = reading.pairs(dataset, "dataset")
+    batches, steps = reading.stream(dataset, "dataset", 64, rank=3)
     images, labels, seen = [], [], []
-    elements = dataset.as_numpy_iterator()
-    total = steps if steps >= 0 else None
-    for image, label, *_ in progress.track(elements, total, "Reading"):
-        label = label["label"] if isinstance(label, dict) else label
-        batched = image.ndim == 4
-        batch = image if batched else image[None]
-        if batch.dtype != np.uint8 and batch.size:
-            check_values(batch, raw=False)
-            low, high = batch.min(), batch.max()
-            seen.append((low, high, are_whole(batch, low, high)))
-        images += [fit(one, size or one.shape[:2]) for one in _pixels(batch)]
-        labels += list(label) if batched else [label]
+    for some, label in progress.track(batches, steps, "Reading"):
+        single = isinstance(some, tuple)
+        for batch in [one[None] for one in some] if single else [some]:
+            if batch.dtype != np.uint8 and batch.size:
+                check_values(batch, raw=False)
+                low, high = batch.min(), batch.max()
+                seen.append((low, high, are_whole(batch, low, high)))
+            batch = _pixels(batch)
+            images += [fit(one, size or one.shape[:2]) for one in batch]
+        labels += list(label)
     if seen:
         # Of all together: some of them alone may be nearly black.
         lows, highs, whole = zip(*seen)

@@ -8,15 +8,13 @@ from keras_hash.data.images import ImageFiles
 # A record starts with its length (8 bytes) and a checksum of it (4 bytes), and
 # ends with a checksum (4 bytes).
 HEAD, FRAME = 12, 16
-# Height and width of all images whose own sizes differ.
-SIZE = 224
 
 
 class RecordImages(ImageFiles):
     """A pool of images inside TFRecord files: file, offset and length each."""
 
-    def __init__(self, files, places, size):
-        super().__init__(files, size)
+    def __init__(self, files, places):
+        super().__init__(files)
         self.places = places
 
     def __len__(self):
@@ -24,7 +22,7 @@ class RecordImages(ImageFiles):
 
     def take(self, rows):
         """A pool of some of the images."""
-        return RecordImages(self.paths, self.places[rows], self.size)
+        return RecordImages(self.paths, self.places[rows])
 
     def content(self, index):
         from tensorflow.core.example import example_pb2
@@ -36,7 +34,7 @@ class RecordImages(ImageFiles):
         return example.features.feature["image"].bytes_list.value[0]
 
     def _read(self, index):
-        return images.read(self.content(index), self.size)
+        return images.decode(self.content(index))
 
 
 def scan(files, parse):
@@ -99,10 +97,7 @@ def read(folder, splits, id_field, label_fields):
     targets, labels = _targets(
         [_at(features, path) for path in paths[1:]], [row[1:] for row in rows]
     )
-    height, width, _ = features["image"].shape
-    known = height is not None and width is not None
-    size = (height, width) if known else (SIZE, SIZE)
-    pool = RecordImages(files, np.concatenate(places), size)
+    pool = RecordImages(files, np.concatenate(places))
     return pool, targets, ids, np.array(names), labels
 
 

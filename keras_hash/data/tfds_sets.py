@@ -9,6 +9,8 @@ import dataclasses
 import pathlib
 import warnings
 
+import numpy as np
+
 from keras_hash.data import draws
 from keras_hash.data import label_sets
 from keras_hash.data import places
@@ -303,7 +305,11 @@ def load(plan):
     return Benchmark(
         name=plan.dataset,
         protocol=plan.name,
-        images=pool[split.rows] if source.in_memory else pool.take(split.rows),
+        images=(
+            np.stack(pool[split.rows])
+            if source.in_memory
+            else pool.take(split.rows)
+        ),
         targets=split.targets,
         ids=ids[split.rows],
         parts=split.parts,

@@ -14,8 +14,8 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
     """Draws queries with their nearest images, framed green or red.
 
     Args:
-        queries: `uint8 [q, h, w, 3]`.
-        neighbours: `uint8 [q, k, h, w, 3]`, nearest first.
+        queries: `q` images `uint8 [h, w, 3]`, an array or a list.
+        neighbours: for each query `k` images, nearest first.
         distances: int `[q, k]`, Hamming distances, written above each image.
         relevant: bool `[q, k]`: a green frame where true, else a red one.
         path: str or path of the PNG file to write, or an open binary file.
@@ -29,12 +29,12 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
     from PIL import ImageOps
 
     distances = np.asarray(distances)
-    shape = np.shape(neighbours)[:2]
-    if not (len(queries) == shape[0] and distances.shape == shape):
+    shape, counts = distances.shape, sorted({len(row) for row in neighbours})
+    if (len(queries), len(neighbours), counts) != (*shape[:1] * 2, [shape[1]]):
         raise ValueError(
             "Queries, neighbours and distances should agree. Received: "
-            f"{len(queries)} queries, neighbours {shape}, "
-            f"distances {distances.shape}"
+            f"{len(queries)} queries, neighbours of {len(neighbours)}, {counts} "
+            f"each, distances {shape}"
         )
     # Drawn with Pillow: matplotlib takes a second for a hundred axes, and the
     # gallery is drawn after every epoch of a training.

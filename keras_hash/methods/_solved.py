@@ -14,7 +14,7 @@ from keras import ops
 from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
-from keras_hash.data import feed
+from keras_hash.data import reading
 from keras_hash.methods.base import HashModel
 
 # Eigenvalues below this share of the largest hold nothing.
@@ -93,7 +93,7 @@ class SolvedHash(HashModel):
             )
         if not self.supervised:
             labels = None
-        batches, steps = feed.read(images, labels, batch_size, self.image_shape)
+        batches, steps = reading.read(images, labels, batch_size, self.image_shape)
         forward = self._features()
         features, found = [], []
         for batch, label in progress.track(batches, steps, "Features", verbose):

@@ -11,6 +11,7 @@ from keras_hash import heads
 from keras_hash import progress
 from keras_hash.data import feed
 from keras_hash.data import images as pixels
+from keras_hash.data import reading
 from keras_hash.methods import _bank
 from keras_hash.methods import _keywords
 
@@ -302,9 +303,13 @@ class HashModel(keras.Model):
         backbones.
 
         Args:
-            images: raw images `[n, h, w, 3]`.
+            images: as for `encode`.
+
+        Raises:
+            ValueError: as `encode`.
         """
-        backbones.whiten(self.backbone, self._check_images(images))
+        images = self.encode_by(lambda batch: batch, images, verbose=False)
+        backbones.whiten(self.backbone, images)
 
     # Training
 
@@ -504,7 +509,7 @@ class HashModel(keras.Model):
     ):
         """The loss of a batch; `y` is labels or `{"label", "index"}`."""
         # Keras gives the weights the structure of `y`.
-        labels, sample_weight = _labels(y), _labels(sample_weight)
+        labels, sample_weight = map(reading.label_of, (y, sample_weight))
         if self._method_loss is None:
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
@@ -528,7 +533,7 @@ class HashModel(keras.Model):
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        labels, sample_weight = _labels(y), _labels(sample_weight)
+        labels, sample_weight = map(reading.label_of, (y, sample_weight))
         if self._method_metric:
             real = self.codes_in_training(y_pred)
             self.code_accuracy.update_state(labels, real, sample_weight)
@@ -601,7 +606,7 @@ class HashModel(keras.Model):
             ValueError: as `encode`.
         """
         codes.check_int(batch_size, "batch_size")
-        batches, steps = feed.read(images, None, batch_size, self.image_shape)
+        batches, steps = reading.read(images, None, batch_size, self.image_shape)
         rows = []
         for batch, _ in progress.track(batches, steps, "Encoding", verbose):
             rows.append(ops.convert_to_numpy(forward(batch)))
@@ -640,8 +645,8 @@ class HashModel(keras.Model):
         return self._graph(images).numpy()
 
     def _check_images(self, images, values=True):
-        """`feed.check_images` for this model."""
-        return feed.check_images(images, self.image_shape, values)
+        """`reading.check_images` for this model."""
+        return reading.check_images(images, self.image_shape, values)
 
     def predict(self, x, *args, **kwargs):
         """What the loss takes, such as logits, batch by batch: no codes.
@@ -737,7 +742,3 @@ class HashModel(keras.Model):
                 config["backbone"], custom_objects=custom_objects
             )
         return cls(**config)
-
-
-def _labels(y):
-    return y["label"] if isinstance(y, dict) else y

@@ -109,10 +109,9 @@ def nearest(
         relevant = (labels[:, None] & other).any(axis=-1)
     else:
         relevant = labels[:, None] == other
-    neighbours = benchmark.images[found.ravel()]
     figures.gallery(
         benchmark.images[query[chosen]],
-        neighbours.reshape(*found.shape, *neighbours.shape[1:]),
+        [benchmark.images[row] for row in found],
         distances,
         relevant,
         path,

@@ -335,7 +335,7 @@ def test_a_lazy_pool_of_records(voc):
     with pytest.warns(UserWarning, match="query: 6 images instead of 4952"):
         benchmark = data.load("voc2007")
     assert list(benchmark.ids) == sorted(benchmark.ids)
-    assert benchmark.images.shape == (18, 224, 224, 3)
+    assert len(benchmark.images) == 18 and benchmark.image_size is None
     known = {
         example["image/filename"]: (split, example)
         for split, examples in voc.items()
@@ -351,14 +351,14 @@ def test_a_lazy_pool_of_records(voc):
             getattr(benchmark, part).as_numpy_iterator(), names, strict=True
         ):
             example = known[name][1]
-            assert image.shape == (224, 224, 3)
+            assert image.shape == example["image"].shape
             assert (image == example["image"][0, 0, 0]).all()
             labels = sorted(set(example["labels_no_difficult"]))
             assert np.flatnonzero(row).tolist() == labels
     pool = benchmark.images
-    np.testing.assert_array_equal(pool[[3, 0]], [pool[3], pool[0]])
-    np.testing.assert_array_equal(pool[:2], pool[np.arange(18) < 2])
-    assert pool[np.zeros(0, int)].shape == (0, 224, 224, 3)
+    for got, wanted in zip(pool[[3, 0]], (pool[3], pool[0]), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert len(pool[np.arange(18) < 2]) == 2 and pool[np.zeros(0, int)] == []
 
 
 def test_nested_labels_and_unlabelled_images(tmp_path, monkeypatch, rng):
@@ -458,7 +458,7 @@ def test_own_sets_are_loaded(prepared):
     assert list(benchmark.ids) == ["im1", "im2"]
     assert benchmark.labels == list(label_sets.MIR24)
     assert benchmark.targets.sum(axis=1).tolist() == [2, 1]
-    means = benchmark.images[:].mean(axis=(1, 2, 3))
+    means = [image.mean() for image in benchmark.images]
     np.testing.assert_allclose(means, [50, 90], atol=1)
 
 

@@ -141,7 +141,7 @@ def test_training_walks_as_searching_does(tmp_path):
     paint(tmp_path, *names, *hidden)
     paint(tmp_path.parent / "elsewhere", "6.png")
     (tmp_path / "b" / "more").symlink_to(tmp_path.parent / "elsewhere")
-    benchmark = keras_hash.data.from_folder(tmp_path, 8)
+    benchmark = keras_hash.data.from_folder(tmp_path)
     found = {str(tmp_path / name) for name in benchmark.ids}
     assert found == set(folders.images([tmp_path])[0])
     assert benchmark.labels == ["a", "b"]
@@ -162,7 +162,7 @@ def test_training_walks_as_searching_does(tmp_path):
 )
 def test_classes_that_are_named_like_parts(tmp_path, names, told, recwarn):
     paint(tmp_path, *(f"{name}/{i}.png" for name in names for i in range(3)))
-    keras_hash.data.from_folder(tmp_path, 8, query=0.4)
+    keras_hash.data.from_folder(tmp_path, query=0.4)
     texts = [str(warning.message) for warning in recwarn]
     assert bool(texts) == told and len(texts) < 2
     assert all(re.search("named like parts of a set", text) for text in texts)

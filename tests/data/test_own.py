@@ -1,15 +1,20 @@
 """One's own images as a benchmark: folders, CSV files, arrays, datasets."""
 
 import shutil
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+import keras_hash
 from keras_hash import data
 from keras_hash.data import benchmark as benchmarks
 from keras_hash.data import draws
+from keras_hash.data import images
 
 
 def paint(path, number):
@@ -40,12 +45,12 @@ def check_parts(benchmark, used=None):
 
 
 def test_folder(photos):
-    benchmark = data.from_folder(photos, size=(8, 12), query=0.2)
+    benchmark = data.from_folder(photos, query=0.2)
     check_parts(benchmark)
     assert benchmark.name == "photos" and not benchmark.multi_label
     assert benchmark.labels == ["ant", "bee", "cow"]
     assert not any(benchmark.notes.values())
-    images, labels = benchmark.arrays("query")
+    images, labels = benchmark.arrays("query", image_size=(8, 12))
     np.testing.assert_array_equal(np.bincount(labels), [2, 2, 2])
     assert images.shape == (6, 8, 12, 3)
     assert "ant/deep/er/9.PNG" in benchmark.ids
@@ -64,7 +69,7 @@ def test_folder(photos):
 
 def test_the_seed_decides_the_split(photos):
     def load(seed):
-        return data.from_folder(photos, 8, validation=0.2, seed=seed)
+        return data.from_folder(photos, validation=0.2, seed=seed)
 
     first, again, other = load(3), load(3), load(4)
     for part, indices in first.parts.items():
@@ -90,7 +95,7 @@ def test_what_cannot_be_used_is_named_in_one_warning(photos):
     shutil.copy(photos / "cow/1.png", photos / "cow/copy.png")
     shutil.copy(photos / "ant/1.png", photos / "cow/not_a_cow.png")
     with pytest.warns(UserWarning) as caught:
-        benchmark = data.from_folder(photos, 8)
+        benchmark = data.from_folder(photos)
     assert len(caught) == 1
     assert benchmark.labels == ["ant", "bee", "cow"]
     assert len(benchmark.targets) == 30
@@ -116,18 +121,18 @@ def test_classes_with_one_image_have_no_query(photos):
     paint(photos / "yak/1.png", 99)
     paint(photos / "zebu/1.png", 100)
     paint(photos / "zebu/2.png", 101)
-    benchmark = data.from_folder(photos, 8, query=0.9)
+    benchmark = data.from_folder(photos, query=0.9)
     counts = np.bincount(benchmark.arrays("query")[1], minlength=5)
     np.testing.assert_array_equal(counts, [9, 9, 9, 0, 1])
 
 
 def test_chosen_classes(photos):
-    benchmark = data.from_folder(photos, 8, labels=["cow", "ant"])
+    benchmark = data.from_folder(photos, labels=["cow", "ant"])
     assert benchmark.labels == ["cow", "ant"]
     assert len(benchmark.targets) == 20
     assert benchmark.ids[0].startswith("cow/")
     with pytest.raises(ValueError, match="Received: dog"):
-        data.from_folder(photos, 8, labels=["cow", "dog"])
+        data.from_folder(photos, labels=["cow", "dog"])
 
 
 def test_folders_that_make_no_benchmark(photos, tmp_path):
@@ -168,14 +173,14 @@ def test_csv_with_one_label_each(photos):
     path = write_csv(
         photos / "list.csv", "file,kind,more", *rows, encoding="utf-8-sig"
     )
-    benchmark = data.from_csv(path, "file", "kind", size=8)
+    benchmark = data.from_csv(path, "file", "kind")
     assert benchmark.labels == ["9", "10"] and not benchmark.multi_label
     np.testing.assert_array_equal(np.bincount(benchmark.targets), [9, 9])
     assert benchmark.ids[0] == "ant/0.png" and benchmark.targets[0] == 1
     check_parts(benchmark)
     moved = photos.parent / "elsewhere.csv"
     path.rename(moved)
-    again = data.from_csv(moved, "file", "kind", folder=photos, size=8)
+    again = data.from_csv(moved, "file", "kind", folder=photos)
     assert again.checksum == benchmark.checksum
 
 
@@ -185,7 +190,7 @@ def test_csv_with_a_separator_and_rows_without_labels(photos):
     rows += ["cow/0.png;", "cow/1.png"]
     path = write_csv(photos / "list.csv", "file;words", *rows)
     benchmark = data.from_csv(
-        path, "file", "words", separator="|", size=8, delimiter=";"
+        path, "file", "words", separator="|", delimiter=";"
     )
     assert benchmark.multi_label and benchmark.labels == ["sea", "sky"]
     np.testing.assert_array_equal(
@@ -197,7 +202,7 @@ def test_csv_with_a_separator_and_rows_without_labels(photos):
     # Without a separator, rows without a label make rows of 0 and 1 too.
     rows = [f"ant/{i}.png,a" for i in range(5)] + ["bee/1.png,"]
     path = write_csv(photos / "list.csv", "file,words", *rows)
-    assert data.from_csv(path, "file", "words", size=8).multi_label
+    assert data.from_csv(path, "file", "words").multi_label
 
 
 def test_csv_with_a_column_a_label(photos):
@@ -205,7 +210,7 @@ def test_csv_with_a_column_a_label(photos):
     rows += [f"bee/{i}.png,TRUE,1.0" for i in range(4)]
     rows += [f"cow/{i}.png,-1," for i in range(2)]
     path = write_csv(photos / "list.csv", "file,big,red", *rows)
-    benchmark = data.from_csv(path, "file", ["red", "big"], size=8)
+    benchmark = data.from_csv(path, "file", ["red", "big"])
     assert benchmark.labels == ["red", "big"]
     np.testing.assert_array_equal(
         benchmark.targets, [[0, 1]] * 4 + [[1, 1]] * 4 + [[0, 0]] * 2
@@ -220,7 +225,7 @@ def test_csv_leaves_out_and_names(photos):
     rows += ["ant/bad.png,a", "ant/5.png,b", "ant/6.png,b"]
     path = write_csv(photos / "list.csv", "file,kind", *rows)
     with pytest.warns(UserWarning, match="5 left out") as caught:
-        benchmark = data.from_csv(path, "file", "kind", size=8)
+        benchmark = data.from_csv(path, "file", "kind")
     assert len(caught) == 1
     assert benchmark.notes["skipped"] == {
         "ant/moon.png (line 6)": "no such file",
@@ -364,7 +369,7 @@ def test_datasets_of_several_sizes_and_of_keras(photos):
     )
     with pytest.raises(ValueError, match="3 sizes, such as .8, 9."):
         data.from_dataset(dataset)
-    benchmark = data.from_dataset(dataset, size=(4, 5))
+    benchmark = data.from_dataset(dataset, image_size=(4, 5))
     assert benchmark.images.shape == (20, 4, 5, 3) and benchmark.multi_label
     np.testing.assert_array_equal(
         benchmark.images[:, 0, 0, 0], 10 * np.arange(20)
@@ -460,3 +465,103 @@ def test_summary_of_many(rng):
     text = data.from_arrays(images, np.arange(40) // 2).summary(top=3)
     assert "40 of 4x6 pixels" in text and "and 17 more" in text
     assert str(data.load("digits").summary()).startswith("digits (official)")
+
+
+@pytest.fixture
+def of_several_sizes(tmp_path):
+    """A benchmark of two classes of photos, each of another size."""
+    rng = np.random.RandomState(0)
+    for number in range(24):
+        sides = (20 + number, 61 - 2 * number)
+        pixels = rng.randint(0, 256, (*sides, 3)).astype("uint8")
+        kind = ("png", "jpeg")[number % 2]
+        place = tmp_path / "photos" / "ab"[number // 12] / f"{number}.{kind}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+    return data.from_folder(tmp_path / "photos", query=0.25)
+
+
+def test_files_keep_their_sizes(of_several_sizes):
+    bench = of_several_sizes
+    assert bench.image_size is None and "their own sizes" in bench.summary()
+    for part in ("query", "database"):
+        wanted = [images.decode(path) for path in files_of(bench, part)]
+        for got, image in zip(getattr(bench, part), wanted, strict=True):
+            np.testing.assert_array_equal(got[0], image)
+        with pytest.raises(ValueError, match="pass `image_size=.height, wid"):
+            bench.arrays(part)
+        got, _ = bench.arrays(part, image_size=(32, 30))
+        wanted = [images.fit(image, (32, 30)) for image in wanted]
+        np.testing.assert_array_equal(got, wanted)
+    assert bench.arrays("validation")[0].shape == (0, 0, 0, 3)
+
+
+def test_batches_of_files_need_a_size(of_several_sizes):
+    train = of_several_sizes.train
+    for dataset in (train, train.map(lambda image, y: (image / 2, y))):
+        with pytest.raises(ValueError, match="pass `image_size=.height, wid"):
+            data.batches(dataset, 4)
+    wanted, _ = of_several_sizes.arrays("train", image_size=32)
+    sized = data.batches(train, 5, image_size=32)
+    got = np.concatenate([image for image, _ in sized.as_numpy_iterator()])
+    np.testing.assert_array_equal(got, wanted)
+    floats = train.map(lambda image, y: (tf.cast(image, "float32"), y))
+    floats = data.batches(floats, 5, image_size=32)
+    got = np.concatenate([image for image, _ in floats.as_numpy_iterator()])
+    assert 0 < np.abs(got - wanted).max() <= 0.5
+
+
+def test_models_resize_files_themselves(of_several_sizes):
+    """Training, measuring, encoding and callbacks see the same photos."""
+    bench = of_several_sizes
+    sized = data.batches(bench.train, 4, image_size=32, index=False)
+    weights = []
+    for fed, settings in (
+        ([bench.train], {"batch_size": 4, "validation_data": bench.query}),
+        (bench.arrays("train", image_size=32), {"batch_size": 4}),
+        ([sized], {}),
+    ):
+        keras.utils.set_random_seed(0)
+        model = keras_hash.models.CSQ(16, 2)
+        metrics = keras_hash.callbacks.RetrievalMetrics(
+            bench.query, bench.database, batch_size=3
+        )
+        history = model.fit(
+            *fed, shuffle=False, callbacks=[metrics], verbose=0, **settings
+        )
+        weights.append(model.get_weights())
+    for others in weights[1:]:
+        for ours, theirs in zip(weights[0], others, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    report, codes = keras_hash.evaluation.measure(model, bench)
+    assert history.history["val_map"][-1] == report.metrics["map"]
+    for part in ("query", "database"):
+        paths = files_of(bench, part)
+        np.testing.assert_array_equal(codes[part], model.encode(paths))
+        given = [images.decode(path) for path in paths]
+        np.testing.assert_array_equal(codes[part], model.encode(given))
+    # Lists take the place of datasets in the callback.
+    pairs = [(files_of(bench, p), bench.targets[bench.parts[p]]) for p in codes]
+    metrics = keras_hash.callbacks.RetrievalMetrics(*pairs, batch_size=3)
+    history = model.fit(sized, epochs=1, callbacks=[metrics], verbose=0)
+    report, _ = keras_hash.evaluation.measure(model, bench)
+    assert history.history["val_map"][-1] == report.metrics["map"]
+
+
+def test_an_iterator_over_files_that_is_left_ends_with_python(of_several_sizes):
+    """It hung there: its threads waited for Python, and Python for them."""
+    path = of_several_sizes.images.paths[0]
+    script = f"""
+import numpy as np
+from keras_hash.data import ImageFiles
+iterator = iter(ImageFiles([{path!r}] * 5000).dataset(np.arange(5000)))
+print(next(iterator).shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, timeout=120
+    )
+    assert done.returncode == 0 and done.stdout
+
+
+def files_of(bench, part):
+    return [bench.images.paths[place] for place in bench.parts[part]]

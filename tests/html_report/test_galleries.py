@@ -166,7 +166,7 @@ def test_files_that_are_gone_or_no_images(rng, tmp_path):
         paths.append(tmp_path / f"{i}.png")
         pixels = rng.randint(256, size=(30, 50, 3)).astype("uint8")
         Image.fromarray(pixels).save(paths[-1])
-    images = images_lib.ImageFiles(paths, (20, 30))
+    images = images_lib.ImageFiles(paths)
     benchmark, codes = case(rng, images=images)
     _, text = make(benchmark, codes)
     assert "no picture" not in text

@@ -97,9 +97,9 @@ def main():
             place = pathlib.Path(folder) / f"class{number % 10}"
             place.mkdir(exist_ok=True)
             (place / f"{number}.jpeg").write_bytes(content)
-        own = keras_hash.data.from_folder(folder, size=size, query=0.0)
+        own = keras_hash.data.from_folder(folder, query=0.0)
         augment = keras_hash.data.Augment(flip=True, shift=8)
-        settings = {"augment": augment, "shuffle": True}
+        settings = {"augment": augment, "shuffle": True, "image_size": size}
         cached = keras_hash.data.batches(
             own.train, BATCH, cache=True, **settings
         )

@@ -59,12 +59,8 @@ def itq(bits, items, queries, random):
     benchmark = keras_hash.data.load("corel5k")
     real = []
     for part, count in (("database", 2000), ("query", queries)):
-        images = benchmark.arrays(part)[0][:count]
-        found = [
-            np.asarray(model.real_codes(np.stack(images[start : start + 50])))
-            for start in range(0, len(images), 50)
-        ]
-        real.append(np.concatenate(found))
+        images = benchmark.images[benchmark.parts[part][:count]]
+        real.append(model.real_codes(images, verbose=False))
     real, asked = real
     codes = []
     for start in range(0, items, 1 << 16):

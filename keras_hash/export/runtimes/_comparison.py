@@ -106,8 +106,9 @@ def sample(benchmark, count=1000, representative=0):
             and none of the former.
 
     Returns:
-        A pair of arrays `uint8 [n, h, w, 3]`; fewer where the benchmark has
-        fewer, but never a query to calibrate with.
+        A pair of arrays `uint8 [n, h, w, 3]`, of lists where images have their
+        own sizes; fewer where the benchmark has fewer, but never a query to
+        calibrate with.
     """
     query = np.asarray(benchmark.parts["query"])
     train = np.setdiff1d(benchmark.parts["train"], query)

@@ -1,0 +1,344 @@
+"""Images and labels of all that can be fed, read batch by batch."""
+
+import functools
+import inspect
+import itertools
+import os
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_hash import similarity
+from keras_hash.data import images as pixels
+
+
+def is_dataset(data):
+    """Whether data is a `tf.data.Dataset`, asked without TensorFlow."""
+    return hasattr(data, "element_spec") and hasattr(data, "map")
+
+
+def finite(data, name, instead=""):
+    """Refuses a dataset that never ends, where all of it would be read."""
+    if is_dataset(data):
+        endless = int(data.cardinality()) == -1
+    else:
+        dataset = isinstance(data, keras.utils.PyDataset)
+        endless = dataset and data.num_batches is None
+    if endless:
+        raise ValueError(
+            f"`{name}` never ends: call `take(n)` on it{instead}. "
+            "Received: an infinite dataset"
+        )
+
+
+def pairs(dataset, name, labelled=True):
+    """A `tf.data.Dataset` of tuples, made of the dicts of TFDS too."""
+    import tensorflow as tf
+
+    spec = dataset.element_spec
+    if isinstance(spec, dict) and "image" in spec:
+        dataset = dataset.map(of_dict)
+        spec = dataset.element_spec
+    found = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+    if labelled and not isinstance(label_of(found), tf.TensorSpec):
+        raise ValueError(
+            f"`{name}` should yield (image, label), or dicts with 'image' and "
+            "'label'; labels are arrays, or dicts with 'label'. "
+            f"Received: element_spec={spec}"
+        )
+    return dataset
+
+
+def of_dict(element):
+    return tuple(element[k] for k in ("image", "label") if k in element)
+
+
+def check_images(images, shape, values=True):
+    """Images as an array with a batch axis, of the kind that a model takes.
+
+    `values` says whether all of them are looked at.
+    """
+    images = images if hasattr(images, "dtype") else np.asarray(images)
+    images = ops.convert_to_numpy(images)
+    if images.ndim == len(shape):
+        images = images[None]
+    if len(shape) == 1:
+        if images.ndim != 2 or images.shape[1] != shape[0]:
+            raise ValueError(
+                f"This model takes features [n, {shape[0]}]. "
+                f"Received: shape={images.shape}"
+            )
+    elif images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            "`images` should be raw pixels, [n, height, width, 3] or one "
+            "image [height, width, 3]; repeat the channel of grey images. "
+            f"Received: images.shape={images.shape}"
+        )
+    if images.dtype.kind not in "uif" and images.dtype.name != "bfloat16":
+        raise ValueError(
+            "`images` should be integers or floats in 0..255. "
+            f"Received: images.dtype={images.dtype}"
+        )
+    if values:
+        pixels.check_values(images, raw=len(shape) == 3)
+    return images
+
+
+def read(images, labels, size, shape):
+    """Batches of images, float32 `[n, *shape]`, and of their labels, or `None`;
+    and the number of batches where it is known.
+
+    Of all that can be fed: arrays, lists of images of several sizes, paths of
+    files, `tf.data` in batches or not, `PyDataset`, generators of batches.
+    `shape` is that of an image, as a model takes it.
+    """
+    finite(images, "images")
+    checked = False
+    hosted = isinstance(images, keras.utils.PyDataset)
+    if hosted or inspect.isgenerator(images) or is_dataset(images):
+        if labels is not None:
+            raise ValueError(
+                "A dataset yields its labels itself. Received: a dataset and "
+                "labels"
+            )
+        if is_dataset(images):
+            dataset = pairs(images, "images", labelled=False)
+            found, steps = stream(dataset, "images", size, len(shape))
+        else:
+            found = map(_pair, images)
+            steps = images.num_batches if hosted else None
+    else:
+        if labels is not None:
+            labels = similarity.check_labels(labels, count=len(images))
+        several = isinstance(images, (list, tuple)) and len(images)
+        if several and isinstance(images[0], (str, os.PathLike)):
+            images = pixels.ImageFiles(images)
+        elif not several or len({np.shape(image) for image in images}) < 2:
+            # Checked as a whole: some of them alone may be nearly black.
+            images, checked = check_images(images, shape), True
+        starts = range(0, len(images), size)
+        parts, steps = [slice(i, i + size) for i in starts], len(starts)
+        found = (
+            (images[part], None if labels is None else labels[part])
+            for part in parts
+        )
+    fit = functools.partial(_fitted, shape=shape, checked=checked)
+    return ((fit(x), y) for x, y in found), steps
+
+
+def stream(dataset, name, size, rank):
+    """Batches of images as a dataset has them, a list of those of several
+    sizes, with their labels, or `None`; and their number where it is known."""
+    steps = int(dataset.cardinality())
+    spec = keras.tree.flatten(dataset.element_spec)[0]
+    if is_batched(dataset, name, rank):
+        pass
+    elif None in spec.shape[: rank - 1]:
+        found = _batches_of(map(_pair, dataset.as_numpy_iterator()), size)
+        return found, -(-steps // size) if steps >= 0 else None
+    else:
+        dataset = dataset.batch(size)
+        steps = int(dataset.cardinality())
+    found = map(_pair, dataset.prefetch(2).as_numpy_iterator())
+    return found, steps if steps >= 0 else None
+
+
+def is_batched(dataset, name, rank):
+    """Whether a dataset of images, or of tuples with them, yields batches."""
+    spec = keras.tree.flatten(dataset.element_spec)[0]
+    found = getattr(getattr(spec, "shape", None), "rank", None)
+    if found not in (rank, rank + 1):
+        raise ValueError(
+            f"The images of `{name}` should have rank {rank}, or {rank + 1} in "
+            f"batches, alone or first in a tuple. Received: {spec}"
+        )
+    return found == rank + 1
+
+
+def _batches_of(pairs, size):
+    """Lists of images, and arrays of labels, of pairs of single ones."""
+    while some := list(itertools.islice(pairs, size)):
+        images, labels = zip(*some)
+        yield images, None if labels[0] is None else np.stack(labels)
+
+
+def _fitted(images, shape, checked=False):
+    """A batch as a model takes it, of an array or of images of several sizes."""
+    if isinstance(images, (list, tuple)):
+        images = [check_images(image, shape)[0] for image in images]
+        return np.stack(
+            [
+                pixels.fitted(one, shape[:2])
+                if one.dtype == np.uint8
+                else _fitted(one[None], shape, True)[0]
+                for one in images
+            ]
+        )
+    images = images if checked else check_images(images, shape)
+    images = images.astype("float32")
+    if len(shape) == 3:
+        images = ops.convert_to_numpy(pixels.resize(images, shape[:2]))
+    return images
+
+
+def _pair(batch):
+    """Images and labels, or `None`, of a batch as data yield it."""
+    batch = of_dict(batch) if isinstance(batch, dict) else batch
+    batch = batch if isinstance(batch, (tuple, list)) else (batch,)
+    images, y = (*batch, None)[:2]
+    return images, label_of(y)
+
+
+class Source:
+    """Labelled images, arrays or `tf.data`, read again each time by batches."""
+
+    def __init__(self, data, name, pictures=None):
+        self.name = name
+        self.pictures = pictures
+        self.dataset = None
+        # The positions that are read, sorted; all if `None`.
+        self.chosen = None
+        self._count = None
+        if is_dataset(data):
+            finite(data, name)
+            self.dataset = pairs(data, name)
+            if int(data.cardinality()) == 0:
+                raise self._empty()
+            return
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise ValueError(
+                f"`{name}` should be a pair of arrays (images, labels) or a "
+                "tf.data.Dataset of (image, label). "
+                f"Received: {name} of type {type(data).__name__}"
+            )
+        images, labels = data
+        kept = hasattr(images, "dtype") or isinstance(images, (list, tuple))
+        self.images = images if kept else np.asarray(images)
+        if len(self.images) == 0:
+            raise self._empty("no images and labels")
+        self.labels = similarity.check_labels(
+            label_of(labels),
+            name=f"{name}_labels",
+            count=len(self.images),
+            unlabelled=True,
+        )
+        self._set_count(len(self.images))
+
+    def _empty(self, received="an empty dataset"):
+        return ValueError(f"`{self.name}` has no images. Received: {received}")
+
+    def _set_count(self, count):
+        self._count = count
+        if self.pictures is not None and len(self.pictures) != count:
+            raise ValueError(
+                f"`images` should have a picture for each of the {count} "
+                f"items of `{self.name}`. Received: {len(self.pictures)}"
+            )
+
+    def _batched(self, rank):
+        """Whether the dataset yields batches."""
+        return is_batched(self.dataset, self.name, rank)
+
+    def count(self, rank):
+        """The number of items; a dataset may be read once to find it."""
+        if self._count is not None:
+            return self._count
+        batched = self._batched(rank)
+        count = int(self.dataset.cardinality())
+        if batched or count < 0:
+            labels = self.dataset.map(lambda *pair: label_of(pair[1]))
+            count = sum(
+                len(label) if batched else 1
+                for label in labels.as_numpy_iterator()
+            )
+        if count == 0:
+            raise self._empty()
+        self._set_count(count)
+        return count
+
+    def choose(self, subset, seed, rank):
+        """Takes a part of the items, which `seed` draws, or all of them."""
+        self.chosen = None
+        if subset is not None and subset < self.count(rank):
+            order = np.random.RandomState(seed).permutation(self.count(rank))
+            self.chosen = np.sort(order[:subset])
+
+    def sample(self, size, seed, rank):
+        """The positions of some of the items that are read."""
+        pool = self.chosen
+        if pool is None:
+            pool = np.arange(self.count(rank))
+        order = np.random.RandomState(seed).permutation(len(pool))
+        return set(pool[order[:size]].tolist())
+
+    def peek(self, rank):
+        """Labels to check before the work: of an array all, else the first."""
+        if self.dataset is None:
+            return self.labels
+        batched = self._batched(rank)
+        for _, labels, *_ in self.dataset.take(1).as_numpy_iterator():
+            labels = flat(labels, batched)
+            return labels if batched else labels[None]
+        raise self._empty()
+
+    def batches(self, size, rank):
+        """Positions, images, labels and pictures of each batch, in order."""
+        seen = 0
+        for positions, images, labels in self._read(size, rank):
+            if self.pictures is not None:
+                pictures = self.pictures[positions]
+            else:
+                pictures = images if rank == 3 else None
+            seen += len(positions)
+            yield positions, images, labels, pictures
+        if not seen:
+            raise self._empty()
+
+    def _read(self, size, rank):
+        if self.dataset is None:
+            chosen = self.chosen
+            if chosen is None:
+                chosen = np.arange(self._count)
+            for low in range(0, len(chosen), size):
+                part = chosen[low : low + size]
+                # A slice reads faster than scattered rows.
+                whole = self.chosen is None
+                rows = slice(low, low + size) if whole else part
+                yield part, _rows(self.images, rows), self.labels[part]
+            return
+        start = 0
+        for images, labels in stream(self.dataset, self.name, size, rank)[0]:
+            labels = flat(labels)
+            rows = np.arange(len(images))
+            if self.chosen is not None:
+                low, high = np.searchsorted(
+                    self.chosen, (start, start + len(images))
+                )
+                rows = self.chosen[low:high] - start
+            for low in range(0, len(rows), size):
+                part = rows[low : low + size]
+                yield start + part, _rows(images, part), labels[part]
+            start += len(images)
+            if self.chosen is not None and start > self.chosen[-1]:
+                return
+
+
+def _rows(images, rows):
+    """Some of the images: an array of an array, a list of a list."""
+    if not isinstance(images, (list, tuple)):
+        return np.asarray(images[rows])
+    return images[rows] if isinstance(rows, slice) else [images[i] for i in rows]
+
+
+def label_of(labels):
+    """Labels without the index that a batch may have beside them."""
+    return labels.get("label") if isinstance(labels, dict) else labels
+
+
+def flat(labels, batched=True):
+    """Labels of a dataset without an axis of one."""
+    labels = np.asarray(label_of(labels))
+    if labels.ndim == 1 + batched and labels.shape[-1] == 1:
+        return labels[..., 0]
+    return labels
