@@ -119,6 +119,29 @@ def beside(path):
         _remove(new)
 
 
+def sweep(folder):
+    """Removes what processes that were killed left of `beside` in a folder."""
+    folder = local(folder)
+    for place in folder.iterdir() if folder.is_dir() else ():
+        found = re.match(r"\.(\d+)\.new\.", place.name)
+        if found and not is_running(int(found[1])):
+            _remove(place)
+
+
+def is_running(process):
+    """Whether there is a process of a number on this machine."""
+    if os.name != "posix":
+        # Where asking by a signal would stop it.
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def check_new(path, name):
     """Refuses a path where there is something; `name` is its argument's."""
     if os.path.lexists(path):

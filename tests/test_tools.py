@@ -223,9 +223,8 @@ def test_training_without_tensorflow(tmp_path):
     assert clock["machine"].endswith("Keras on jax")
     # A trunk from a file of weights, as from its entry.
     recipe = dataclasses.replace(DIGITS, trunk="dshc_digits_30")
-    images, _ = benchmark.arrays("train")
     final = folder / "final.weights.h5"
-    started = train_zoo.start(recipe, 10, images, final)
+    started = train_zoo.start(recipe, benchmark, final)
     for ours, theirs in zip(started.backbone.weights, model.backbone.weights):
         np.testing.assert_array_equal(np.array(ours), np.array(theirs))
 

@@ -249,9 +249,7 @@ def fit(recipe, model, images, labels, folder, epochs, verbose, clock):
         recipe.optimizer(epochs * steps),
         backbone_rate=recipe.backbone_rate or 1.0,
     )
-    backup = keras.callbacks.BackupAndRestore(
-        folder / "backup", double_checkpoint=True, delete_checkpoint=False
-    )
+    backup = keras_hash.callbacks.Backup(folder / "backup.weights.h5")
     learner.fit(data, epochs=epochs, callbacks=[backup, clock], verbose=verbose)
     if recipe.frozen:
         own = {id(v) for v in model.backbone.variables}

@@ -1,14 +1,12 @@
 """`keras-hash train`."""
 
 import dataclasses
-import json
-import shutil
 
 from keras_hash import files
 from keras_hash.cli import inputs
 
 # In the folder of the entry until that is whole.
-_CHECKPOINT = ".checkpoint"
+_BACKUP = ".training.weights.h5"
 # What may differ when a training continues where it was stopped.
 _FREE = {"out", "epochs", "json"}
 
@@ -91,7 +89,9 @@ def _train(chosen):
 
 def _trained(chosen):
     folder = files.local(chosen.out)
-    if (folder / "card.json").exists() and not (folder / _CHECKPOINT).exists():
+    backup = folder / _BACKUP
+    whole = (folder / "card.json").exists()
+    if whole and not backup.exists():
         raise ValueError(
             "There is already a trained encoder, which training would replace. "
             "Remove it, or choose another `--out`. "
@@ -100,25 +100,30 @@ def _trained(chosen):
 
     import keras
 
+    from keras_hash import evaluation
     from keras_hash.search import pictures
     from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
 
+    files.sweep(folder)
     keras.utils.set_random_seed(chosen.seed)
     benchmark, model = _untrained(chosen)
-    if model.trained:
-        _fit(chosen, model, benchmark, folder / _CHECKPOINT)
+    if whole:
+        # Stopped when all was written but the picture.
+        report, codes = evaluation.measure(entries.load(folder), benchmark)
     else:
-        model.adapt(benchmark.train)
-    _, report, codes = entries.publish_measured(
-        model,
-        folder,
-        benchmark,
-        recipe={**_settings(chosen), "epochs": chosen.epochs},
-        seed=chosen.seed,
-        machine=machine(),
-    )
-    shutil.rmtree(folder / _CHECKPOINT, ignore_errors=True)
+        if model.trained:
+            _fit(chosen, model, benchmark, backup)
+        else:
+            model.adapt(benchmark.train)
+        _, report, codes = entries.publish_measured(
+            model,
+            folder,
+            benchmark,
+            recipe={**_settings(chosen), "epochs": chosen.epochs},
+            seed=chosen.seed,
+            machine=machine(),
+        )
     inputs.show(report)
     if len(benchmark.parts["query"]):
         pictures.nearest(
@@ -129,6 +134,7 @@ def _trained(chosen):
             folder.name,
             similarity=model.similarity,
         )
+    backup.unlink(missing_ok=True)
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
     return report
 
@@ -154,13 +160,15 @@ def _untrained(chosen):
     )
 
 
-def _fit(chosen, model, benchmark, checkpoint):
+def _fit(chosen, model, benchmark, path):
     """Trains; after Ctrl-C or a kill, a second call continues."""
     import keras
 
+    from keras_hash import callbacks
     from keras_hash import data
 
-    _check_settings(chosen, checkpoint)
+    about = {inputs.option(k): v for k, v in _settings(chosen).items()}
+    about["checksum of the images' names and labels"] = benchmark.checksum
     if chosen.backbone == "cifar":
         train = benchmark.parts["train"]
         sample = train[:: max(1, len(train) // 5000)]
@@ -175,14 +183,12 @@ def _fit(chosen, model, benchmark, checkpoint):
         seed=chosen.seed,
     )
     # Kept until the entry is written: a stop while measuring loses nothing.
-    backup = keras.callbacks.BackupAndRestore(
-        checkpoint, double_checkpoint=True, delete_checkpoint=False
-    )
+    backup = callbacks.Backup(path, about)
     try:
         model.fit(batches, epochs=chosen.epochs, callbacks=[backup])
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"the epochs so far are in {checkpoint}; the same command continues"
+            f"the epochs so far are in {path}; the same command continues"
         ) from None
 
 
@@ -190,22 +196,3 @@ def _settings(chosen):
     """What a training that was stopped has to be repeated with."""
     return {k: v for k, v in vars(chosen).items() if k not in _FREE}
 
-
-def _check_settings(chosen, checkpoint):
-    """Refuses to continue the training of other settings."""
-    settings = _settings(chosen)
-    path = checkpoint / "settings.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        changed = [
-            f"{inputs.option(key)} was {before.get(key)}, is {value}"
-            for key, value in settings.items()
-            if before.get(key) != value
-        ]
-        if changed:
-            raise ValueError(
-                f"A run with other settings was stopped in {checkpoint}: "
-                f"{', '.join(changed)}. Repeat it with the same settings, "
-                "remove that folder, or choose another `--out`."
-            )
-    files.write(path, files.to_json(settings) + "\n")

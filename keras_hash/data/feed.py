@@ -1,6 +1,7 @@
 """What `fit` is fed: batches of a dataset, and labels and pixels checked."""
 
 import contextlib
+import functools
 import inspect
 
 import keras
@@ -17,6 +18,7 @@ from keras_hash.data.reading import is_dataset
 from keras_hash.data.reading import label_of
 from keras_hash.data.reading import of_dict
 from keras_hash.data.reading import pairs
+from keras_hash.data.samplers import SampledBatches
 
 
 def batches(
@@ -34,7 +36,10 @@ def batches(
 ):
     """Batches of a labelled dataset, ready for `fit`.
 
-    Equal seeds give equal batches on every run, in every epoch of it.
+    Order and augmentation follow from the seed and the epoch: equal seeds give
+    equal batches on every run, and a training that goes on in its tenth epoch
+    gets those of the tenth. `fit` of a `keras_hash` model says which epoch it
+    is; read otherwise, each pass over the batches is the next epoch.
 
     Args:
         dataset: unbatched, finite `tf.data.Dataset` of `(image, label)`, or of
@@ -108,17 +113,57 @@ def batches(
     elif cache:
         about = caches.identity(given, index=index, shard=shard)
         dataset = dataset.cache(caches.checked(cache, given, about))
-    if shuffle and count:
-        dataset = dataset.shuffle(buffer or count, seed=seed)
-    dataset = dataset.batch(size, drop_remainder=drop)
-    if augment is not None:
-        seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-        dataset = tf.data.Dataset.zip(dataset, seeds.batch(2)).map(
-            lambda pair, s: (augment(pair[0], s), pair[1]),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-    return dataset.prefetch(2)
+    if not (shuffle and count) and augment is None:
+        return dataset.batch(size, drop_remainder=drop).prefetch(2)
+    with tf.device("CPU"):
+        epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
+
+    def of_epoch(number):
+        # Otherwise the seed of all of TensorFlow would count too.
+        tf.compat.v1.set_random_seed(1)
+        some = dataset
+        if shuffle and count:
+            some = some.shuffle(
+                buffer or count,
+                seed=tf.random.stateless_uniform(
+                    [], [seed, number], None, None, tf.int64, "philox"
+                ),
+                reshuffle_each_iteration=False,
+            )
+        some = some.batch(size, drop_remainder=drop)
+        return some.enumerate().map(lambda step, pair: (number, step, *pair))
+
+    passes = tf.data.Dataset.from_tensors(0)
+    found = passes.map(lambda _: epoch.assign_add(1) - 1).flat_map(of_epoch)
+
+    def augmented(number, step, images, labels):
+        if augment is None:
+            return images, labels
+        key = tf.random.experimental.stateless_fold_in([seed, number], step)
+        return augment(images, key), labels
+
+    found = found.map(
+        augmented, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    if count >= 0:
+        steps = count // size if drop else -(-count // size)
+        found = found.apply(tf.data.experimental.assert_cardinality(steps))
+    found = found.prefetch(2)
+    # Derived datasets lead to it: `epoch_setters`.
+    found._keras_hash_epoch = epoch
+    return found
+
+
+def epoch_setters(data):
+    """Functions that tell data the number of the epoch that starts."""
+    if isinstance(data, SampledBatches):
+        return [functools.partial(setattr, data, "epoch")]
+    if not is_dataset(data):
+        return []
+    own = getattr(data, "_keras_hash_epoch", None)
+    if own is not None:
+        return [own.assign]
+    return [each for one in data._inputs() for each in epoch_setters(one)]
 
 
 def of_one_size(dataset, size):

@@ -150,8 +150,8 @@ def is_batched(dataset, name, rank):
     found = getattr(getattr(spec, "shape", None), "rank", None)
     if found not in (rank, rank + 1):
         raise ValueError(
-            f"The images of `{name}` should have rank {rank}, or {rank + 1} in "
-            f"batches, alone or first in a tuple. Received: {spec}"
+            f"`{name}` should be a dataset of images, of rank {rank}, or of "
+            f"batches of them, alone or first in a tuple. Received: {spec}"
         )
     return found == rank + 1
 

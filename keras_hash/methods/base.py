@@ -413,6 +413,7 @@ class HashModel(keras.Model):
                 steps=kwargs.get("validation_steps"),
                 batch_size=kwargs.get("validation_batch_size", batch_size),
             )
+        setters = feed.epoch_setters(x)
         x, y, weights = self._taken(
             fed,
             x,
@@ -421,19 +422,26 @@ class HashModel(keras.Model):
             kwargs.get("steps_per_epoch"),
             batch_size,
         )
-        if y is None and getattr(x, "num_batches", None) is None:
-            # Keras' default would only warn that it is ignored for these.
+        if setters or (y is None and getattr(x, "num_batches", None) is None):
+            # Keras' default would give batches that have an order another one,
+            # by the random state of Python, and warn elsewhere that it cannot.
             kwargs.setdefault("shuffle", False)
         if class_weight is not None and kwargs.get("validation_split"):
             # What is held out has no class weights, as in Keras.
             share = 1 - kwargs["validation_split"]
             weights[int(len(weights) * share) :] = 1
+        callbacks = kwargs.pop("callbacks", None)
+        if setters and isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(_Epochs(setters))
+        elif setters:
+            callbacks = [*keras.tree.flatten(callbacks or []), _Epochs(setters)]
         with fed.errors(), held.errors():
             return super().fit(
                 x,
                 y,
                 sample_weight=weights,
                 validation_data=validation,
+                callbacks=callbacks,
                 **kwargs,
             )
 
@@ -716,6 +724,25 @@ class HashModel(keras.Model):
         with files.beside(filepath) as new:
             export.save_encoder(self, new, dtype)
 
+    def _seed_states(self):
+        """Where the random draws of layers, such as dropout, have got to."""
+        kept = self.non_trainable_variables
+        states = [v for v in kept if v.path.endswith("seed_generator_state")]
+        return {f"seed_{i}": state for i, state in enumerate(states)}
+
+    def save_own_variables(self, store):
+        # Keras leaves them out: a training that goes on would draw others.
+        super().save_own_variables(store)
+        for name, state in self._seed_states().items():
+            store[name] = state
+
+    def load_own_variables(self, store):
+        states = self._seed_states()
+        own = {k: store[k] for k in store.keys() if not k.startswith("seed_")}
+        super().load_own_variables(own)
+        for name in states.keys() & store.keys():
+            states[name].assign(store[name])
+
     def get_config(self):
         backbone = self._backbone_name
         if not isinstance(backbone, str):
@@ -742,3 +769,15 @@ class HashModel(keras.Model):
                 config["backbone"], custom_objects=custom_objects
             )
         return cls(**config)
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Tells what is trained on which epoch starts, also where `fit` goes on."""
+
+    def __init__(self, setters):
+        super().__init__()
+        self.setters = setters
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for set_epoch in self.setters:
+            set_epoch(epoch)

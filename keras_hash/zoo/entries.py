@@ -7,6 +7,7 @@ trained and what it scores. It is found, in this order: as a path, in the folder
 downloaded before, and by a download (`keras_hash.zoo.fetch`).
 """
 
+import contextlib
 import dataclasses
 import fnmatch
 import importlib.util
@@ -255,8 +256,18 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         )
     folder = files.local(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    older = [p for p in folder.iterdir() if p.is_dir() and p.name.isdigit()]
-    version = max([int(p.name) for p in older], default=0) + 1
+    older = {
+        int(path.name): path
+        for path in folder.iterdir()
+        if path.is_dir() and path.name.isdigit()
+    }
+    version = max(older, default=0) + 1
+    with contextlib.suppress(ValueError, TypeError, OSError):
+        there = (folder / "card.json").exists()
+        version = 1 + (Card.read(folder).version if there else 0)
+    if version in older:
+        # Of a call that was stopped: no card names it.
+        shutil.rmtree(older.pop(version))
     compact = compact or model.stored_as
     config = {k: v for k, v in model.get_config().items() if k != "bank_size"}
     with files.beside(folder / str(version)) as staged:
@@ -281,7 +292,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         **{"measured_on": machine(), **details},
     )
     card.write(folder)
-    for path in older:
+    for path in older.values():
         shutil.rmtree(path)
     return card, report, codes
 

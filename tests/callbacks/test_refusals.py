@@ -48,7 +48,7 @@ IMAGES, LABELS = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 3
         ({"query": (IMAGES, LABELS + 0.5)}, "`query_labels` of rank 1"),
         ({"database": (IMAGES, LABELS - 0.5)}, "`database_labels` of rank 1"),
         ({"query": as_dataset((IMAGES, np.eye(4)), 2)}, "labels"),
-        ({"query": as_dataset((IMAGES[..., 0], LABELS))}, "have rank 3"),
+        ({"query": as_dataset((IMAGES[..., 0], LABELS))}, "images, of rank 3"),
         (
             {
                 "query": as_dataset((IMAGES, LABELS)).filter(

@@ -1,0 +1,111 @@
+"""One file that a training goes on from, after any stop."""
+
+import json
+import random
+
+import keras
+import numpy as np
+
+from keras_hash import files
+
+_ENDING = ".weights.h5"
+# What Keras does not write, beside its own.
+_STATE = "keras_hash_state"
+
+
+class Backup(keras.callbacks.Callback):
+    """Keeps a training in one file after each epoch, and goes on from it.
+
+    What `keras.callbacks.BackupAndRestore` does, which writes weights and epoch
+    one after the other. The file holds the weights, those of the memory bank
+    and of schedules too, the optimizer, the epoch, and the random states of
+    Python and NumPy; it is written beside and renamed. With batches of
+    `keras_hash.data.batches` or `SampledBatches`, whose order follows from the
+    epoch, a training that is stopped at any moment ends in the same weights as
+    one that is not. The states of other callbacks are not kept.
+
+    Args:
+        path: str or path of the file, which ends in `.weights.h5`. It stays
+            there when training ends.
+        about: optional dict that JSON can hold, such as the settings of the
+            training; going on with others is refused.
+
+    Raises:
+        ValueError: another ending; or when training starts, a file that is no
+            backup, or one of another model or other settings.
+
+    Example:
+
+    >>> batches = keras_hash.data.batches(bench.train, 64, shuffle=True)
+    >>> backup = keras_hash.callbacks.Backup("runs/mine.weights.h5")
+    >>> model.fit(batches, epochs=100, callbacks=[backup])
+    """
+
+    def __init__(self, path, about=None):
+        super().__init__()
+        self.path, self.about = files.local(path), about or {}
+        if not self.path.name.endswith(_ENDING):
+            raise ValueError(
+                f"`path` should end in {_ENDING}. Received: {path}"
+            )
+
+    def on_train_begin(self, logs=None):
+        if not self.path.exists():
+            return
+        state = self._read()
+        optimizer = self.model.optimizer
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        try:
+            with files.plain(self.path.parent) as folder:
+                self.model.load_weights(folder / self.path.name)
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{self.path} is the backup of another model: remove it, or "
+                f"give another path. Received: {error}"
+            ) from error
+        version, numbers, gauss = state["python"]
+        random.setstate((version, tuple(numbers), gauss))
+        np.random.set_state(state["numpy"])
+        self.model._initial_epoch = state["epoch"]
+
+    def _read(self):
+        """The state beside the weights, of a training with these settings."""
+        import h5py
+
+        try:
+            with h5py.File(self.path) as file:
+                state = json.loads(file[_STATE][()])
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} is no backup of a training: remove it, or give "
+                f"another path. Received: {error}"
+            ) from error
+        before = state["about"]
+        changed = [
+            f"{name} was {before.get(name)!r}, is {value!r}"
+            for name, value in json.loads(files.to_json(self.about)).items()
+            if before.get(name) != value
+        ]
+        if changed:
+            raise ValueError(
+                f"A training with other settings was stopped in {self.path}: "
+                f"{', '.join(changed)}. Repeat it with the same settings, "
+                "remove the file, or give another path."
+            )
+        return state
+
+    def on_epoch_end(self, epoch, logs=None):
+        import h5py
+
+        name, numbers, *rest = np.random.get_state()
+        state = {
+            "epoch": epoch + 1,
+            "about": self.about,
+            "python": random.getstate(),
+            "numpy": [name, numbers.tolist(), *rest],
+        }
+        with files.beside(self.path) as new:
+            self.model.save_weights(new)
+            with h5py.File(new, "a") as file:
+                file[_STATE] = files.to_json(state, indent=None)
