@@ -6,14 +6,18 @@ makes of its characters is settled here.
 
 import collections.abc
 import contextlib
+import errno
 import hashlib
+import importlib.util
 import json
 import math
 import os
 import pathlib
 import re
 import shutil
+import socket
 import tempfile
+import time
 import zlib
 
 # Two letters at least: `C:/` is a drive.
@@ -117,6 +121,67 @@ def beside(path):
         os.replace(new, path)
     finally:
         _remove(new)
+
+
+@contextlib.contextmanager
+def locked(path, timeout=60):
+    """Keeps other processes from writing a file for a while.
+
+    They wait. The lock is one of the system on a file beside it, which names
+    its owner, and ends with the process. Systems without such locks have none.
+
+    Args:
+        path: str or path; its folder is made where it is missing.
+        timeout: float, seconds to wait.
+
+    Raises:
+        TimeoutError: another process holds the lock all the time.
+    """
+    path = local(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.lock")
+    if importlib.util.find_spec("fcntl") is None:
+        yield
+        return
+    end = time.monotonic() + timeout
+    while (file := _lock(place)) is None:
+        if time.monotonic() > end:
+            owner = place.read_text() if place.exists() else "another"
+            raise TimeoutError(
+                f"{path} has been written by {owner} for {timeout} seconds: "
+                "try again when that has ended"
+            )
+        time.sleep(0.05)
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+        file.close()
+
+
+def _lock(place):
+    """A file, opened and locked; `None` if another one has it."""
+    import fcntl
+
+    file = open(place, "a")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its owner before may have removed it meanwhile.
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(place)):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
+            # A file system without locks.
+            return file
+        file.close()
+        raise
+    file.close()
+    return None
 
 
 def sweep(folder):

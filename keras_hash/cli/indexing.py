@@ -22,18 +22,24 @@ def existing(path, card):
     return opened(path, card)
 
 
-def extend(index, paths, encode):
-    """Adds files, and prints how many are new and what was left out."""
+def extend(index, paths, encode, prune):
+    """Adds files, and prints how many are new, have changed or are gone."""
     try:
-        added, refused = index.extend(paths, encode)
+        done = index.extend(paths, encode, prune=prune)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{len(index.index)} images are in {index.path}; the same command "
             "continues"
         ) from None
-    print(
-        f"{index.path}: {added} new images, {len(index.index)} in all",
-        file=sys.stderr,
-    )
-    for path, reason in refused.items():
-        print(f"left out: {path}: {reason}", file=sys.stderr)
+    changed = f"{done.changed} changed, " if done.changed else ""
+    lines = [
+        f"{index.path}: {done.added} new images, {changed}{len(index.index)} in "
+        "all"
+    ]
+    if done.gone:
+        what = "were dropped" if prune else "stay in it until `--prune`"
+        lines.append(
+            f"gone: {len(done.gone)} images, such as {done.gone[0]}; they {what}"
+        )
+    lines += [f"left out: {path}: {why}" for path, why in done.refused.items()]
+    print(*lines, sep="\n", file=sys.stderr)

@@ -45,7 +45,12 @@ def add_commands(add):
         default=[],
         metavar="PLACE",
         help="folder or file to put into the index; may be repeated; only "
-        "files that are not in it yet are encoded",
+        "files that are not in it yet, or have changed since, are encoded",
+    )
+    search.add_argument(
+        "--prune",
+        action="store_true",
+        help="drop images from the index whose files are gone",
     )
     search.add_argument(
         "-k",
@@ -67,10 +72,10 @@ def _search(chosen):
     from keras_hash.zoo.encoder import FileEncoder
 
     card = inputs.card(chosen.model)
-    if not (chosen.queries or chosen.images):
+    if not (chosen.queries or chosen.images or chosen.prune):
         raise ValueError(
-            "Nothing to do: give images to search for, or `--images` to put "
-            "into the index."
+            "Nothing to do: give images to search for, `--images` to put into "
+            "the index, or `--prune`."
         )
     if chosen.out is not None:
         files.local(chosen.out)
@@ -82,8 +87,10 @@ def _search(chosen):
     # Loaded if there is anything to encode.
     encoder = functools.cache(lambda: FileEncoder(chosen.model))
     codes = encoder().queries(queries) if queries else []
-    if places:
-        indexing.extend(index, places, lambda paths: encoder()(paths))
+    if places or chosen.prune:
+        indexing.extend(
+            index, places, lambda paths: encoder()(paths), chosen.prune
+        )
     k = 10 if chosen.k is None and chosen.radius is None else chosen.k
     found = index.search(codes, k, chosen.radius) if queries else []
     if queries and chosen.out:

@@ -181,11 +181,16 @@ class Ids:
         if "ids" in arrays:
             return cls(arrays["ids"], following)
         text, ends = arrays["ids_text"].tobytes(), arrays["ids_ends"].tolist()
-        values = np.empty(len(ends), object)
-        values[:] = [
-            text[start:end].decode("utf-8", "surrogatepass")
-            for start, end in zip([0, *ends], ends)
-        ]
+        values, parts = np.empty(len(ends), object), zip([0, *ends], ends)
+        if text.isascii():
+            # Most are, and parts of one text are cut in a third of the time.
+            text = text.decode()
+            values[:] = [text[start:end] for start, end in parts]
+        else:
+            values[:] = [
+                text[start:end].decode("utf-8", "surrogatepass")
+                for start, end in parts
+            ]
         return cls(values, following)
 
 

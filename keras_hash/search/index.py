@@ -255,6 +255,10 @@ class Index:
         """
         if about is not None:
             self.about = _check_about(about)
+        storage.write(path, *self.to_parts())
+
+    def to_parts(self):
+        """What a file holds: a dict that JSON can hold, and one of arrays."""
         groups = self._groups()
         arrays = {"codes": groups.codes, **self._ids.arrays()}
         if groups.group is not None:
@@ -266,7 +270,7 @@ class Index:
         }
         if self.about:
             fields["about"] = self.about
-        storage.write(path, fields, arrays)
+        return fields, arrays
 
     @classmethod
     def load(cls, path, mmap=False, method=None):
@@ -288,6 +292,13 @@ class Index:
             ValueError: the file is missing or is not a whole index, or a wrong
                 `method`.
         """
+        if method is None:
+            method = "scan" if mmap else "auto"
+        return cls.read(path, mmap, method)[0]
+
+    @classmethod
+    def read(cls, path, mmap=False, method="auto"):
+        """What `load` reads, and the dict of all arrays in the file."""
         try:
             fields, arrays = storage.read(path, mmap)
             index = cls(fields["bits"], similarity=fields["similarity"])
@@ -298,14 +309,12 @@ class Index:
                 "`path` should be a file written by `Index.save`. "
                 f"Received: path={str(path)!r} ({error})"
             ) from error
-        if method is None:
-            method = "scan" if mmap else "auto"
         method = _check_method(method, index.similarity)
         kind = index.bits, index.similarity
         index._state = Groups(*kind, codes, arrays.get("group"), method), ()
         # Indexes of photos had it by another name.
         index.about = fields.get("about", fields.get("encoder", {}))
-        return index
+        return index, arrays
 
     def _groups(self):
         groups, waiting = self._state

@@ -1,83 +1,225 @@
 """An index of image files, and a picture of what a search finds."""
 
+import dataclasses
+import os
+import time
+
 import numpy as np
 
 from keras_hash import files
 from keras_hash import progress
+from keras_hash.search import storage
 from keras_hash.search.index import Index
+
+
+@dataclasses.dataclass
+class Extension:
+    """What `PhotoIndex.extend` did."""
+
+    added: int = 0
+    changed: int = 0
+    # Ids whose files are not there any more.
+    gone: list = dataclasses.field(default_factory=list)
+    # From the paths of files that are no images to reasons.
+    refused: dict = dataclasses.field(default_factory=dict)
 
 
 class PhotoIndex:
     """The index of image files in a file, for the codes of one encoder.
 
-    The ids of its `index` are paths. `maker` tells the encoder from all others.
+    The ids of its `index` are paths, one for each file whatever links lead to
+    it: relative to the folder of the index for files in it, else absolute.
+    `maker` tells the encoder from all others. Processes that extend it at a
+    time lose nothing: each adds to what is in the file when it saves.
     """
 
     def __init__(self, path, bits, similarity, maker):
         self.path, self.maker = files.local(path), maker
+        self._kind = bits, similarity
+        self._folder = os.path.realpath(self.path.parent)
+        # By id: code, size and time of what is not saved yet; what is to go.
+        self._waiting, self._dropped = {}, set()
+        self._read = None
+        self.index = Index(bits, similarity=similarity)
+        self._load()
+
+    def _load(self):
+        """Reads the file, unless it is the one that was read before."""
         if not self.path.exists():
-            self.index = Index(bits, similarity=similarity)
             return
-        self.index = Index.load(self.path)
+        status = os.stat(self.path)
+        read = status.st_ino, status.st_size, status.st_mtime_ns
+        if read == self._read:
+            return
+        self.index, arrays = Index.read(self.path)
+        self._check_maker()
+        self._read, self._known = read, None
+        self._columns = [arrays.get(name) for name in _COLUMNS]
+
+    def _check_maker(self):
         # Written in Python, it may not say whose codes they are.
         about = self.index.about
         other = any(
-            about.get(key, value) != value for key, value in maker.items()
+            about.get(key, value) != value for key, value in self.maker.items()
         )
         holds = (self.index.bits, self.index.similarity)
-        if other or holds != (bits, similarity):
+        if other or holds != self._kind:
             whose = about.get("name", "an encoder")
-            if other and whose == maker["name"]:
+            if other and whose == self.maker["name"]:
                 whose = f"{whose} with other weights"
             raise ValueError(
                 f"{self.path} holds codes of {whose} ({holds[0]} bits, "
-                f"{holds[1]}); {maker['name']} makes {bits} bits, "
-                f"{similarity}. Search with the encoder that made it, or give "
-                "another index."
+                f"{holds[1]}); {self.maker['name']} makes {self._kind[0]} bits, "
+                f"{self._kind[1]}. Search with the encoder that made it, or "
+                "give another index."
             )
 
-    def extend(self, paths, encode, batch_size=64):
-        """Adds the files that are not there yet, and saves, after Ctrl-C too.
+    # Of an index without a file yet.
+    _known, _columns = None, (None, None)
 
-        `encode` takes paths, and returns packed codes of those that are images,
-        their positions, and a dict from those of the others to reasons. Returns
-        how many were added, and a dict from the paths of the others.
+    def _states(self):
+        """Size and time of files when they were encoded, by id.
+
+        Ids that an older version or a call from Python wrote have none.
         """
-        there = set(self.index.ids.tolist())
-        if there and not isinstance(next(iter(there)), str):
+        if self._known is None:
+            self._known = {}
+            if self._columns[0] is not None:
+                columns = [column.tolist() for column in self._columns]
+                pairs = zip(self.index.ids.tolist(), zip(*columns))
+                self._known = {i: state for i, state in pairs if state[0] >= 0}
+        return self._known
+
+    def place(self, item):
+        """The path of the file of an id, from the working folder if it can."""
+        if item not in self._states():
+            return item
+        path, here = os.path.join(self._folder, item), os.path.join(os.getcwd(), "")
+        return path.removeprefix(here)
+
+    def _id(self, path):
+        """The id of a file by its path, which is absolute and of no links."""
+        return path.removeprefix(os.path.join(self._folder, ""))
+
+    def extend(self, paths, encode, batch_size=64, prune=False, every=60):
+        """Adds files that are not there yet or have changed since, and saves.
+
+        It saves after Ctrl-C too, and each time that `every` seconds have
+        passed. `encode` takes paths, and returns packed codes of those that are
+        images, their positions, and a dict from those of the others to reasons.
+        `prune` drops the files that are gone. Returns an `Extension`.
+        """
+        ids = self.index.ids.tolist()
+        if ids and not isinstance(ids[0], str):
             raise ValueError(
                 f"The ids in {self.path} are numbers, not paths: files cannot "
                 "be added to it. Give another index."
             )
-        new = [path for path in paths if path not in there]
-        if not new:
-            return 0, {}
-        refused, before = {}, len(self.index)
+        given = {}
+        for path in paths:
+            given.setdefault(os.path.realpath(path), path)
+        states, there, done = self._states(), {}, Extension()
+        for item in ids:
+            named = item in states
+            path = os.path.join(self._folder, item) if named else item
+            path = path if named else os.path.realpath(path)
+            if path in there:
+                # One file by two names, in an index of an older version.
+                self._dropped.add(item)
+            elif path in given or os.path.lexists(path):
+                there[path] = item
+            else:
+                done.gone.append(item)
+        if prune:
+            self._dropped.update(done.gone)
+        new = {path: _state(path) for path in given}
+        new = [
+            (path, state)
+            for path, state in new.items()
+            if path not in there or states.get(there[path]) != state
+        ]
         starts = range(0, len(new), batch_size)
         try:
+            saved = time.monotonic()
             for low in progress.track(starts, len(starts), "Indexing"):
-                batch = new[low : low + batch_size]
-                codes, kept, bad = encode(batch)
-                refused |= {batch[place]: why for place, why in bad.items()}
-                if kept:
-                    self.index.add(codes, [batch[place] for place in kept])
+                self._encode(new[low : low + batch_size], encode, there, given, done)
+                if time.monotonic() - saved > every:
+                    began = time.monotonic()
+                    self.save()
+                    saved = time.monotonic()
+                    # A large index takes long to write: a tenth of the time.
+                    every = max(every, 9 * (saved - began))
         finally:
-            if len(self.index) > before:
-                about = {**self.index.about, **self.maker}
-                self.index.save(self.path, about)
-        return len(self.index) - before, refused
+            if self._waiting or self._dropped:
+                self.save()
+        return done
+
+    def _encode(self, batch, encode, there, given, done):
+        """Encodes some files, which wait to be saved from then on."""
+        codes, kept, bad = encode([path for path, _ in batch])
+        for place, reason in bad.items():
+            path = batch[place][0]
+            done.refused[given[path]] = reason
+            if path in there:
+                # Its code is that of what it was.
+                self._dropped.add(there[path])
+        for code, place in zip(codes, kept):
+            path, state = batch[place]
+            self._waiting[self._id(path)] = code, state
+            if path not in there:
+                done.added += 1
+                continue
+            done.changed += 1
+            if there[path] != self._id(path):
+                self._dropped.add(there[path])
+
+    def save(self):
+        """Writes what has come and gone, on top of what others wrote."""
+        with files.locked(self.path):
+            self._load()
+            index, states = self.index, dict(self._states())
+            ids = set(index.ids.tolist())
+            index.remove(list(ids & (self._dropped | self._waiting.keys())))
+            if self._waiting:
+                codes = [code for code, _ in self._waiting.values()]
+                index.add(np.stack(codes), list(self._waiting))
+            states |= {i: state for i, (_, state) in self._waiting.items()}
+            index.about = {**index.about, **self.maker}
+            fields, arrays = index.to_parts()
+            columns = np.array(
+                [states.get(i, (-1, -1)) for i in index.ids.tolist()], "int64"
+            ).reshape(-1, 2)
+            arrays |= dict(zip(_COLUMNS, columns.T))
+            storage.write(self.path, fields, arrays)
+            self._waiting, self._dropped, self._read = {}, set(), None
+            self._load()
 
     def search(self, codes, k, radius=None):
-        """For each query a list of `(id, distance)`, nearest first."""
+        """For each query a list of `(path, distance)`, nearest first."""
         if radius is None:
             distances, ids = self.index.search(codes, k=k)
-            pairs = zip(ids.tolist(), distances.tolist())
-            return [list(zip(*pair)) for pair in pairs]
-        bounds, distances, ids = self.index.range_search(codes, radius)
-        pairs = list(zip(ids.tolist(), distances.tolist()))
-        return [
-            pairs[low:high][:k] for low, high in zip(bounds[:-1], bounds[1:])
-        ]
+            rows = zip(ids.tolist(), distances.tolist())
+            found = [list(zip(*row)) for row in rows]
+        else:
+            bounds, distances, ids = self.index.range_search(codes, radius)
+            pairs = list(zip(ids.tolist(), distances.tolist()))
+            found = [
+                pairs[low:high][:k] for low, high in zip(bounds[:-1], bounds[1:])
+            ]
+        return [[(self.place(i), d) for i, d in row] for row in found]
+
+
+# Arrays in the file of the index, beside those of `Index`.
+_COLUMNS = ("file_sizes", "file_times")
+
+
+def _state(path):
+    """Size and time of a file, by which a change shows; -1 if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
 def nearest(

@@ -75,19 +75,27 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     with Image.open("found.png") as picture:
         assert picture.width > 500 and picture.height > 400
 
-    # Only what is new is encoded: the first two files could not be read.
-    for path in sorted(pathlib.Path("photos/1").iterdir()):
-        path.write_bytes(b"no longer an image")
+    # What is new or has changed is encoded; what is gone stays till it is said.
+    paths = sorted(map(str, pathlib.Path("photos/1").iterdir()))
+    paths += sorted(map(str, pathlib.Path("photos/2").iterdir()))
+    pathlib.Path(paths[0]).write_bytes(b"no longer an image")
+    shutil.copy("query0.png", paths[1])
+    pathlib.Path(paths[3]).unlink()
     pathlib.Path("photos/0/broken.png").unlink()
     shutil.copy("query0.png", "photos/0/new.png")
     code, out, err = run(*search, "query0.png", "--radius", 0, "--json")
     assert code == 0, err
     assert err.splitlines() == [
         "left out: 1 hidden",
-        "my.index: 1 new images, 21 in all",
+        "my.index: 1 new images, 1 changed, 20 in all",
+        f"gone: 1 images, such as {paths[3]}; they stay in it until `--prune`",
+        f"left out: {paths[0]}: not an image of a known kind",
     ]
+    code, _, err = run("search", NAME, "--index", "my.index", "--prune")
+    assert code == 0 and "they were dropped" in err and "19 in all" in err
+    assert paths[3] not in keras_hash.Index.load("my.index").ids
     content = json.loads(out)
-    assert content["items"] == 21 and content["model"] == NAME
+    assert content["items"] == 20 and content["model"] == NAME
     (result,) = content["results"]
     found = {pair["id"]: pair["distance"] for pair in result["neighbours"]}
     assert found["photos/0/new.png"] == 0 and set(found.values()) == {0}
@@ -210,7 +218,8 @@ def test_names_of_all_kinds(digit_files, tmp_path):
     assert out.count("not utf-8 ? [1] $a_ $x") == 2
     with Image.open(picture) as drawn:
         assert drawn.width > 300
-    assert str(photos / ODD) in keras_hash.Index.load(index).ids.tolist()
+    ids = keras_hash.Index.load(index).ids.tolist()
+    assert f"{photos.name}/{ODD}" in ids
     process = command.start(*search, photos / ODD, "-k", 2, "--json")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

@@ -38,7 +38,7 @@ class Answer:
     """What lies around a photo."""
 
     name: str
-    # Pairs of id and distance, `MAX_SHOWN` at most, in the order of the index
+    # Pairs of path and distance, `MAX_SHOWN` at most, in the order of the index
     # at equal distance.
     nearest: list
     # How many items there are up to each distance, `[bits + 1]`.
@@ -56,6 +56,7 @@ class PhotoSearch:
 
     def __init__(self, encoder, index):
         self._encode, self._index = encoder, index.index
+        self._place = index.place
         if not len(self._index):
             raise ValueError(
                 f"{index.path} is empty; fill it with `keras-hash search "
@@ -85,7 +86,8 @@ class PhotoSearch:
             )
         _, distances, ids = self._index.range_search(codes, self.bits)
         counts = np.bincount(distances, minlength=self.bits + 1)
-        nearest = zip(ids[:MAX_SHOWN].tolist(), distances[:MAX_SHOWN].tolist())
+        paths = [self._place(item) for item in ids[:MAX_SHOWN].tolist()]
+        nearest = zip(paths, distances[:MAX_SHOWN].tolist())
         return Answer(name, list(nearest), np.cumsum(counts).tolist())
 
     def gallery(self, answer, k, radius):

@@ -37,7 +37,7 @@ def coded(similarity="hamming", count=60, bits=BITS, ids=None):
         refused = {p: "no code" for p in paths if p not in known}
         return queries[places], known, refused
 
-    stored = types.SimpleNamespace(path="my.index", index=index)
+    stored = types.SimpleNamespace(path="my.index", index=index, place=str)
     return answers.PhotoSearch(encode, stored), codes, queries
 
 

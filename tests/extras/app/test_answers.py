@@ -60,7 +60,7 @@ def encoder():
 def test_what_is_no_image_is_one_clear_message(encoder, tmp_path, digits):
     codes = keras_hash.load(NAME).encode(digits.arrays("database")[0][:20])
     stored = types.SimpleNamespace(
-        path="my.index", index=keras_hash.Index(30, codes)
+        path="my.index", index=keras_hash.Index(30, codes), place=int
     )
     search = answers.PhotoSearch(encoder, stored)
     good = io.BytesIO()
