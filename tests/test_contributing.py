@@ -192,7 +192,7 @@ def test_the_row_is_a_data_set(tmp_path, monkeypatch, rng):
     protocols.sets.cache_clear()
     assert benchmark.labels == ["Abyssinian", "Bengal"]
     images, labels = benchmark.arrays("query")
-    assert images.shape == (4, 224, 224, 3) and sorted(labels) == [0, 0, 1, 1]
+    assert images.shape == (4, 40, 30, 3) and sorted(labels) == [0, 0, 1, 1]
 
 
 def test_the_pages_of_methods_are_current():

@@ -66,7 +66,7 @@ class Backup(keras.callbacks.Callback):
             ) from error
         version, numbers, gauss = state["python"]
         random.setstate((version, tuple(numbers), gauss))
-        np.random.set_state(state["numpy"])
+        np.random.set_state(state["numpy"])  # noqa: NPY002
         self.model._initial_epoch = state["epoch"]
 
     def _read(self):
@@ -95,10 +95,15 @@ class Backup(keras.callbacks.Callback):
             )
         return state
 
+    def on_train_end(self, logs=None):
+        # Another `fit`, without a backup, begins at its own epoch.
+        self.model._initial_epoch = None
+
     def on_epoch_end(self, epoch, logs=None):
         import h5py
 
-        name, numbers, *rest = np.random.get_state()
+        # The state of what code outside draws from.
+        name, numbers, *rest = np.random.get_state()  # noqa: NPY002
         state = {
             "epoch": epoch + 1,
             "about": self.about,

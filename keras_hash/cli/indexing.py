@@ -33,13 +33,14 @@ def extend(index, paths, encode, prune):
         ) from None
     changed = f"{done.changed} changed, " if done.changed else ""
     lines = [
-        f"{index.path}: {done.added} new images, {changed}{len(index.index)} in "
-        "all"
+        f"{index.path}: {done.added} new images, {changed}"
+        f"{len(index.index)} in all"
     ]
     if done.gone:
         what = "were dropped" if prune else "stay in it until `--prune`"
         lines.append(
-            f"gone: {len(done.gone)} images, such as {done.gone[0]}; they {what}"
+            f"gone: {len(done.gone)} images, such as {done.gone[0]}; "
+            f"they {what}"
         )
     lines += [f"left out: {path}: {why}" for path, why in done.refused.items()]
     print(*lines, sep="\n", file=sys.stderr)

@@ -195,4 +195,3 @@ def _fit(chosen, model, benchmark, path):
 def _settings(chosen):
     """What a training that was stopped has to be repeated with."""
     return {k: v for k, v in vars(chosen).items() if k not in _FREE}
-

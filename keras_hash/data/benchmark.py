@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 
+from keras_hash import forks
 from keras_hash.data import draws
 from keras_hash.data import folders
 from keras_hash.data.images import ImageFiles
@@ -20,6 +21,7 @@ def _part(name, about):
     def dataset(benchmark):
         import tensorflow as tf
 
+        forks.check()
         images, indices = benchmark.images, benchmark.parts[name]
         if isinstance(images, np.ndarray):
             return tf.data.Dataset.from_tensor_slices(benchmark.arrays(name))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import forks
 from keras_hash import similarity
 from keras_hash.data import caches
 from keras_hash.data import images as pixels
@@ -73,6 +74,7 @@ def batches(
     """
     import tensorflow as tf
 
+    forks.check()
     finite(dataset, "dataset")
     dataset = pairs(dataset, "dataset")
     spec = dataset.element_spec
@@ -167,7 +169,7 @@ def epoch_setters(data):
 
 
 def of_one_size(dataset, size):
-    """A dataset of images, or of tuples with them, resized where it needs be."""
+    """A dataset of images, or of tuples with them, resized where need be."""
     import tensorflow as tf
 
     def fit(image, *rest):

@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from keras_hash import files
+from keras_hash import forks
 from keras_hash.data import headers
 
 # Formats of Pillow beside JPEG and PNG, and how many pixels they may have.
@@ -64,6 +65,7 @@ def fit_in_graph(image, size):
 
 def fitted(pixels, size):
     """Pixels of a file as a model of that size takes them, float32."""
+    forks.check()
     size = tuple(size)
     if pixels.shape[:2] == size:
         return pixels.astype("float32")

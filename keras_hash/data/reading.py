@@ -51,6 +51,7 @@ def pairs(dataset, name, labelled=True):
 
 
 def of_dict(element):
+    """The image and the label of a dict of TFDS, as a tuple."""
     return tuple(element[k] for k in ("image", "label") if k in element)
 
 
@@ -164,7 +165,7 @@ def _batches_of(pairs, size):
 
 
 def _fitted(images, shape, checked=False):
-    """A batch as a model takes it, of an array or of images of several sizes."""
+    """A batch as a model takes it, of an array or images of several sizes."""
     if isinstance(images, (list, tuple)):
         images = [check_images(image, shape)[0] for image in images]
         return np.stack(
@@ -328,7 +329,9 @@ def _rows(images, rows):
     """Some of the images: an array of an array, a list of a list."""
     if not isinstance(images, (list, tuple)):
         return np.asarray(images[rows])
-    return images[rows] if isinstance(rows, slice) else [images[i] for i in rows]
+    return (
+        images[rows] if isinstance(rows, slice) else [images[i] for i in rows]
+    )
 
 
 def label_of(labels):

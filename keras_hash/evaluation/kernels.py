@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 
 from keras_hash import codes
+from keras_hash import forks
 
 # Pairs that NumPy and TensorFlow handle at once: their distances stay in the
 # cache. A pair takes at most 32 bytes, so a chunk takes 32 MiB.
@@ -150,6 +151,7 @@ def numpy_kernel(block, chunk=_CHUNK):
 
 def tensorflow_kernel(block, chunk=_CHUNK):
     """A `tf.function` on all cores, at most `chunk` pairs at a time."""
+    forks.check()
     from keras_hash.evaluation import graph
 
     # TensorFlow counts the ones of signed words only.

@@ -33,8 +33,8 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
     if (len(queries), len(neighbours), counts) != (*shape[:1] * 2, [shape[1]]):
         raise ValueError(
             "Queries, neighbours and distances should agree. Received: "
-            f"{len(queries)} queries, neighbours of {len(neighbours)}, {counts} "
-            f"each, distances {shape}"
+            f"{len(queries)} queries, neighbours of {len(neighbours)}, "
+            f"{counts} each, distances {shape}"
         )
     # Drawn with Pillow: matplotlib takes a second for a hundred axes, and the
     # gallery is drawn after every epoch of a training.

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import forks
 from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
@@ -85,6 +86,7 @@ class SolvedHash(HashModel):
                 images than bits, or features that are not finite or all the
                 same.
         """
+        forks.check()
         spec = getattr(images, "element_spec", None)
         if isinstance(spec, tuple) and len(spec) > 2:
             raise ValueError(
@@ -93,7 +95,9 @@ class SolvedHash(HashModel):
             )
         if not self.supervised:
             labels = None
-        batches, steps = reading.read(images, labels, batch_size, self.image_shape)
+        batches, steps = reading.read(
+            images, labels, batch_size, self.image_shape
+        )
         forward = self._features()
         features, found = [], []
         for batch, label in progress.track(batches, steps, "Features", verbose):

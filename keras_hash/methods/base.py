@@ -7,6 +7,7 @@ from keras import ops
 from keras_hash import backbones
 from keras_hash import codes
 from keras_hash import files
+from keras_hash import forks
 from keras_hash import heads
 from keras_hash import progress
 from keras_hash.data import feed
@@ -98,6 +99,7 @@ class HashModel(keras.Model):
         trainable=True,
         **named,
     ):
+        forks.check()
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         # Constants of the method.
         self.settings = _keywords.bind(self, constants, named)
@@ -479,6 +481,7 @@ class HashModel(keras.Model):
 
     def _taken(self, fed, x, y=None, weights=None, steps=None, batch_size=None):
         """What a feed takes, arrays with the index that a bank needs."""
+        forks.check()
         if y is not None and fed.num_classes is not None:
             x = self._check_images(x, values=False)
             if fed.bank_size is not None and not isinstance(y, dict):
@@ -613,8 +616,11 @@ class HashModel(keras.Model):
         Raises:
             ValueError: as `encode`.
         """
+        forks.check()
         codes.check_int(batch_size, "batch_size")
-        batches, steps = reading.read(images, None, batch_size, self.image_shape)
+        batches, steps = reading.read(
+            images, None, batch_size, self.image_shape
+        )
         rows = []
         for batch, _ in progress.track(batches, steps, "Encoding", verbose):
             rows.append(ops.convert_to_numpy(forward(batch)))
@@ -641,6 +647,7 @@ class HashModel(keras.Model):
         Returns:
             `float32 [n, bits]`.
         """
+        forks.check()
         if keras.backend.backend() != "tensorflow":
             outputs = self.predict_on_batch(images)
             return ops.convert_to_numpy(self.outputs_to_codes(outputs))
@@ -669,6 +676,7 @@ class HashModel(keras.Model):
         Returns:
             What `call` returns for all images, as NumPy arrays `[n, ...]`.
         """
+        forks.check()
         return super().predict(x, *args, **kwargs)
 
     # Saving
@@ -738,7 +746,8 @@ class HashModel(keras.Model):
 
     def load_own_variables(self, store):
         states = self._seed_states()
-        own = {k: store[k] for k in store.keys() if not k.startswith("seed_")}
+        names = [k for k in store.keys() if not k.startswith("seed_")]  # noqa: SIM118
+        own = {name: store[name] for name in names}
         super().load_own_variables(own)
         for name in states.keys() & store.keys():
             states[name].assign(store[name])

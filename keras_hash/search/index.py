@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from keras_hash import files
+from keras_hash import forks
 from keras_hash.codes import check
 from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
@@ -24,7 +25,8 @@ class Index:
 
     Results are ordered by distance, items at equal distance in the order in
     which they were added. Equal codes are compared once. Several threads may
-    search at a time, but not while another one adds or removes.
+    search at a time, but not while another one adds or removes. A process that
+    is forked from one that has searched does so with one thread.
 
     Args:
         bits: int, code length, any number from 1.
@@ -255,9 +257,9 @@ class Index:
         """
         if about is not None:
             self.about = _check_about(about)
-        storage.write(path, *self.to_parts())
+        storage.write(path, *self._to_parts())
 
-    def to_parts(self):
+    def _to_parts(self):
         """What a file holds: a dict that JSON can hold, and one of arrays."""
         groups = self._groups()
         arrays = {"codes": groups.codes, **self._ids.arrays()}
@@ -294,10 +296,10 @@ class Index:
         """
         if method is None:
             method = "scan" if mmap else "auto"
-        return cls.read(path, mmap, method)[0]
+        return cls._read(path, mmap, method)[0]
 
     @classmethod
-    def read(cls, path, mmap=False, method="auto"):
+    def _read(cls, path, mmap=False, method="auto"):
         """What `load` reads, and the dict of all arrays in the file."""
         try:
             fields, arrays = storage.read(path, mmap)
@@ -372,13 +374,20 @@ def _check_about(about):
 @contextlib.contextmanager
 def _threads(count):
     """Limits the threads of FAISS for a while."""
+    if count is not None:
+        check_int(count, "threads")
+    if forks.is_lost("FAISS"):
+        # More than one would wait for those of the parent.
+        count = 1
+    if count != 1:
+        forks.start("FAISS")
     if count is None:
         yield
         return
     import faiss
 
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(check_int(count, "threads"))
+    faiss.omp_set_num_threads(count)
     try:
         yield
     finally:

@@ -51,7 +51,7 @@ class PhotoIndex:
         read = status.st_ino, status.st_size, status.st_mtime_ns
         if read == self._read:
             return
-        self.index, arrays = Index.read(self.path)
+        self.index, arrays = Index._read(self.path)
         self._check_maker()
         self._read, self._known = read, None
         self._columns = [arrays.get(name) for name in _COLUMNS]
@@ -69,9 +69,9 @@ class PhotoIndex:
                 whose = f"{whose} with other weights"
             raise ValueError(
                 f"{self.path} holds codes of {whose} ({holds[0]} bits, "
-                f"{holds[1]}); {self.maker['name']} makes {self._kind[0]} bits, "
-                f"{self._kind[1]}. Search with the encoder that made it, or "
-                "give another index."
+                f"{holds[1]}); {self.maker['name']} makes {self._kind[0]} "
+                f"bits, {self._kind[1]}. Search with the encoder that made "
+                "it, or give another index."
             )
 
     # Of an index without a file yet.
@@ -94,7 +94,10 @@ class PhotoIndex:
         """The path of the file of an id, from the working folder if it can."""
         if item not in self._states():
             return item
-        path, here = os.path.join(self._folder, item), os.path.join(os.getcwd(), "")
+        path, here = (
+            os.path.join(self._folder, item),
+            os.path.join(os.getcwd(), ""),
+        )
         return path.removeprefix(here)
 
     def _id(self, path):
@@ -142,7 +145,9 @@ class PhotoIndex:
         try:
             saved = time.monotonic()
             for low in progress.track(starts, len(starts), "Indexing"):
-                self._encode(new[low : low + batch_size], encode, there, given, done)
+                self._encode(
+                    new[low : low + batch_size], encode, there, given, done
+                )
                 if time.monotonic() - saved > every:
                     began = time.monotonic()
                     self.save()
@@ -185,7 +190,7 @@ class PhotoIndex:
                 index.add(np.stack(codes), list(self._waiting))
             states |= {i: state for i, (_, state) in self._waiting.items()}
             index.about = {**index.about, **self.maker}
-            fields, arrays = index.to_parts()
+            fields, arrays = index._to_parts()
             columns = np.array(
                 [states.get(i, (-1, -1)) for i in index.ids.tolist()], "int64"
             ).reshape(-1, 2)
@@ -204,7 +209,8 @@ class PhotoIndex:
             bounds, distances, ids = self.index.range_search(codes, radius)
             pairs = list(zip(ids.tolist(), distances.tolist()))
             found = [
-                pairs[low:high][:k] for low, high in zip(bounds[:-1], bounds[1:])
+                pairs[low:high][:k]
+                for low, high in zip(bounds[:-1], bounds[1:])
             ]
         return [[(self.place(i), d) for i, d in row] for row in found]
 

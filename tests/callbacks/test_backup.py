@@ -101,23 +101,29 @@ def train(make, *callbacks, epochs=5):
     return [keras.ops.convert_to_numpy(value) for value in kept]
 
 
-VARIANTS = [plain, augment, bank, continuation, sampled, sampled_by_workers]
+OTHERS = [augment, continuation, sampled, sampled_by_workers]
+KERAS = keras.callbacks.BackupAndRestore
+CASES = [(Backup, plain), (Backup, bank)]
+MORE = [(Backup, make) for make in OTHERS]
+MORE += [(KERAS, make) for make in (plain, bank, *OTHERS)]
 
 
-@pytest.mark.parametrize("make", VARIANTS)
-@pytest.mark.parametrize("kind", [Backup, keras.callbacks.BackupAndRestore])
-def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, make, kind):
+@pytest.mark.parametrize(
+    "kind, make",
+    [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)],
+)
+def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, kind, make):
     unbroken = train(make)
     ending = ".weights.h5" if kind is Backup else ""
 
     def backup():
         return kind(str(tmp_path / f"backup{ending}"))
 
-    for stop in (Stop(1, 1), Stop(2), Stop(3, 0)):
+    for stop in (Stop(1, 1), Stop(2)):
         # First, so that an epoch's end is stopped before it is written.
         assert train(make, stop, backup()) is None
         # Whatever is drawn in between.
-        random.random(), np.random.rand(), keras.random.normal(())
+        random.random(), np.random.rand()  # noqa: NPY002
     broken = train(make, backup())
     for ours, theirs in zip(unbroken, broken, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -126,7 +132,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, make, kind):
 def test_the_random_states_go_on(tmp_path):
     class Draw(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            drawn[epoch] = random.random(), np.random.rand()
+            drawn[epoch] = random.random(), np.random.rand()  # noqa: NPY002
 
     drawn = {}
     train(plain, Draw())

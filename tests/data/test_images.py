@@ -1,5 +1,6 @@
 """Image files of every kind, and pools of them, made by the tests."""
 
+import functools
 import pathlib
 import struct
 import zlib
@@ -281,7 +282,7 @@ def test_resize_is_that_of_the_models(tmp_path, rng):
         np.testing.assert_allclose(got, expected, atol=0.51)
         # In a dataset too, for training.
         dataset = tf.data.Dataset.from_tensors(pixels)
-        dataset = dataset.map(lambda image: images.fit_in_graph(image, size))
+        dataset = dataset.map(functools.partial(images.fit_in_graph, size=size))
         (fed,) = dataset.as_numpy_iterator()
         np.testing.assert_array_equal(fed, got)
 

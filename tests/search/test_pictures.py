@@ -205,9 +205,10 @@ def test_a_kill_keeps_what_was_saved_before(tmp_path, photos, monkeypatch):
 def test_a_lock_names_its_owner_and_ends_with_it(tmp_path):
     path = tmp_path / "new" / "file"
     with files.locked(path):
-        with pytest.raises(TimeoutError, match=f"by process {os.getpid()} on"):
-            with files.locked(path, timeout=0.1):
-                pass
+        owner = f"by process {os.getpid()} on"
+        waiting = files.locked(path, timeout=0.1)
+        with pytest.raises(TimeoutError, match=owner), waiting:
+            pass
         (lock,) = path.parent.iterdir()
     assert not lock.exists()
     # Left by a process that was killed: nobody holds it.

@@ -325,6 +325,7 @@ def measure(name):
     return evaluation.measure(keras_hash.load(name), benchmark)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.skipif(
     not cifar10.is_prepared(),
