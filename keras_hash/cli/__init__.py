@@ -6,12 +6,25 @@ and seconds; `keras-hash --help`, `list` and `info` need neither.
 """
 
 import importlib.util
+import signal
 import sys
 import types
 
 
 def main(arguments=None):
     """Runs a command; returns the exit code that `keras-hash --help` lists."""
+    signals = []
+
+    def terminate(number, _):
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        # What is saved after Ctrl-C is saved then too.
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:
+        # Not in the main thread.
+        before = None
     try:
         _open_package()
         from keras_hash.cli import parser
@@ -20,7 +33,10 @@ def main(arguments=None):
     except KeyboardInterrupt as stop:
         hint = f"; {stop}" if str(stop) else ""
         print(f"keras-hash: stopped{hint}", file=sys.stderr)
-        return 130
+        return 128 + (signals or [signal.SIGINT])[0]
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Package(types.ModuleType):

@@ -28,16 +28,19 @@ def add_commands(add):
         help="index that `keras-hash search --images` wrote",
     )
     app.add_argument(
-        "-k", type=int, default=24, help="images shown at first (default 24)"
+        "-k",
+        type=inputs.at_least(1),
+        default=24,
+        help="images shown at first (default 24)",
     )
     app.add_argument(
         "--radius",
-        type=int,
+        type=inputs.at_least(0),
         help="largest distance at first (default: as many as bits)",
     )
     app.add_argument(
         "--port",
-        type=int,
+        type=inputs.at_least(0, 65535),
         default=7860,
         help="port (default 7860; 0 takes any that is free)",
     )

@@ -2,6 +2,8 @@
 
 import time
 
+from keras_hash.cli import inputs
+
 DIGITS, CIFAR = "dshc_digits_30", "dshc_cifar10_30"
 _SHOWN = ("map", "map@1000", "precision@100", "precision_radius@2")
 
@@ -18,7 +20,10 @@ def add_commands(add):
         "--out", default="runs/demo", help="folder to write to (runs/demo)"
     )
     demo.add_argument(
-        "--epochs", type=int, default=30, help="of training (default 30)"
+        "--epochs",
+        type=inputs.at_least(1),
+        default=30,
+        help="of training (default 30)",
     )
 
 

@@ -80,7 +80,7 @@ def _add_corpus_options(group):
     add("--delimiter", type=inputs.delimiter, help=inputs.DELIMITER)
     add(
         "--images-per-shard",
-        type=int,
+        type=inputs.at_least(1),
         metavar="N",
         help="images per file of codes (default: enough for about 200 files)",
     )
@@ -107,13 +107,22 @@ def _encode_files(chosen):
     import numpy as np
 
     from keras_hash import files
-    from keras_hash import zoo
+    from keras_hash.zoo.encoder import FileEncoder
 
     if chosen.out is not None:
         files.local(chosen.out)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)
-    codes = zoo.encode_files(chosen.model, paths)
+    codes, kept, refused = FileEncoder(chosen.model).many(paths)
+    if not kept:
+        path, reason = next(iter(refused.items()))
+        raise ValueError(
+            f"None of {len(paths)} files is an image. Received: {path}: "
+            f"{reason}"
+        )
+    for path, reason in refused.items():
+        print(f"left out: {path}: {reason}", file=sys.stderr)
+    paths = [paths[place] for place in kept]
     texts = [bytes(code).hex() for code in codes]
     if chosen.out is not None:
         # Of a file, unlike of a path, `savez` does not change the name.
@@ -122,7 +131,12 @@ def _encode_files(chosen):
     if chosen.json:
         pairs = [{"path": p, "code": text} for p, text in zip(paths, texts)]
         inputs.print_json(
-            {"model": card.name, "bits": card.bits, "codes": pairs}
+            {
+                "model": card.name,
+                "bits": card.bits,
+                "codes": pairs,
+                "left_out": refused,
+            }
         )
     elif chosen.out is not None:
         print(f"Wrote {len(codes)} codes to {chosen.out}.")

@@ -149,7 +149,7 @@ def _export_saved_model(chosen, card):
 
     target = _version_folder(chosen)
     index = None
-    if chosen.search:
+    if chosen.search is not None:
         index = indexing.existing(chosen.search, card).index
         for name in index.ids.tolist():
             if isinstance(name, str) and name != files.shown(name):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import math
 import os
 import sys
 
@@ -45,20 +46,32 @@ def delimiter(text):
     return "\t" if text == "\\t" else text
 
 
-def at_least(least):
-    """The type of an option: an int that is not too small."""
+def at_least(least, most=(1 << 31) - 1):
+    """The type of an option: an int that is neither too small nor too large."""
 
     def number(text):
         value = int(text)
-        if value < least:
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(
-                f"should be at least {least}. Received: {text}"
+                f"should be from {least} to {most}. Received: {text}"
             )
         return value
 
     # argparse says it of what is not a number.
     number.__name__ = "int"
     return number
+
+
+def rate(text):
+    """The type of an option: a float above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"should be above 0. Received: {text}")
+    return value
+
+
+# argparse says it of what is not a number.
+rate.__name__ = "float"
 
 
 def option(name):

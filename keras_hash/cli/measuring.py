@@ -31,7 +31,7 @@ def add_commands(add):
     )
     evaluate.add_argument(
         "-k",
-        type=int,
+        type=inputs.at_least(1),
         nargs="+",
         default=[100, 1000, 5000],
         help="cut-offs of the metrics (default 100 1000 5000); ranks beyond "
@@ -146,10 +146,10 @@ class _Timed:
 def _check_writable(path):
     """Tries to write before minutes are spent on what is written."""
     path = files.local(path).absolute()
-    folder = next(place for place in path.parents if place.exists())
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
+        folder = next(place for place in path.parents if place.exists())
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
             pass
     except OSError as error:

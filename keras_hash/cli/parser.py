@@ -35,7 +35,9 @@ exit codes:
   0    done
   1    a check failed (verify, export)
   2    bad input; one line on stderr says what was given and what was expected
+  3    an error of keras-hash itself; KERAS_HASH_TRACEBACK=1 shows where
   130  stopped with Ctrl-C; train and search continue when called again
+  143  stopped by a signal (SIGTERM), likewise
 
 examples:
   keras-hash list
@@ -46,6 +48,8 @@ examples:
 
 Results go to stdout, progress and errors to stderr; `--json` is for scripts.
 """
+# Shows tracebacks where it is set in the environment.
+_TRACEBACK = "KERAS_HASH_TRACEBACK"
 # Options that are completed as paths.
 _PATHS = {
     "data",
@@ -95,6 +99,14 @@ def run(arguments=None):
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         inputs.say(error)
         return 2
+    except Exception as error:
+        if os.environ.get(_TRACEBACK):
+            raise
+        inputs.say(
+            f"an error that should not happen, {type(error).__name__}: "
+            f"{error}. Please report it, with what {_TRACEBACK}=1 shows"
+        )
+        return 3
 
 
 def make_parser():

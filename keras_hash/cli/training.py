@@ -43,7 +43,7 @@ def add_commands(add):
     )
     train.add_argument(
         "--bits",
-        type=int,
+        type=inputs.at_least(1),
         required=True,
         help="code length; for dshc a multiple of the number of classes",
     )
@@ -54,14 +54,20 @@ def add_commands(add):
         "mobilenet_v2 (default small)",
     )
     train.add_argument(
-        "--epochs", type=int, default=30, help="of training (default 30)"
+        "--epochs",
+        type=inputs.at_least(1),
+        default=30,
+        help="of training (default 30)",
     )
     train.add_argument(
-        "--batch-size", type=int, default=128, help="in images (default 128)"
+        "--batch-size",
+        type=inputs.at_least(1),
+        default=128,
+        help="in images (default 128)",
     )
     train.add_argument(
         "--learning-rate",
-        type=float,
+        type=inputs.rate,
         default=1e-3,
         help="of Adam (default 0.001)",
     )
@@ -72,7 +78,7 @@ def add_commands(add):
     )
     train.add_argument(
         "--seed",
-        type=int,
+        type=inputs.at_least(0),
         default=0,
         help="of the split, the weights and the batches (default 0)",
     )

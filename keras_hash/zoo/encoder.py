@@ -54,22 +54,31 @@ class FileEncoder:
             return str(error).removeprefix(name)
         return images.fitted(pixels, self._model.image_shape[:2])
 
-    def queries(self, paths, batch_size=64):
-        """Codes of files that should all be images; names one that is not."""
+    def many(self, paths, batch_size=64, all_images=False):
+        """Codes of the images among many files, their positions, and a dict
+        from the paths of the others to reasons; or the first one's error."""
         from keras_hash.codes import check_int
 
         check_int(batch_size, "batch_size")
-        codes, starts = [], range(0, len(paths), batch_size)
+        codes, kept, refused = [], [], {}
+        starts = range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
             batch = paths[low : low + batch_size]
-            found, _, refused = self(batch)
-            for place, reason in refused.items():
-                raise ValueError(
-                    f"{batch[place]} is not an image that can be decoded: "
-                    f"{reason}"
-                )
+            found, places, bad = self(batch)
+            for place, reason in bad.items():
+                if all_images:
+                    raise ValueError(
+                        f"{batch[place]} is not an image that can be decoded: "
+                        f"{reason}"
+                    )
+                refused[batch[place]] = reason
             codes.append(found)
-        return np.concatenate(codes)
+            kept += [low + place for place in places]
+        return np.concatenate(codes), kept, refused
+
+    def queries(self, paths, batch_size=64):
+        """Codes of files that should all be images; names one that is not."""
+        return self.many(paths, batch_size, all_images=True)[0]
 
 
 def encode_files(name, paths, batch_size=64):

@@ -1,0 +1,24 @@
+"""Whole trainings that are killed, as tools/kills.py does at random."""
+
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import kills  # noqa: E402
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", kills.VARIANTS)
+def test_a_killed_training_ends_as_an_unbroken_one(variant, tmp_path):
+    seconds = kills.finish(variant, tmp_path / "whole")
+    wanted = kills.contents(tmp_path / "whole")
+    for number, share in enumerate((0.35, 0.5, 0.65, 0.8, 0.95)):
+        sent = kills.SIGNALS[number % 3]
+        _, found = kills.kill(
+            variant, tmp_path / str(number), share * seconds, sent
+        )
+        assert found == wanted, (sent, share)
