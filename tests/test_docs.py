@@ -190,3 +190,12 @@ def test_notebooks_print_what_they_printed(notebooks, name):
         trained = "trained" in old.metadata.get("tags", ())
         assert pictures == pictures_now
         assert not differ(text, text_now, trained), (old.source, text, text_now)
+
+
+def test_each_promise_of_safety_names_its_test():
+    rows = (ROOT / "SECURITY.md").read_text().splitlines()
+    rows = [row for row in rows if row.startswith("| ")][1:]
+    assert len(rows) > 8
+    for row in rows:
+        path, name = re.search(r"`(tests/[\w/]+\.py)::(\w+)`", row).groups()
+        assert f"def {name}(" in (ROOT / path).read_text(), row

@@ -1,14 +1,7 @@
 """Whole trainings that are killed, as tools/kills.py does at random."""
 
-import pathlib
-import sys
-
+import kills
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-
-import kills  # noqa: E402
 
 
 @pytest.mark.slow
