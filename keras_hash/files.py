@@ -119,8 +119,26 @@ def beside(path):
             with open(new, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(new, path)
+    except Exception as error:
+        raise _of(path, new, error) from error
     finally:
         _remove(new)
+
+
+def _of(path, new, error):
+    """An error of writing, such as of a full disk, that names the path."""
+    named = os.fsdecode(getattr(error, "filename", None) or "")
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno is not None:
+        if not named or named.startswith(str(new)):
+            return OSError(error.errno, os.strerror(error.errno), str(path))
+    elif str(new) in text or type(error).__name__ in _WRITING:
+        return OSError(f"{path} cannot be written: {text[:300]}")
+    return error
+
+
+# What h5py and TensorFlow raise of a disk.
+_WRITING = ("OSError", "ResourceExhaustedError", "FailedPreconditionError")
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -187,3 +189,49 @@ def test_text_with_parts_of_names_is_written(tmp_path):
     assert files.shown("\U0001f600") == "\U0001f600"
     files.write(tmp_path / "page.html", f"<p>{name}</p>")
     assert "\ufffd" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+FULL = """
+import pathlib, resource, sys
+import numpy as np
+import keras_hash
+from keras_hash import callbacks, data, files
+
+folder = pathlib.Path(sys.argv[1])
+model = keras_hash.models.CSQ(16, 10)
+digits = data.load("digits")
+index = keras_hash.Index(64, np.zeros((9000, 8), "uint8"), range(9000))
+backup = callbacks.Backup(folder / "b.backup")
+calls = {
+    "text.txt": lambda: files.write(folder / "text.txt", "x" * 100_000),
+    "a.index": lambda: index.save(folder / "a.index"),
+    "saved": lambda: model.export(folder / "saved"),
+    "entry/1": lambda: keras_hash.zoo.publish(model, folder / "entry", digits),
+    "b.backup": lambda: model.fit(
+        digits.train.take(9), verbose=0, callbacks=[backup]
+    ),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+for name, call in calls.items():
+    try:
+        call()
+    except OSError as error:
+        assert str(folder / name) in str(error), (name, error)
+        assert "too large" in str(error), (name, error)
+    else:
+        raise AssertionError(name)
+"""
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_and_names_it(tmp_path):
+    """Files of a bounded size stand for it."""
+    old = {tmp_path / name: b"old" for name in ("text.txt", "a.index")}
+    for path, content in old.items():
+        path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p in old} == old
+    names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")}
+    assert names == {"text.txt", "a.index", "entry"}

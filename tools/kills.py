@@ -34,7 +34,7 @@ bench = keras_hash.data.load("digits")
 model = keras_hash.models.DPSH(16, 10, bank_size=1437, hidden=32)
 model.compile("adam")
 batches = keras_hash.data.batches(bench.train, 64, shuffle=True)
-backup = keras_hash.callbacks.Backup(sys.argv[1] + "/backup.weights.h5")
+backup = keras_hash.callbacks.Backup(sys.argv[1] + "/training.backup")
 model.fit(batches, epochs={EPOCHS}, callbacks=[backup], verbose=0)
 kept = [*model.variables, *model.optimizer.variables]
 kept = [keras.ops.convert_to_numpy(value) for value in kept]

@@ -249,7 +249,7 @@ def fit(recipe, model, images, labels, folder, epochs, verbose, clock):
         recipe.optimizer(epochs * steps),
         backbone_rate=recipe.backbone_rate or 1.0,
     )
-    backup = keras_hash.callbacks.Backup(folder / "backup.weights.h5")
+    backup = keras_hash.callbacks.Backup(folder / "training.backup")
     learner.fit(data, epochs=epochs, callbacks=[backup, clock], verbose=verbose)
     if recipe.frozen:
         own = {id(v) for v in model.backbone.variables}

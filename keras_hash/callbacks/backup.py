@@ -2,15 +2,12 @@
 
 import json
 import random
+import zipfile
 
 import keras
 import numpy as np
 
 from keras_hash import files
-
-_ENDING = ".weights.h5"
-# What Keras does not write, beside its own.
-_STATE = "keras_hash_state"
 
 
 class Backup(keras.callbacks.Callback):
@@ -25,58 +22,58 @@ class Backup(keras.callbacks.Callback):
     one that is not. The states of other callbacks are not kept.
 
     Args:
-        path: str or path of the file, which ends in `.weights.h5`. It stays
-            there when training ends.
+        path: str or path of the file. It stays there when training ends.
         about: optional dict that JSON can hold, such as the settings of the
             training; going on with others is refused.
 
     Raises:
-        ValueError: another ending; or when training starts, a file that is no
-            backup, or one of another model or other settings.
+        ValueError: when training starts, where the file is no backup, or one of
+            another model or of other settings.
 
     Example:
 
     >>> batches = keras_hash.data.batches(bench.train, 64, shuffle=True)
-    >>> backup = keras_hash.callbacks.Backup("runs/mine.weights.h5")
+    >>> backup = keras_hash.callbacks.Backup("runs/mine.backup")
     >>> model.fit(batches, epochs=100, callbacks=[backup])
     """
 
     def __init__(self, path, about=None):
         super().__init__()
         self.path, self.about = files.local(path), about or {}
-        if not self.path.name.endswith(_ENDING):
-            raise ValueError(
-                f"`path` should end in {_ENDING}. Received: {path}"
-            )
 
     def on_train_begin(self, logs=None):
         if not self.path.exists():
             return
-        state = self._read()
+        state, values = self._read()
         optimizer = self.model.optimizer
         if not optimizer.built:
             optimizer.build(self.model.trainable_variables)
-        try:
-            with files.plain(self.path.parent) as folder:
-                self.model.load_weights(folder / self.path.name)
-        except (ValueError, OSError) as error:
+        variables = self._variables()
+        shapes = [tuple(variable.shape) for variable in variables]
+        if shapes != [value.shape for value in values]:
             raise ValueError(
                 f"{self.path} is the backup of another model: remove it, or "
-                f"give another path. Received: {error}"
-            ) from error
+                f"give another path. Received: {len(values)} variables, where "
+                f"this model and its optimizer have {len(variables)}"
+            )
+        for variable, value in zip(variables, values):
+            variable.assign(value)
         version, numbers, gauss = state["python"]
         random.setstate((version, tuple(numbers), gauss))
         np.random.set_state(state["numpy"])  # noqa: NPY002
         self.model._initial_epoch = state["epoch"]
 
-    def _read(self):
-        """The state beside the weights, of a training with these settings."""
-        import h5py
+    def _variables(self):
+        """All that training changes, those of random layers too."""
+        return [*self.model.variables, *self.model.optimizer.variables]
 
+    def _read(self):
+        """The state and the values of a training with these settings."""
         try:
-            with h5py.File(self.path) as file:
-                state = json.loads(file[_STATE][()])
-        except (OSError, KeyError, ValueError) as error:
+            with np.load(self.path) as file:
+                state = json.loads(str(file["state"]))
+                values = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{self.path} is no backup of a training: remove it, or give "
                 f"another path. Received: {error}"
@@ -93,15 +90,15 @@ class Backup(keras.callbacks.Callback):
                 f"{', '.join(changed)}. Repeat it with the same settings, "
                 "remove the file, or give another path."
             )
-        return state
+        return state, values
 
     def on_train_end(self, logs=None):
         # Another `fit`, without a backup, begins at its own epoch.
         self.model._initial_epoch = None
 
     def on_epoch_end(self, epoch, logs=None):
-        import h5py
-
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
         # The state of what code outside draws from.
         name, numbers, *rest = np.random.get_state()  # noqa: NPY002
         state = {
@@ -110,7 +107,7 @@ class Backup(keras.callbacks.Callback):
             "python": random.getstate(),
             "numpy": [name, numbers.tolist(), *rest],
         }
-        with files.beside(self.path) as new:
-            self.model.save_weights(new)
-            with h5py.File(new, "a") as file:
-                file[_STATE] = files.to_json(state, indent=None)
+        text = files.to_json(state, indent=None)
+        values = map(keras.ops.convert_to_numpy, self._variables())
+        with files.beside(self.path) as new, open(new, "wb") as file:
+            np.savez(file, *values, state=np.array(text))

@@ -6,7 +6,7 @@ from keras_hash import files
 from keras_hash.cli import inputs
 
 # In the folder of the entry until that is whole.
-_BACKUP = ".training.weights.h5"
+_BACKUP = ".training.backup"
 # What may differ when a training continues where it was stopped.
 _FREE = {"out", "epochs", "json"}
 

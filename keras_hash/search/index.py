@@ -375,7 +375,7 @@ def _check_about(about):
 def _threads(count):
     """Limits the threads of FAISS for a while."""
     if count is not None:
-        check_int(count, "threads")
+        count = check_int(count, "threads")
     if forks.is_lost("FAISS"):
         # More than one would wait for those of the parent.
         count = 1
