@@ -227,9 +227,10 @@ NUMBERS = {
     "loss": ("bits", 1, lambda n: keras_hash.losses.CSQ(n, 2)),
     "loss classes": ("num_classes", 2, lambda n: keras_hash.losses.CSQ(8, n)),
     "cpbc": ("num_classes", 2, lambda n: codebooks.cpbc(24, n)),
-    "files": ("batch_size", 1, lambda n: FileEncoder.queries(None, [], n)),
+    "files": ("batch_size", 1, lambda n: UNLOADED.queries([], n)),
 }
 MODEL = keras_hash.models.DSH(8, 2)
+UNLOADED = object.__new__(FileEncoder)
 
 
 def measured(**options):
