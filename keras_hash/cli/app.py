@@ -28,19 +28,16 @@ def add_commands(add):
         help="index that `keras-hash search --images` wrote",
     )
     app.add_argument(
-        "-k",
-        type=inputs.at_least(1),
-        default=24,
-        help="images shown at first (default 24)",
+        "-k", type=int, default=24, help="images shown at first (default 24)"
     )
     app.add_argument(
         "--radius",
-        type=inputs.at_least(0),
+        type=int,
         help="largest distance at first (default: as many as bits)",
     )
     app.add_argument(
         "--port",
-        type=inputs.at_least(0, 65535),
+        type=int,
         default=7860,
         help="port (default 7860; 0 takes any that is free)",
     )
@@ -58,11 +55,11 @@ def _app(chosen):
     from keras_hash.zoo.encoder import FileEncoder
 
     card = inputs.card(chosen.model)
-    index = indexing.existing(chosen.index, card)
     radius = card.bits if chosen.radius is None else chosen.radius
     answers.check_within("-k", chosen.k, 1, answers.MAX_SHOWN)
     answers.check_within("--radius", radius, 0, card.bits)
     answers.check_within("--port", chosen.port, 0, 65535)
+    index = indexing.existing(chosen.index, card)
     # All that can go wrong does so before the encoder is loaded.
     with (
         _listening(chosen.host, chosen.port) as listener,

@@ -36,11 +36,18 @@ def test_encode_files(tmp_path):
     assert out.split()[0] == bytes(expected[1]).hex()
 
 
-def test_a_broken_file_is_named(tmp_path):
+def test_a_broken_file_is_named_and_the_others_are_encoded(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
-    code, _, err = run("encode", NAME, tmp_path)
-    assert code == 2 and "b.png is not an image" in err
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes())
+    code, out, err = run("encode", NAME, tmp_path, "--json")
+    content = json.loads(out)
+    assert code == 0 and len(content["codes"]) == 2
+    broken = str(tmp_path / "b.png")
+    assert list(content["left_out"]) == [broken]
+    assert f"left out: {broken}: " in err
+    code, _, err = run("encode", NAME, broken)
+    assert code == 2 and "None of 1 files is an image" in err
 
 
 def test_empty_folder(tmp_path):
