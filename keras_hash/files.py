@@ -132,13 +132,9 @@ def _of(path, new, error):
     if isinstance(error, OSError) and error.errno is not None:
         if not named or named.startswith(str(new)):
             return OSError(error.errno, os.strerror(error.errno), str(path))
-    elif str(new) in text or type(error).__name__ in _WRITING:
+    elif str(new) in text:
         return OSError(f"{path} cannot be written: {text[:300]}")
     return error
-
-
-# What h5py and TensorFlow raise of a disk.
-_WRITING = ("OSError", "ResourceExhaustedError", "FailedPreconditionError")
 
 
 @contextlib.contextmanager

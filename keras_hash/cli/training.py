@@ -32,7 +32,7 @@ def add_commands(add):
         "--size",
         type=inputs.at_least(1),
         help="side in pixels of the images that the encoder takes, to which it "
-        "resizes all others (default: that of the benchmark's, 224 for files)",
+        "resizes all others (default: that of the benchmark, 224 for files)",
     )
     train.add_argument(
         "--method",
@@ -96,8 +96,9 @@ def _train(chosen):
 def _trained(chosen):
     folder = files.local(chosen.out)
     backup = folder / _BACKUP
+    recipe = {**_settings(chosen), "epochs": chosen.epochs}
     whole = (folder / "card.json").exists()
-    if whole and not backup.exists():
+    if whole and not (backup.exists() and _recipe_of(folder) == recipe):
         raise ValueError(
             "There is already a trained encoder, which training would replace. "
             "Remove it, or choose another `--out`. "
@@ -126,7 +127,7 @@ def _trained(chosen):
             model,
             folder,
             benchmark,
-            recipe={**_settings(chosen), "epochs": chosen.epochs},
+            recipe=recipe,
             seed=chosen.seed,
             machine=machine(),
         )
@@ -143,6 +144,12 @@ def _trained(chosen):
     backup.unlink(missing_ok=True)
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
     return report
+
+
+def _recipe_of(folder):
+    from keras_hash.zoo import entries
+
+    return entries.card(folder).recipe
 
 
 def _untrained(chosen):

@@ -29,8 +29,8 @@ class PhotoIndex:
 
     The ids of its `index` are paths, one for each file whatever links lead to
     it: relative to the folder of the index for files in it, else absolute.
-    `maker` tells the encoder from all others. Processes that extend it at a
-    time lose nothing: each adds to what is in the file when it saves.
+    `maker` tells the encoder from all others. Processes that extend it at
+    once lose nothing: each adds to what is in the file when it saves.
     """
 
     def __init__(self, path, bits, similarity, maker):
@@ -39,7 +39,8 @@ class PhotoIndex:
         self._folder = os.path.realpath(self.path.parent)
         # By id: code, size and time of what is not saved yet; what is to go.
         self._waiting, self._dropped = {}, set()
-        self._read = None
+        self._read = self._known = None
+        self._columns = None, None
         self.index = Index(bits, similarity=similarity)
         self._load()
 
@@ -74,9 +75,6 @@ class PhotoIndex:
                 "it, or give another index."
             )
 
-    # Of an index without a file yet.
-    _known, _columns = None, (None, None)
-
     def _states(self):
         """Size and time of files when they were encoded, by id.
 
@@ -94,11 +92,8 @@ class PhotoIndex:
         """The path of the file of an id, from the working folder if it can."""
         if item not in self._states():
             return item
-        path, here = (
-            os.path.join(self._folder, item),
-            os.path.join(os.getcwd(), ""),
-        )
-        return path.removeprefix(here)
+        path = os.path.join(self._folder, item)
+        return path.removeprefix(os.path.join(os.getcwd(), ""))
 
     def _id(self, path):
         """The id of a file by its path, which is absolute and of no links."""
@@ -131,7 +126,8 @@ class PhotoIndex:
                 self._dropped.add(item)
             elif path in given or os.path.lexists(path):
                 there[path] = item
-            else:
+            elif named:
+                # Others may be ids of a call from Python, and no paths.
                 done.gone.append(item)
         if prune:
             self._dropped.update(done.gone)

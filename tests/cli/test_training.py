@@ -197,6 +197,17 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == [
         "1", "card.json", "search.png",
     ]  # fmt: skip
+    # Stopped between the card and the picture: as it was, for these settings.
+    (folder / "search.png").unlink()
+    (folder / ".training.backup").touch()
+    code, _, err = run(*train, "--epochs", last, "--batch-size", 64)
+    assert code == 2 and "would replace" in err
+    version = (folder / "card.json").read_bytes()
+    code, out, err = run(*train, "--epochs", last)
+    assert code == 0 and "Epoch" not in out, err
+    assert (folder / "card.json").read_bytes() == version
+    assert (folder / "search.png").exists()
+    assert not (folder / ".training.backup").exists()
     # What was trained is not replaced.
     card = (folder / "card.json").read_bytes()
     code, _, err = run(*train)
