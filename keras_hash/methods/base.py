@@ -525,23 +525,28 @@ class HashModel(keras.Model):
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
-        refs = {}
-        if self.bank is not None and training:
-            if not isinstance(y, dict) or "index" not in y:
-                raise ValueError(
-                    "A model with a memory bank needs the index of every "
-                    "sample: train on arrays, or on "
-                    "`keras_hash.data.batches(dataset, size)`. "
-                    f"Received: labels of type {type(y).__name__}"
-                )
-            real = self.codes_in_training(y_pred)
-            refs = self.bank.update(y["index"], labels, real)
-        loss = self._method_loss(
-            labels, y_pred, sample_weight=sample_weight, **refs
-        )
+        if self.bank is None or not training:
+            loss = self._method_loss(labels, y_pred, sample_weight)
+        elif not isinstance(y, dict) or "index" not in y:
+            raise ValueError(
+                "A model with a memory bank needs the index of every "
+                "sample: train on arrays, or on "
+                "`keras_hash.data.batches(dataset, size)`. "
+                f"Received: labels of type {type(y).__name__}"
+            )
+        else:
+            loss_of = self._loss_with_bank
+            if not self.run_eagerly:
+                loss_of = _bank.compiled(loss_of)
+            loss = loss_of(y["index"], labels, y_pred, sample_weight)
         for extra in self.losses:
             loss = loss + extra
         return loss
+
+    def _loss_with_bank(self, index, labels, outputs, sample_weight):
+        """The method's loss of a batch against the bank, which takes it in."""
+        refs = self.bank.update(index, labels, self.codes_in_training(outputs))
+        return self._method_loss(labels, outputs, sample_weight, **refs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels, sample_weight = map(reading.label_of, (y, sample_weight))
