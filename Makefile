@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-lowest test-extras
+.PHONY: demo test test-slow test-lowest test-extras test-jax test-torch
 .PHONY: lint format bench zoo-table verify pages docs notebooks clean
 
 demo: $(READY)
@@ -27,6 +27,24 @@ test-lowest:
 		--python .venv-lowest/bin/python --editable ".[dev]"
 	.venv-lowest/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 \
 		--dist loadfile --no-cov
+
+# Every method on another backend against TensorFlow: losses, gradients, what
+# training and solving end in, codes, and the export of what was saved there.
+test-jax: $(READY)
+	$(BIN)/python -m pytest tests/test_backends.py tests/methods/test_devices.py \
+		-k "not torch" --no-cov
+
+# PyTorch is large, so it has an environment of its own. Where pip would bring a
+# CUDA build of several GB, `TORCH` may name another: a version, or a wheel.
+TORCH ?= torch
+test-torch: .venv-torch/.ready
+	.venv-torch/bin/python -m pytest tests/test_backends.py -k torch --no-cov -rs
+
+.venv-torch/.ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv --clear .venv-torch
+	.venv-torch/bin/python -m pip install --quiet $(TORCH)
+	.venv-torch/bin/python -m pip install --quiet --editable ".[dev,torch]"
+	touch $@
 
 # All extras and what needs them: 1.2 GB more, which `make test` does not ask
 # for, in one environment of their own. The page to search by photo is opened in
@@ -92,4 +110,4 @@ $(READY): setup.cfg pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf .venv .venv-lowest .venv-extras build dist *.egg-info
+	rm -rf .venv .venv-lowest .venv-extras .venv-torch build dist *.egg-info

@@ -33,7 +33,7 @@ def differing(model, folder, benchmark, count=100):
                 for one in part
             ]
         )
-        wanted = codes.pack(model.forward(batch))
+        wanted = codes.pack(model.codes_of_batch(batch))
         try:
             given = served.encode_bytes(tf.constant(part))["code"].numpy()
         except tf.errors.InvalidArgumentError:

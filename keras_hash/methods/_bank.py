@@ -45,6 +45,8 @@ class MemoryBank(keras.layers.Layer):
                 dtype=dtype,
                 initializer="zeros",
                 trainable=False,
+                # All devices write the same.
+                aggregation="only_first_replica",
             )
             setattr(self, name, weight)
         self.built = True

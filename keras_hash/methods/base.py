@@ -14,6 +14,7 @@ from keras_hash.data import feed
 from keras_hash.data import images as pixels
 from keras_hash.data import reading
 from keras_hash.methods import _bank
+from keras_hash.methods import _devices
 from keras_hash.methods import _keywords
 
 
@@ -72,7 +73,6 @@ class HashModel(keras.Model):
     trained = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
     augmentation = ("flip", "shift")
-    head = None
     keywords = {}
 
     def __init_subclass__(cls, **kwargs):
@@ -100,7 +100,10 @@ class HashModel(keras.Model):
         **named,
     ):
         forks.check()
+        _devices.check()
         super().__init__(name=name, dtype=dtype, trainable=trainable)
+        # An attribute of the class would hide the layer on PyTorch.
+        self.head = None
         # Constants of the method.
         self.settings = _keywords.bind(self, constants, named)
         codes.num_bytes(bits)
@@ -482,6 +485,7 @@ class HashModel(keras.Model):
     def _taken(self, fed, x, y=None, weights=None, steps=None, batch_size=None):
         """What a feed takes, arrays with the index that a bank needs."""
         forks.check()
+        _devices.check()
         if y is not None and fed.num_classes is not None:
             x = self._check_images(x, values=False)
             if fed.bank_size is not None and not isinstance(y, dict):
@@ -525,9 +529,14 @@ class HashModel(keras.Model):
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
+        index = y.get("index") if isinstance(y, dict) else None
+        # Pairs and lists are those of the whole batch, on all devices.
+        index, labels, y_pred, sample_weight = _devices.gathered(
+            (index, labels, y_pred, sample_weight)
+        )
         if self.bank is None or not training:
             loss = self._method_loss(labels, y_pred, sample_weight)
-        elif not isinstance(y, dict) or "index" not in y:
+        elif index is None:
             raise ValueError(
                 "A model with a memory bank needs the index of every "
                 "sample: train on arrays, or on "
@@ -536,11 +545,11 @@ class HashModel(keras.Model):
             )
         else:
             loss_of = self._loss_with_bank
-            if not self.run_eagerly:
+            if not self.run_eagerly and _devices.count() == 1:
                 loss_of = _bank.compiled(loss_of)
-            loss = loss_of(y["index"], labels, y_pred, sample_weight)
+            loss = loss_of(index, labels, y_pred, sample_weight)
         for extra in self.losses:
-            loss = loss + extra
+            loss = loss + self._aggregate_additional_loss(extra)
         return loss
 
     def _loss_with_bank(self, index, labels, outputs, sample_weight):
@@ -603,7 +612,7 @@ class HashModel(keras.Model):
             ValueError: as `encode`.
         """
         self.check_ready()
-        return self.encode_by(self.forward, images, batch_size, verbose)
+        return self.encode_by(self.codes_of_batch, images, batch_size, verbose)
 
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
@@ -643,7 +652,7 @@ class HashModel(keras.Model):
         outputs = self(images, training=False)
         return ops.cast(self.outputs_to_codes(outputs), "float32")
 
-    def forward(self, images):
+    def codes_of_batch(self, images):
         """`images_to_codes` as an array, compiled where the backend compiles.
 
         Args:

@@ -21,7 +21,7 @@ class FileEncoder:
     def _encode(self, batch):
         from keras_hash import codes
 
-        return codes.pack(self._model.forward(batch))
+        return codes.pack(self._model.codes_of_batch(batch))
 
     def __call__(self, sources):
         """Codes of the images among files, given as paths or as bytes.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import re
 
 from keras_hash.evaluation import measure
@@ -14,6 +15,12 @@ from keras_hash.zoo.card import versions
 # On the kind of machine and with the versions that the card names, the same
 # operations run in the same order. Elsewhere near-ties may fall otherwise.
 SAME, ELSEWHERE = 1e-6, 5e-5
+# Settings that have other kernels compute on the same processor.
+_KERNELS = (
+    "TF_ENABLE_ONEDNN_OPTS",
+    "ONEDNN_MAX_CPU_ISA",
+    "TF_NUM_INTRAOP_THREADS",
+)
 _CONVENTIONS = {
     "k": "k",
     "denominators": "denominator",
@@ -173,6 +180,9 @@ def tolerance_for(card):
     here = machine().split(" x ", 1)[1]
     if kind[1] != here:
         return ELSEWHERE, f"measured on {kind[1]}, here {here}"
+    for setting in _KERNELS:
+        if setting in os.environ:
+            return ELSEWHERE, f"{setting}={os.environ[setting]} is set"
     if _has_gpu():
         return ELSEWHERE, "this machine computes on a GPU"
     for package, found in versions().items():

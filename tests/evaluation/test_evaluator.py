@@ -1,6 +1,7 @@
 """The evaluator against loops over all orders of the ties."""
 
 import functools
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -635,3 +636,25 @@ def test_labels_of_another_number_than_codes_are_refused(rng):
     for count in (7, 9, 11):
         with pytest.raises(ValueError, match=rf"labels.shape=\({count},\)"):
             found._update(code, labels[:count], shard=4)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_database():
+    """Each encodes and counts its half; the tables add up."""
+    case = random_case(20, 5, 60, 4, 1)
+    query, query_labels, items, item_labels = case
+    whole = keras_hash.evaluate(*case, 20).metrics
+    arguments = [
+        (query, query_labels, items[part], item_labels[part], 20)
+        for part in (slice(None, 30), slice(30, None))
+    ]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        states = pool.starmap(_counted, arguments)
+    merged, other = map(keras_hash.HammingEvaluator.from_state, states)
+    check(merged.merge(other).result().metrics, whole, tolerance=1e-12)
+
+
+def _counted(query, query_labels, items, item_labels, bits):
+    evaluator = keras_hash.HammingEvaluator(query, query_labels, bits)
+    return evaluator.update(items, item_labels).state()

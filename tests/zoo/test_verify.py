@@ -124,6 +124,8 @@ def test_differences(tolerance, wrong):
 
 def test_tolerance_follows_machine_and_versions(monkeypatch):
     monkeypatch.setattr(verify, "_has_gpu", lambda: False)
+    for setting in verify._KERNELS:
+        monkeypatch.delenv(setting, raising=False)
     versions = verify.versions()
     assert versions["numpy"] == np.__version__
     here = verify.machine()
@@ -147,6 +149,10 @@ def test_tolerance_follows_machine_and_versions(monkeypatch):
     older = {**versions, "keras_hash": "0.0.1"}
     changed = dataclasses.replace(card, versions=older)
     assert verify.tolerance_for(changed)[0] == 1e-6
+    with monkeypatch.context() as patch:
+        patch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+        tolerance, why = verify.tolerance_for(card)
+        assert tolerance == 5e-5 and "TF_ENABLE_ONEDNN_OPTS=0 is set" in why
     monkeypatch.setattr(verify, "_has_gpu", lambda: True)
     assert "GPU" in verify.tolerance_for(card)[1]
 

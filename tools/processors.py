@@ -1,0 +1,167 @@
+"""Codes of the zoo's entries under other settings of the same processor.
+
+    python tools/processors.py [NAME ...] [--database 5000] [--write]
+
+Each entry encodes the queries of its benchmark and the first images of the
+database, as this machine does by default, without AVX-512, without oneDNN, and
+on one thread, each in a process of its own. Counted are the bits that differ
+from the default and the images with such a bit; the largest difference of a
+metric is beside them. With `--write`, the table goes to
+docs/reports/processors.md. 25 minutes on 2 cores for the 21 entries.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import keras_hash
+from keras_hash import codes
+from keras_hash import zoo
+from keras_hash.cli import inputs
+from keras_hash.zoo.card import machine
+from keras_hash.zoo.card import versions
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs/reports/processors.md"
+NO_AVX512 = " ".join(
+    f"AVX512{kind}" for kind in ("F", "CD", "_SKX", "_CLX", "_CNL", "_ICL")
+)
+SETTINGS = {
+    "default": {},
+    "no AVX-512": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NPY_DISABLE_CPU_FEATURES": NO_AVX512,
+    },
+    "no oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+    "one thread": {
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    },
+}
+
+
+def parts(name, database):
+    """Images or files, and labels, of the queries and of the database."""
+    benchmark = inputs.benchmark_of_card(zoo.card(name))
+    for part, most in (("query", None), ("database", database)):
+        places = benchmark.parts[part][:most]
+        images = benchmark.images
+        if isinstance(images, np.ndarray):
+            images = images[places]
+        else:
+            images = getattr(benchmark, part).take(len(places))
+        yield images, benchmark.targets[places]
+
+
+def encode(name, database, path):
+    """Writes the codes of an entry as this process makes them."""
+    model = keras_hash.load(name)
+    found = [
+        model.encode(images, verbose=False)
+        for images, _ in parts(name, database)
+    ]
+    np.savez(path, *found)
+
+
+def encoded(name, database, setting):
+    """The codes of an entry under a setting."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "codes.npz")
+        subprocess.run(
+            [sys.executable, "-W", "ignore", __file__]
+            + [name, "--database", str(database), "--into", path],
+            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **setting},
+            check=True,
+        )
+        with np.load(path) as saved:
+            return [saved[key] for key in saved.files]
+
+
+def compare(name, database):
+    """Yields a row for each setting but the default."""
+    bits, similarity = zoo.card(name).bits, zoo.card(name).similarity
+    labels = [found for _, found in parts(name, database)]
+    runs = {
+        setting: encoded(name, database, values)
+        for setting, values in SETTINGS.items()
+    }
+    metrics = {}
+    for setting, (query, base) in runs.items():
+        report = keras_hash.evaluate(
+            query, labels[0], base, labels[1], bits=bits, similarity=similarity
+        )
+        # Counts of codes move by whole numbers: shares of them are compared.
+        metrics[setting] = {
+            key: value
+            for key, value in report.metrics.items()
+            if key not in ("unique_codes", "code_entropy")
+        }
+    usual = codes.unpack(np.concatenate(runs.pop("default")), bits)
+    for setting, found in runs.items():
+        moved = codes.unpack(np.concatenate(found), bits) != usual
+        change = max(
+            abs(metrics[setting][key] - value)
+            for key, value in metrics["default"].items()
+        )
+        yield setting, int(moved.sum()), int(moved.any(1).sum()), moved, change
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="all entries by default")
+    parser.add_argument("--database", type=int, default=5000)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--into", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.into:
+        return encode(chosen.names[0], chosen.database, chosen.into)
+    lines = [
+        "| entry | setting | bits | of | images | metrics move by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in chosen.names or keras_hash.list_models():
+        for setting, bits, images, moved, change in compare(
+            name, chosen.database
+        ):
+            lines.append(
+                f"| {name} | {setting} | {bits:,} | {moved.size:,} | "
+                f"{images:,} of {len(moved):,} | {change:.1e} |"
+            )
+            print(lines[-1], flush=True)
+    if chosen.write:
+        PAGE.write_text(page(lines, chosen.database))
+
+
+def page(lines, database):
+    used = ", ".join(f"{k} {v}" for k, v in versions().items())
+    table = "\n".join(lines)
+    return f"""# The same codes on other processors
+
+Written by `tools/processors.py` on {machine()} with {used}: the queries of each
+entry's benchmark and {database:,} images of its database, encoded under other
+settings of the same processor. Counted are
+the bits that differ, and the images with such a bit: their outputs lie so near
+to 0, or two of their classes so near to each other, that another order of
+additions decides.
+
+{table}
+
+"No AVX-512" limits oneDNN, OpenBLAS and NumPy to AVX2; "no oneDNN" leaves the
+kernels to Eigen. `keras-hash verify` allows 1e-6 between card and measurement
+on the card's kind of processor, with its versions and none of these settings,
+and 5e-5 elsewhere; it says which of the two it used, and why.
+
+Not tried: ARM, GPUs, macOS and Windows.
+"""
+
+
+if __name__ == "__main__":
+    main()
