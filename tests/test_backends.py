@@ -97,7 +97,7 @@ def test_what_another_backend_trained_is_exported(both, folder, tmp_path):
     images = keras_hash.data.load("digits").arrays("train")[0][:1000]
     expected = found["images/code"][:1000]
     assert (model.encode(images) == expected).all()
-    model.export(tmp_path / "1", dtype="float32")
+    model.export(tmp_path / "1")
     import tensorflow as tf
 
     served = tf.saved_model.load(str(tmp_path / "1")).signatures["encode"]
