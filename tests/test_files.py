@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_text_with_parts_of_names_is_written(tmp_path):
 
 
 FULL = """
-import pathlib, resource, sys
+import os, pathlib, resource, sys
 import numpy as np
 import keras_hash
 from keras_hash import callbacks, data, files
@@ -211,27 +212,41 @@ calls = {
         digits.train.take(9), verbose=0, callbacks=[backup]
     ),
 }
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+if sys.argv[2] == "Permission denied":
+    folder.chmod(0o555)
+    if os.geteuid() == 0:  # whom no folder refuses
+        os.seteuid(65534)
+else:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 for name, call in calls.items():
     try:
         call()
     except OSError as error:
-        assert str(folder / name) in str(error), (name, error)
-        assert "too large" in str(error), (name, error)
+        place = str(folder / name).removesuffix("/1")
+        assert place in str(error), (name, error)
+        assert sys.argv[2] in str(error), (name, error)
     else:
         raise AssertionError(name)
 """
 
 
-def test_a_disk_that_is_full_leaves_the_old_file_and_names_it(tmp_path):
-    """Files of a bounded size stand for it."""
-    old = {tmp_path / name: b"old" for name in ("text.txt", "a.index")}
-    for path, content in old.items():
-        path.write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p in old} == old
-    names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")}
-    assert names == {"text.txt", "a.index", "entry"}
+@pytest.mark.parametrize("reason", ["too large", "Permission denied"])
+def test_what_cannot_be_written_leaves_the_old_file_and_is_named(reason):
+    """Files of a bounded size stand for a full disk."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        old = {folder / name: b"old" for name in ("text.txt", "a.index")}
+        for path, content in old.items():
+            path.write_bytes(content)
+        done = subprocess.run(
+            [sys.executable, "-c", FULL, folder, reason],
+            capture_output=True,
+            text=True,
+        )
+        folder.chmod(0o755)
+        assert done.returncode == 0, done.stderr[-2000:]
+        left = {p: p.read_bytes() for p in folder.iterdir() if p in old}
+        assert left == old
+        names = {str(p.relative_to(folder)) for p in folder.rglob("*")}
+        assert names - {"entry"} == {"text.txt", "a.index"}
