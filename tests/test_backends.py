@@ -103,3 +103,18 @@ def test_what_another_backend_trained_is_exported(both, folder, tmp_path):
     served = tf.saved_model.load(str(tmp_path / "1")).signatures["encode"]
     answers = served(image=tf.constant(images, "float32"))
     assert (answers["code"].numpy() == expected).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_name_of_a_torch_module_is_taken(name):
+    """On PyTorch a model is a `torch.nn.Module`, whose parts these are."""
+    model, _ = methods.registry()[name]
+    own = {
+        key
+        for part in model.__mro__[:-1]
+        for key in vars(part)
+        if part.__module__.startswith("keras_hash")
+    }
+    assert not own & {"forward", "train", "eval", "apply", "to", "half"}
+    # A layer that is set later would be hidden by an attribute of the class.
+    assert not own & {"head", "hidden", "backbone", "bank", "codebook"}
