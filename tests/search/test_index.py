@@ -30,14 +30,15 @@ class Loop:
         self.bits, self.similarity, self.items = bits, similarity, []
 
     def level(self, a, b):
-        a, b = (np.unpackbits(x, count=self.bits) for x in (a, b))
+        """How far two codes are from each other, each as one long integer."""
         if self.similarity == "and":
-            return self.bits - int((a & b).sum())
-        return int((a != b).sum())
+            return self.bits - (a & b).bit_count()
+        return (a ^ b).bit_count()
 
     def ranked(self, query, among=None):
+        query = int.from_bytes(query.tobytes())
         items = [
-            (self.level(query, code), one)
+            (self.level(query, int.from_bytes(code.tobytes())), one)
             for one, code in self.items
             if among is None or one in among
         ]
