@@ -5,19 +5,36 @@ READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-slow test-lowest test-extras test-jax test-torch
+.PHONY: demo test test-slow test-ci-slow test-lowest test-extras
+.PHONY: test-jax test-torch coverage
 .PHONY: lint format bench zoo-table verify pages docs notebooks clean
 
 demo: $(READY)
 	$(BIN)/keras-hash demo
 
-# On up to four cores, as each takes 2 GiB; a file of tests stays on one, with
-# what its tests share.
-test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+# On up to four cores, as each takes 2 GiB. Each begins with a part of the files
+# in a row, which share much, and takes from another when it is done.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
+
+# Lines that no test runs; what subprocesses run is not seen.
+coverage: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) \
+		--cov=keras_hash --cov-report=term-missing:skip-covered
+
+# An hour on two cores: trainings of every method, notebooks, kills, pages in a
+# browser. A test at a time, as they are few and long.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow --no-cov
+	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 4 --dist load \
+		--maxschedchunk 1
+
+# The slow tests of what must never be lost, which CI runs: trainings that are
+# killed, and files of every kind through all ways in.
+test-ci-slow: $(READY)
+	$(BIN)/python -m pytest -m "slow and (kills or doors)" -n auto \
+		--maxprocesses 4 --dist load --maxschedchunk 1
 
 # With the lowest versions that setup.cfg allows, in an environment of its own.
 test-lowest:
@@ -25,20 +42,19 @@ test-lowest:
 	.venv-lowest/bin/python -m pip install --quiet uv
 	.venv-lowest/bin/uv pip install --quiet --resolution lowest-direct \
 		--python .venv-lowest/bin/python --editable ".[dev]"
-	.venv-lowest/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 \
-		--dist loadfile --no-cov
+	.venv-lowest/bin/python -m pytest -m "not slow" $(PARALLEL)
 
 # Every method on another backend against TensorFlow: losses, gradients, what
 # training and solving end in, codes, and the export of what was saved there.
 test-jax: $(READY)
 	$(BIN)/python -m pytest tests/test_backends.py tests/methods/test_devices.py \
-		-k "not torch" --no-cov
+		-k "not torch"
 
 # PyTorch is large, so it has an environment of its own. Where pip would bring a
 # CUDA build of several GB, `TORCH` may name another: a version, or a wheel.
 TORCH ?= torch
 test-torch: .venv-torch/.ready
-	.venv-torch/bin/python -m pytest tests/test_backends.py -k torch --no-cov -rs
+	.venv-torch/bin/python -m pytest tests/test_backends.py -k torch -rs
 
 .venv-torch/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear .venv-torch
@@ -54,7 +70,7 @@ EXTRA_TESTS := tests/extras tests/export/test_runtimes.py tests/test_readme.py \
 	tests/test_docs.py tests/data/test_images.py
 
 test-extras: .venv-extras/.ready
-	.venv-extras/bin/python -m pytest $(EXTRA_TESTS) --no-cov -rs
+	.venv-extras/bin/python -m pytest $(EXTRA_TESTS) -rs
 
 .venv-extras/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear .venv-extras

@@ -108,6 +108,7 @@ def test_training_resumes_after_a_kill(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.kills
 def test_training_killed_three_times_ends_as_an_unbroken_run(tmp_path):
     """Real kills, at random moments, of the whole recipe."""
     random = np.random.RandomState(0)

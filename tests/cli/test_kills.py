@@ -5,6 +5,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.kills
 @pytest.mark.parametrize("variant", kills.VARIANTS)
 def test_a_killed_training_ends_as_an_unbroken_one(variant, tmp_path):
     seconds = kills.finish(variant, tmp_path / "whole")

@@ -19,6 +19,7 @@ from tests.entry import coarse_images
 from tests.entry import encoded
 from tests.entry import write
 
+pytestmark = pytest.mark.doors
 ALIKE = photo_files.alike(np.random.RandomState(0))
 BY_THE_READER = photo_files.by_the_reader(np.random.RandomState(1))
 REFUSED = photo_files.refused(np.random.RandomState(2))

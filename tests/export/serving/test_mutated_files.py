@@ -15,6 +15,7 @@ from keras_hash.data import places
 from tests.export.serving.pictures import pictures
 from tests.export.serving.pictures import scenes
 
+pytestmark = pytest.mark.doors
 FUZZ = pathlib.Path(__file__).with_name("fuzz.py")
 
 
