@@ -24,17 +24,15 @@ coverage: $(READY)
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) \
 		--cov=keras_hash --cov-report=term-missing:skip-covered
 
-# An hour on two cores: trainings of every method, notebooks, kills, pages in a
-# browser. A test at a time, as they are few and long.
+# Less than an hour on two cores: trainings of every method, notebooks, kills,
+# pages in a browser.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 4 --dist load \
-		--maxschedchunk 1
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
-# The slow tests of what must never be lost, which CI runs: trainings that are
-# killed, and files of every kind through all ways in.
+# Of these, the tests of what must never be lost, which CI runs: trainings that
+# are killed, and files of every kind through all ways in.
 test-ci-slow: $(READY)
-	$(BIN)/python -m pytest -m "slow and (kills or doors)" -n auto \
-		--maxprocesses 4 --dist load --maxschedchunk 1
+	$(BIN)/python -m pytest -m "slow and (kills or doors)" $(PARALLEL)
 
 # With the lowest versions that setup.cfg allows, in an environment of its own.
 test-lowest:
