@@ -17,6 +17,7 @@ from keras_hash import similarity
 from keras_hash.data import feed
 from keras_hash.data import reading
 
+SLOW = pytest.mark.slow
 RANDOM = np.random.RandomState(0)
 FEATURES = RANDOM.randn(64, 8).astype("float32")
 LABELS = RANDOM.randint(4, size=64)
@@ -106,10 +107,29 @@ def model():
     return make()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def tiers(kinds, everywhere, places, few):
+    """Some kinds at all places, others at a few, and all in the slow tier."""
+    return [
+        pytest.param(
+            kind,
+            place,
+            marks=[] if kind in everywhere or place in few else SLOW,
+            id=f"{kind}-{place}",
+        )
+        for kind in kinds
+        for place in places
+    ]
+
+
 @pytest.mark.parametrize(
-    "labels",
-    ["a column", "shares", "too large", "unlabelled", "another width", "names"],
+    "labels, kind",
+    tiers(
+        ("a column", "shares", "too large")
+        + ("unlabelled", "another width", "names"),
+        ("a column", "too large"),
+        KINDS,
+        ("arrays", "unbatched", "PyDataset", "generator"),
+    ),
 )
 def test_labels_are_checked_whatever_they_come_in(model, kind, labels):
     values, message = LABEL_CASES[labels]
@@ -332,8 +352,9 @@ WEIGHTS = INDEX % 3 * 1.0
 CLASS_WEIGHTS = {0: 0.0, 1: 2.0, 3: 0.5}
 
 
-@pytest.mark.parametrize("bank", [None, 64])
-@pytest.mark.parametrize("kind", ["classes", "column", "rows"])
+@pytest.mark.parametrize(
+    "kind, bank", tiers(["classes", "column", "rows"], [], [None, 64], [64])
+)
 @pytest.mark.parametrize("by", ["sample_weight", "class_weight"])
 def test_weights_count_the_same_in_every_kind_of_data(bank, kind, by):
     labels = {
@@ -555,10 +576,15 @@ RIGHT = {
 
 @functools.cache
 def photo_models():
+    # Images are checked outside the steps, which are not traced.
     model = keras_hash.models.CSQ(8, 4, input_shape=(9, 8, 3))
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     plain = keras_hash.models.CSQ(8, 4, input_shape=(9, 8, 3))
-    plain.compile("adam", loss=lambda labels, codes: keras.ops.mean(codes))
+    plain.compile(
+        "adam",
+        loss=lambda labels, codes: keras.ops.mean(codes),
+        run_eagerly=True,
+    )
     return model, plain, keras_hash.models.ITQ(4, input_shape=(9, 8, 3))
 
 
