@@ -1,5 +1,6 @@
 """Settings and data shared by all tests."""
 
+import functools
 import os
 import shutil
 
@@ -26,6 +27,22 @@ def digit_files(tmp_path_factory):
         place = np.flatnonzero(labels == digit)[5]
         Image.fromarray(images[place]).save(folder / f"query{digit}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def read_cifar10():
+    """The reader of CIFAR-10's files, which reads them once."""
+    from keras_hash.data import cifar10
+
+    return functools.cache(cifar10._read)
+
+
+@pytest.fixture
+def cifar10_is_read(monkeypatch, read_cifar10):
+    """All protocols are drawn from the same arrays."""
+    from keras_hash.data import cifar10
+
+    monkeypatch.setattr(cifar10, "_read", read_cifar10)
 
 
 @pytest.fixture

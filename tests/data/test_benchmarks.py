@@ -22,8 +22,8 @@ def digits():
     return data.load("digits")
 
 
-@pytest.fixture(scope="module")
-def cifar():
+@pytest.fixture
+def cifar(cifar10_is_read):
     return data.load("cifar10")
 
 
@@ -84,7 +84,9 @@ def test_cifar10(cifar):
         ("cifar10", 500, 100, 5400, "8859a807ce30632e"),
     ],
 )
-def test_drawn_protocols_of_cifar10(protocol, train, query, database, checksum):
+def test_drawn_protocols_of_cifar10(
+    cifar10_is_read, protocol, train, query, database, checksum
+):
     benchmark = data.load("cifar10", protocol)
     assert benchmark.checksum.startswith(checksum)
     counts = {

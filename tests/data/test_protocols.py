@@ -390,7 +390,7 @@ def test_disjoint_protocols(dataset):
 
 @real
 @needs_cifar
-def test_cifar10_disjoint():
+def test_cifar10_disjoint(cifar10_is_read):
     benchmark = data.load("cifar10", "disjoint")
     assert shares_no_class(benchmark) == (5, 5)
     assert benchmark.checksum.startswith("1e7832ab5eeba7e1")

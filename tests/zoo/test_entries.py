@@ -48,7 +48,15 @@ def test_load_by_path_equals_load_by_name(entry):
 # Patterns, escapes, what a shell reads, and what is not UTF-8.
 @pytest.mark.parametrize(
     "name",
-    ["a [1]", "{b}", "q?*", "back\\slash", "$x 'y'", "new\nline", "\udcff"],
+    [
+        "a [1]",
+        pytest.param("{b}", marks=pytest.mark.slow),
+        pytest.param("q?*", marks=pytest.mark.slow),
+        pytest.param("back\\slash", marks=pytest.mark.slow),
+        pytest.param("$x 'y'", marks=pytest.mark.slow),
+        "new\nline",
+        "\udcff",
+    ],
     ids=ascii,
 )
 def test_a_name_means_the_entry_in_it(entry, tmp_path, name, monkeypatch):
@@ -343,7 +351,9 @@ def test_cifar10_scores_what_the_card_says():
     not cifar10.is_prepared(),
     reason="CIFAR-10 is not prepared here; set TFDS_DATA_DIR",
 )
-def test_cifar10_signatures_agree_with_the_model_on_real_images():
+def test_cifar10_signatures_agree_with_the_model_on_real_images(
+    cifar10_is_read,
+):
     import tensorflow as tf
 
     images, _ = keras_hash.data.load("cifar10").arrays("query")
