@@ -65,7 +65,13 @@ def same(found, expected):
     assert [part.tolist() for part in found] == list(expected)
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.mark.parametrize(
+    "examples", [40, pytest.param(400, marks=pytest.mark.slow)]
+)
+def test_equals_a_loop(examples):
+    settings(max_examples=examples, deadline=None)(check_against_a_loop)()
+
+
 @given(
     bits=st.integers(1, 130),
     distinct=st.integers(1, 70),
@@ -76,7 +82,7 @@ def same(found, expected):
     seed=st.integers(0, 2**31 - 1),
     data=st.data(),
 )
-def test_equals_a_loop(
+def check_against_a_loop(
     bits, distinct, k, similarity, method, strings, seed, data
 ):
     random = np.random.RandomState(seed)
