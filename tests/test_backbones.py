@@ -109,7 +109,15 @@ def test_partial_identity_passes_channels_through():
     np.testing.assert_array_equal(np.array(again((3, 3, 4, 6))), kernel)
 
 
-@pytest.mark.parametrize("name", ["small", "cifar", "mobilenet_v2", "vgg16"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "small",
+        "cifar",
+        "mobilenet_v2",
+        pytest.param("vgg16", marks=pytest.mark.slow),
+    ],
+)
 def test_channels_are_last_whatever_keras_is_told(name, rng):
     images = rng.randint(0, 256, (2, 32, 32, 3)).astype("float32")
     usual = backbones.build(name, (32, 32, 3))
