@@ -90,8 +90,12 @@ def _evaluate(chosen):
 def _evaluated(chosen):
     import keras_hash
     from keras_hash.evaluation import measure
+    from keras_hash.evaluation import replay
 
     card = inputs.card(chosen.model)
+    if chosen.convention is not None:
+        # An unknown one is refused before images are encoded for minutes.
+        replay.convention(chosen.convention)
     benchmark = _benchmark(chosen, card)
     print(benchmark.summary())
     model = _Timed(keras_hash.load(chosen.model))
