@@ -66,7 +66,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize(
-    "examples", [40, pytest.param(400, marks=pytest.mark.slow)]
+    "examples", [120, pytest.param(600, marks=pytest.mark.slow)]
 )
 def test_equals_a_loop(examples):
     settings(max_examples=examples, deadline=None)(check_against_a_loop)()
