@@ -132,11 +132,12 @@ def index():
     return keras_hash.Index(64, random.randint(0, 256, (5000, 8), "uint8"))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_pool_of_processes_searches(index, method):
+# Each process that is spawned imports the library anew.
+@pytest.mark.parametrize("method, workers", [("fork", 2), ("spawn", 1)])
+def test_a_pool_of_processes_searches(index, method, workers):
     wanted = index.search(index.codes[:9], k=3)
     context = multiprocessing.get_context(method)
-    with futures.ProcessPoolExecutor(2, context) as pool:
+    with futures.ProcessPoolExecutor(workers, context) as pool:
         found = [
             pool.submit(search_in_child, index, index.codes[:9])
             for _ in range(4)

@@ -32,6 +32,12 @@ def written(tmp_path_factory):
     return folder, metrics.report, model, codes, query, database
 
 
+@pytest.fixture(scope="module")
+def model():
+    """For tests that any model serves: what it traced is kept."""
+    return make()
+
+
 def test_scalars_and_card(written):
     folder, report, *_ = written
     found = events(folder)
@@ -176,22 +182,22 @@ def test_projector_takes_a_bounded_sample(rng, tmp_path):
 @pytest.mark.parametrize(
     "name", ["a [1]", "b*?{}", "back\\slash", "$x", "\udcff"], ids=ascii
 )
-def test_a_folder_of_any_name(sets, tmp_path, name):
+def test_a_folder_of_any_name(model, sets, tmp_path, name):
     train, query, database = sets
     folder = tmp_path / name
-    fit(make(), train, RetrievalMetrics(query, database, log_dir=folder))
+    fit(model, train, RetrievalMetrics(query, database, log_dir=folder))
     assert [p.name for p in tmp_path.iterdir()] == [name]
     there = {p.name for p in folder.iterdir()}
     assert {"codes.tsv", "metadata.tsv", "projector_config.pbtxt"} < there
     assert any(one.startswith("events") for one in there)
 
 
-def test_a_url_is_taken_whole(sets, tmp_path, monkeypatch):
+def test_a_url_is_taken_whole(model, sets, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train, query, database = sets
     # A file system of TensorFlow's, in memory.
     url = "ram://runs/first"
-    fit(make(), train, RetrievalMetrics(query, database, log_dir=url))
+    fit(model, train, RetrievalMetrics(query, database, log_dir=url))
     there = set(tf.io.gfile.listdir(url))
     assert {"codes.tsv", "metadata.tsv", "projector_config.pbtxt"} < there
     assert {"sprite.png"} < there and len(there) == 5
@@ -200,4 +206,4 @@ def test_a_url_is_taken_whole(sets, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     log_dir = pathlib.Path("gs://runs")
     with pytest.raises(ValueError, match="not a URL"):
-        fit(make(), train, RetrievalMetrics(query, database, log_dir=log_dir))
+        fit(model, train, RetrievalMetrics(query, database, log_dir=log_dir))

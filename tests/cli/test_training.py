@@ -70,7 +70,10 @@ def test_train_a_shallow_method_on_a_csv(photos):
     assert code == 2 and "is not for" in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("delimiter, given", [(";", ";"), ("\t", "\\t")])
+@pytest.mark.parametrize(
+    "delimiter, given",
+    [pytest.param(";", ";", marks=pytest.mark.slow), ("\t", "\\t")],
+)
 def test_columns_apart_by_other_than_a_comma(photos, delimiter, given):
     path = photos / "list.csv"
     rows = [
@@ -103,7 +106,11 @@ def test_columns_apart_by_other_than_a_comma(photos, delimiter, given):
     assert code == 2 and "`--delimiter` is not for" in err
 
 
-@pytest.mark.parametrize("name", ["out [1] $a_ {}", "b*?\udcff"], ids=ascii)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("out [1] $a_ {}", marks=pytest.mark.slow), "b*?\udcff"],
+    ids=ascii,
+)
 def test_a_training_in_a_folder_of_any_name(photos, tmp_path, name):
     photos.rename(tmp_path / f"photos {name}")
     folder = tmp_path / name / f"mine {name}"
