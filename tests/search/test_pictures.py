@@ -180,7 +180,7 @@ def test_three_processes_that_save_all_the_time(tmp_path, photos):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(300)
         assert process.exitcode == 0
     found = contents(path)
     assert sorted(found.values()) == list(range(120)) and len(found) == 120
