@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Hides what TensorFlow says about the machine when it starts.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Tests start many processes, which share what one of them has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow test-ci-slow test-lowest test-extras
 .PHONY: test-jax test-torch coverage
