@@ -59,6 +59,11 @@ CLASSIFIED = {
     "hyp2": {"beta": 0.9},
 }
 EVERY = {**PAIRS, **ALONE, **BOOKS, **CLASSIFIED}
+# Every loss; with other settings than its first in the slow tier.
+ONE_EACH = [
+    pytest.param(name, marks=pytest.mark.slow if name[-1] == " " else ())
+    for name in EVERY
+]
 KINDS = ("single", "multi")
 
 
@@ -250,7 +255,7 @@ def test_half_a_reference_is_refused():
         losses.DPSH(4)([0, 1], np.ones((2, 4)), ref_codes=np.ones((3, 4)))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_extreme_inputs_stay_finite(name):
     bits, count = 8, 6
     loss, outputs, _ = build(name, bits)
@@ -283,7 +288,7 @@ def test_extreme_inputs_stay_finite(name):
                     assert np.isfinite(value).all(), (case, dtype)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_compiled_by_xla(name):
     bits, labels, codes, logits = sample(name.strip(), "multi", 3)
     loss, outputs, _ = build(name, bits)
