@@ -191,6 +191,14 @@ def test_solved_methods_have_recipes_too(tmp_path):
     assert set(recipe.card()) == {"precision", "trunk", "backbone_rate"}
 
 
+def test_arrays_of_a_benchmark_in_a_file(tmp_path):
+    arrays = tmp_path / "digits.npz"
+    train_zoo.main(["dshc_digits_30", "--write-arrays", str(arrays)])
+    stored = train_zoo.read_arrays(arrays)
+    assert stored.checksum == keras_hash.data.load("digits").checksum
+
+
+@pytest.mark.slow
 def test_training_without_tensorflow(tmp_path):
     """On JAX, from arrays, on a trunk in a file; then finished here."""
     arrays = tmp_path / "digits.npz"
