@@ -17,6 +17,7 @@ METHODS = sorted(n for n, (model, _) in registry().items() if model.supervised)
 SINGLE_ONLY = {"dshc"}
 MULTI_ONLY = {"dshcmultilabel"}
 TRAINED = [name for name in METHODS if registry()[name][0].trained]
+COMPILED = ("dpsh", "dtsh", "csq", "greedyhash", "dshcmultilabel")
 BANKED = [
     name
     for name in TRAINED
@@ -59,11 +60,18 @@ def loss_of(model, features, labels):
     return float(model.compute_loss(features, labels, model(features)))
 
 
-# Every method on its first kind of labels, and compiled by XLA on its last.
+# Every method on its first kind of labels, and compiled by XLA on its last:
+# one of each kind of loss at once, the others in the slow tier.
 @pytest.mark.parametrize(
     "name, kind, xla",
     [
-        pytest.param(name, kinds(name)[place], xla, id=f"{name}{place}")
+        pytest.param(
+            name,
+            kinds(name)[place],
+            xla,
+            id=f"{name}{place}",
+            marks=pytest.mark.slow if xla and name not in COMPILED else (),
+        )
         for name in TRAINED
         for place, xla in ((0, False), (-1, True))
     ],
