@@ -34,8 +34,15 @@ def images():
     return coarse_images()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
-@pytest.mark.parametrize("backbone", ["small", "cifar"])
+@pytest.mark.parametrize(
+    "backbone, dtype",
+    [
+        ("small", "float16"),
+        ("cifar", "int8"),
+        pytest.param("small", "int8", marks=pytest.mark.slow),
+        pytest.param("cifar", "float16", marks=pytest.mark.slow),
+    ],
+)
 def test_loaded_model_and_signatures_agree_to_the_bit(
     tmp_path, images, dtype, backbone
 ):
