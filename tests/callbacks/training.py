@@ -33,7 +33,8 @@ def make(bits=12, method="DPSH", backbone=None):
         means = keras.layers.AveragePooling2D(8)(inputs / 255)
         backbone = keras.Model(inputs, keras.layers.Flatten()(means))
     model = getattr(keras_hash.models, method)(bits, 3, backbone=backbone)
-    model.compile(keras.optimizers.Adam(1e-3))
+    # A few steps are sooner taken than traced; callbacks stand outside of them.
+    model.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
     return model
 
 
