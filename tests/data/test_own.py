@@ -558,7 +558,7 @@ iterator = iter(ImageFiles([{path!r}] * 5000).dataset(np.arange(5000)))
 print(next(iterator).shape)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, timeout=120
+        [sys.executable, "-c", script], capture_output=True, timeout=300
     )
     assert done.returncode == 0 and done.stdout
 
