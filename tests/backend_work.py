@@ -1,6 +1,6 @@
 """What `tests/test_backends.py` has every backend compute, alone in a process.
 
-    KERAS_BACKEND=jax python tests/backend_work.py FOLDER
+    KERAS_BACKEND=jax python tests/backend_work.py FOLDER [METHOD ...]
 
 Writes `FOLDER/jax.npz`: for each method its loss and gradients, and the
 weights, bank and codes of a model that starts from the weights which the
@@ -17,7 +17,7 @@ from keras import ops
 import keras_hash
 from keras_hash import methods
 
-BACKEND, FOLDER = keras.backend.backend(), sys.argv[-1]
+BACKEND, FOLDER, *NAMES = keras.backend.backend(), *sys.argv[1:]
 CLASSES, COUNT, WIDTH = 5, 48, 16
 BITS = {"dshc": 15, "dshcmultilabel": 5}
 found = {}
@@ -167,6 +167,8 @@ def of_rates():
 
 
 for name, (model_class, loss_class) in methods.registry().items():
+    if NAMES and name not in NAMES:
+        continue
     settings = {"backbone": "features", "input_shape": (WIDTH,)}
     if getattr(loss_class, "takes_bank", False):
         settings["bank_size"] = COUNT
@@ -178,7 +180,8 @@ for name, (model_class, loss_class) in methods.registry().items():
     if loss_class is not None:
         of_loss(name, loss_class, model)
     of_model(name, model, loss_class)
-of_images()
-if BACKEND != "torch":
+if not NAMES:
+    of_images()
+if not NAMES and BACKEND != "torch":
     of_rates()
 np.savez(os.path.join(FOLDER, f"{BACKEND}.npz"), **found)
