@@ -391,19 +391,13 @@ def _from_16_bits(pixels, key=None):
 
 def _turned(image, exif):
     """An image, upright, by the orientation of its EXIF."""
-    from PIL import Image
+    from PIL import ImageOps
 
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
     turn = headers.orientation(exif)
-    return image.transpose(turns[turn]) if turn > 1 else image
+    if turn > 1:
+        image.getexif()[headers.ORIENTATION] = turn
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _other(content):

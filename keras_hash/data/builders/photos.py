@@ -2,6 +2,7 @@
 
 import tensorflow_datasets as tfds
 
+from keras_hash.data import headers
 from keras_hash.data import images
 
 
@@ -35,21 +36,14 @@ class Photos(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 def encoded(path):
     """A path to be stored as it is, pixels, or `None` if it is not a photo."""
-    from PIL import ExifTags
-    from PIL import Image
-
-    path = str(path)
     if images.check(path) is not None:
         return None
-    with Image.open(path) as image:
-        plain = image.format == "JPEG" and image.mode in ("L", "RGB")
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            upright = orientation == 1
-        except Exception:
-            # Damaged tags make Pillow raise nearly anything.
-            upright = False
-    return path if upright and plain else images.decode(path)
+    content = path.read_bytes()
+    header = headers.read(content)
+    plain = content.startswith(headers.JPEG) and header.layers in (1, 3)
+    if plain and headers.orientation(header.exif) == 1:
+        return str(path)
+    return images.decode(content)
 
 
 def lines(path):

@@ -1,7 +1,6 @@
 """NUS-WIDE from a folder, for TensorFlow Datasets."""
 
 import re
-import tempfile
 import urllib.request
 from concurrent import futures
 
@@ -122,10 +121,7 @@ def fetch(urls):
                 # Flickr answers for deleted photos with a picture of its own.
                 if "photo_unavailable" in answer.geturl():
                     continue
-                with tempfile.NamedTemporaryFile() as file:
-                    file.write(answer.read())
-                    file.flush()
-                    return images.decode(file.name)
+                return images.decode(answer.read())
         except (OSError, ValueError):
             continue
     return None
