@@ -2,6 +2,7 @@
 
 # The guides ask `keras_hash.data.cifar10.is_prepared()`.
 from keras_hash.data import cifar10 as cifar10
+from keras_hash.data import draws
 from keras_hash.data import protocols
 from keras_hash.data.augment import Augment
 from keras_hash.data.benchmark import Benchmark
@@ -74,15 +75,7 @@ def load(name, protocol="official", validation=0.0, seed=0):
         FileNotFoundError: the images are neither here nor downloadable; the
             message says where to put them.
     """
-    if name not in names():
-        raise ValueError(
-            f"`name` should be one of {names()}. Received: name={name!r}"
-        )
-    if not 0 <= validation < 1:
-        raise ValueError(
-            "`validation` should be a share in [0, 1). "
-            f"Received: validation={validation}"
-        )
     plan = protocols.find(name, protocol)
+    draws.check_share(validation, "validation")
     benchmark = protocols.sets()[name].load(plan)
     return benchmark.hold_out(validation, seed) if validation else benchmark

@@ -110,6 +110,14 @@ def separate_classes(targets, split, train_share=0.5, seed=0):
     }
 
 
+def check_share(share, name):
+    """Refuses what is no share of images that can be drawn."""
+    if not 0 <= share < 1:
+        raise ValueError(
+            f"`{name}` should be a share in [0, 1). Received: {name}={share!r}"
+        )
+
+
 def draw(targets, share, seed, some_of_each=True):
     """Draws a share of the images, stratified by label.
 

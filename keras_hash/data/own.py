@@ -6,6 +6,7 @@ warning and in `Benchmark.notes`.
 """
 
 import hashlib
+import itertools
 import os
 import warnings
 from concurrent import futures
@@ -17,17 +18,10 @@ from keras_hash import progress
 from keras_hash import similarity
 from keras_hash.data import draws
 from keras_hash.data import folders
+from keras_hash.data import images as pixels
 from keras_hash.data import reading
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
-from keras_hash.data.images import ImageFiles
-from keras_hash.data.images import are_whole
-from keras_hash.data.images import check
-from keras_hash.data.images import check_range
-from keras_hash.data.images import check_values
-from keras_hash.data.images import fit
-from keras_hash.data.images import pair
-from keras_hash.data.images import threads
 
 # Class folders of such names are parts of a set more likely than classes.
 _PARTS = {"train", "training", "val", "valid", "validation", "dev"}
@@ -70,7 +64,7 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
             f"Received: path={str(path)!r}, which is "
             f"{'a file' if root.exists() else 'not there'}"
         )
-    _check_shares(query, validation)
+    draft = _Draft(root.resolve().name, query, validation, seed)
     there = sorted(
         place.name
         for place in root.iterdir()
@@ -84,45 +78,33 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
         )
     chosen = there if labels is None else list(labels)
     _warn_of_parts(root, chosen)
-    notes = _no_notes()
     paths, left_out = folders.walk(root, set(chosen))
     for place, reason in left_out.items():
-        kind = "hidden" if reason == folders.HIDDEN else "skipped"
-        notes[kind][place.relative_to(root).as_posix()] = reason
+        kind = draft.hidden if reason == folders.HIDDEN else draft.skipped
+        kind[place.relative_to(root).as_posix()] = reason
     members = {name: [] for name in chosen}
     for place in paths:
-        *above, name = place.relative_to(root).parts
-        if above:
-            members[above[0]].append(place)
+        name = place.relative_to(root).as_posix()
+        top, *below = name.split("/", 1)
+        if below:
+            members[top].append((place, name, [top]))
         else:
-            notes["skipped"][name] = "not in the folder of a class"
+            draft.skipped[name] = "not in the folder of a class"
     for name, inside in members.items():
         if not inside:
-            notes["skipped"][f"{name}/"] = "no images in the folder"
-    paths = [place for inside in members.values() for place in inside]
-    ids = [place.relative_to(root).as_posix() for place in paths]
-    classes = [name for name, inside in members.items() for _ in inside]
-    paths, ids, classes = _usable(paths, ids, classes, notes)
-    present = set(classes)
+            draft.skipped[f"{name}/"] = "no images in the folder"
+    paths, ids, classes = draft.usable(itertools.chain(*members.values()))
+    present = set(itertools.chain(*classes))
     if labels is None:
         chosen = [name for name in chosen if name in present]
     if len(present) < 2:
         raise ValueError(
             f"{root} should hold one folder with images for each of two or "
             f"more classes. Received: {len(there)} folders, "
-            f"{len(present)} with images{_reasons(notes)}"
+            f"{len(present)} with images{draft.reasons()}"
         )
-    numbers = {name: number for number, name in enumerate(chosen)}
-    return _benchmark(
-        name=root.resolve().name,
-        images=ImageFiles(paths),
-        targets=np.array([numbers[name] for name in classes]),
-        ids=ids,
-        labels=chosen,
-        shares=(query, validation),
-        seed=seed,
-        notes=notes,
-    )
+    targets = _numbered(classes, chosen, True)
+    return draft.benchmark(pixels.ImageFiles(paths), targets, ids, chosen)
 
 
 def from_csv(
@@ -171,40 +153,30 @@ def from_csv(
     """
     path = files.local(path)
     check_delimiter(delimiter)
-    _check_shares(query, validation)
+    draft = _Draft(path.stem, query, validation, seed)
     columns = _columns(label_columns, separator)
     several = len(columns) > 1
     root = path.parent if folder is None else files.local(folder)
-    rows = []
-    for line, (image, *cells) in _rows(
-        path, [image_column, *columns], delimiter
-    ):
+    rows = _rows(path, [image_column, *columns], delimiter)
+    named = []
+    for line, (image, *cells) in rows:
         where = f"{path}, line {line}"
         names = _names(cells, columns, separator, where)
         if labels is not None:
             _check_known(names, labels, where)
-        rows.append((line, image, names))
-    notes = _no_notes()
-    paths, ids, found = _usable(*_listed(rows, path, root, notes), notes)
+        named.append((line, image, names))
+    paths, ids, found = draft.usable(_listed(named, path, root, draft))
     if not ids:
         raise ValueError(
             f"{path} names no image that can be read in {root} (`folder`, "
-            f"where its paths start): {len(rows)} rows{_reasons(notes)}"
+            f"where its paths start): {len(rows)} rows{draft.reasons()}"
         )
     if labels is None:
         labels = columns if several else _sorted(set().union(*found))
     single = not several and not separator
     single = single and all(len(names) == 1 for names in found)
-    return _benchmark(
-        name=path.stem,
-        images=ImageFiles(paths),
-        targets=_numbered(found, labels, single),
-        ids=ids,
-        labels=list(labels),
-        shares=(query, validation),
-        seed=seed,
-        notes=notes,
-    )
+    targets = _numbered(found, labels, single)
+    return draft.benchmark(pixels.ImageFiles(paths), targets, ids, labels)
 
 
 def from_arrays(
@@ -231,10 +203,10 @@ def from_arrays(
         ValueError: images or labels that do not fit this or each other, or no
             image can be a query.
     """
-    _check_shares(query, validation)
+    draft = _Draft(name, query, validation, seed)
     images = np.asarray(images)
     if images.dtype.kind in "uif":
-        check_values(images)
+        pixels.check_values(images)
     images = _pixels(images[..., None] if images.ndim == 3 else images)
     targets, names = _targets(np.asarray(labels), names)
     if len(images) != len(targets) or not len(images):
@@ -242,22 +214,12 @@ def from_arrays(
             "There should be images, each with a label or a row of labels. "
             f"Received: {len(images)} images, {len(targets)} labels"
         )
-    notes = _no_notes()
     ids = [str(i) for i in range(len(images))]
-    digests = [hashlib.sha256(image).digest() for image in images]
-    keys = [target.tobytes() for target in targets]
-    kept = _unique(range(len(images)), digests, ids, keys, notes)
-    return _benchmark(
-        name=name,
-        images=images,
-        targets=targets,
-        ids=ids,
-        labels=names,
-        shares=(query, validation),
-        seed=seed,
-        notes=notes,
-        used=np.array(kept),
-    )
+    used = [
+        draft.is_new(hashlib.sha256(image).digest(), number, target.tobytes())
+        for image, number, target in zip(images, ids, targets)
+    ]
+    return draft.benchmark(images, targets, ids, names, np.flatnonzero(used))
 
 
 def from_dataset(
@@ -285,7 +247,7 @@ def from_dataset(
         ValueError: an infinite dataset, one of other elements, images of
             several sizes without `image_size`, or as `from_arrays`.
     """
-    size = None if image_size is None else pair(image_size)
+    size = None if image_size is None else pixels.pair(image_size)
     _check_shares(query, validation)
     if not reading.is_dataset(dataset):
         raise ValueError(
@@ -317,32 +279,24 @@ def _read_all(dataset, size):
         single = isinstance(some, tuple)
         for batch in [one[None] for one in some] if single else [some]:
             if batch.dtype != np.uint8 and batch.size:
-                check_values(batch, raw=False)
+                pixels.check_values(batch, raw=False)
                 low, high = batch.min(), batch.max()
-                seen.append((low, high, are_whole(batch, low, high)))
+                seen.append((low, high, pixels.are_whole(batch, low, high)))
             batch = _pixels(batch)
-            images += [fit(one, size or one.shape[:2]) for one in batch]
+            images += [pixels.fit(one, size or one.shape[:2]) for one in batch]
         labels += list(label)
     if seen:
         # Of all together: some of them alone may be nearly black.
         lows, highs, whole = zip(*seen)
-        check_range(min(lows), max(highs), all(whole))
+        pixels.check_range(min(lows), max(highs), all(whole))
     return images, [
         one.decode() if isinstance(one, bytes) else one for one in labels
     ]
 
 
-def _no_notes():
-    return {"skipped": {}, "duplicates": {}, "hidden": {}}
-
-
 def _check_shares(query, validation):
     for name, share in (("query", query), ("validation", validation)):
-        if not 0 <= share < 1:
-            raise ValueError(
-                f"`{name}` should be a share in [0, 1). "
-                f"Received: {name}={share!r}"
-            )
+        draws.check_share(share, name)
 
 
 def _warn_of_parts(root, names):
@@ -358,86 +312,98 @@ def _warn_of_parts(root, names):
         )
 
 
-def _usable(paths, ids, labels, notes):
-    """Paths, ids and labels of files that can be read, each content once."""
+class _Draft:
+    """A benchmark in the making: how it is drawn, and what is left out."""
 
-    def look(path):
-        reason = check(path)
-        return reason, None if reason else files.sha256(path)
+    def __init__(self, name, query, validation, seed):
+        _check_shares(query, validation)
+        self.name, self.seed = name, seed
+        self.query, self.validation = query, validation
+        self.skipped, self.duplicates, self.hidden = {}, {}, {}
+        self._contents = {}
 
-    # Pillow also warns of what is then refused, or does no harm.
-    with (
-        warnings.catch_warnings(action="ignore"),
-        futures.ThreadPoolExecutor(threads()) as pool,
-    ):
-        looked = pool.map(look, paths)
-        total = len(paths)
-        show = total > 1000
-        results = list(progress.track(looked, total, "Checking files", show))
-    for name, (reason, _) in zip(ids, results):
-        if reason:
-            notes["skipped"][name] = reason
-    readable = [i for i, (reason, _) in enumerate(results) if not reason]
-    digests = [digest for _, digest in results]
-    kept = _unique(readable, digests, ids, labels, notes)
-    return [[column[i] for i in kept] for column in (paths, ids, labels)]
+    def usable(self, entries):
+        """Paths, ids and labels of files that can be read, each content once.
 
+        Of entries, which have all three.
+        """
+        entries = list(entries)
 
-def _unique(positions, digests, ids, labels, notes):
-    """The positions without those whose content an earlier one has."""
-    first, kept = {}, []
-    for i in positions:
-        j = first.setdefault(digests[i], i)
-        if j == i:
-            kept.append(i)
-            continue
-        reason = f"same content as {ids[j]}"
-        if labels[i] != labels[j]:
+        def look(entry):
+            reason = pixels.check(entry[0])
+            return reason, None if reason else files.sha256(entry[0])
+
+        # Pillow also warns of what is then refused, or does no harm.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            futures.ThreadPoolExecutor(pixels.threads()) as pool,
+        ):
+            looked, total = pool.map(look, entries), len(entries)
+            show = total > 1000
+            looked = list(progress.track(looked, total, "Checking files", show))
+        kept = []
+        for entry, (reason, digest) in zip(entries, looked):
+            _, name, labels = entry
+            if reason:
+                self.skipped[name] = reason
+            elif self.is_new(digest, name, labels):
+                kept.append(entry)
+        return [[entry[i] for entry in kept] for i in range(3)]
+
+    def is_new(self, digest, name, labels):
+        """Whether no image before had this content; notes which one had."""
+        first, others = self._contents.setdefault(digest, (name, labels))
+        if first == name:
+            return True
+        reason = f"same content as {first}"
+        if labels != others:
             reason += ", which has another label and is kept"
-        notes["duplicates"][ids[i]] = reason
-    return kept
+        self.duplicates[name] = reason
+        return False
 
+    def reasons(self):
+        """What was left out, in short, for an error."""
+        reasons = {**self.skipped, **self.duplicates}
+        counts = folders.counted({**reasons, **self.hidden})
+        such = f", such as {listing(reasons, 5)}" if reasons else ""
+        return f"; left out: {counts}{such}" if counts else ""
 
-def _reasons(notes):
-    reasons = {**notes["skipped"], **notes["duplicates"]}
-    counts = folders.counted({**reasons, **notes["hidden"]})
-    such = f", such as {listing(reasons, 5)}" if reasons else ""
-    return f"; left out: {counts}{such}" if counts else ""
-
-
-def _benchmark(
-    name, images, targets, ids, labels, shares, seed, notes, used=None
-):
-    used = np.arange(len(targets)) if used is None else used
-    left_out = {**notes["skipped"], **notes["duplicates"]}
-    if left_out:
-        warnings.warn(
-            f"{name}: {len(left_out)} left out, all of them in "
-            f"`benchmark.notes`: {listing(left_out)}",
-            stacklevel=3,
+    def benchmark(self, images, targets, ids, labels, used=None):
+        """The benchmark of all images, or of those `used`; warns once."""
+        used = np.arange(len(targets)) if used is None else used
+        left_out = {**self.skipped, **self.duplicates}
+        if left_out:
+            warnings.warn(
+                f"{self.name}: {len(left_out)} left out, all of them in "
+                f"`benchmark.notes`: {listing(left_out)}",
+                stacklevel=3,
+            )
+        drawn = draws.draw(targets[used], self.query, self.seed)
+        if self.query and not len(drawn):
+            raise ValueError(
+                f"{self.name}: no image can be a query, because no label has "
+                "two images or the share is too small; `query=0` goes without "
+                f"queries. Received: {len(used)} images, query={self.query}"
+            )
+        query, rest = used[drawn], np.delete(used, drawn)
+        held = draws.draw(targets[rest], self.validation, self.seed + 1)
+        parts = draws.parts(np.delete(rest, held), query, rest)
+        parts["validation"] = rest[held]
+        return Benchmark(
+            name=self.name,
+            protocol=f"query={self.query}, seed={self.seed}",
+            images=images,
+            targets=targets,
+            ids=np.array(ids, dtype=str),
+            parts=parts,
+            labels=[str(label) for label in labels],
+            licence="not stated",
+            notes={
+                "skipped": self.skipped,
+                "duplicates": self.duplicates,
+                "hidden": self.hidden,
+            },
         )
-    drawn = draws.draw(targets[used], shares[0], seed)
-    if shares[0] and not len(drawn):
-        raise ValueError(
-            f"{name}: no image can be a query, because no label has two images "
-            "or the share is too small; `query=0` goes without queries. "
-            f"Received: {len(used)} images, query={shares[0]}"
-        )
-    query, rest = used[drawn], np.delete(used, drawn)
-    held = draws.draw(targets[rest], shares[1], seed + 1)
-    parts = draws.parts(np.delete(rest, held), query, rest)
-    parts["validation"] = rest[held]
-    return Benchmark(
-        name=name,
-        protocol=f"query={shares[0]}, seed={seed}",
-        images=images,
-        targets=targets,
-        ids=np.array(ids, dtype=str),
-        parts=parts,
-        labels=[str(label) for label in labels],
-        licence="not stated",
-        notes=notes,
-    )
 
 
 def _columns(label_columns, separator):
@@ -509,15 +475,14 @@ def _names(cells, columns, separator, where):
     return [c for c, cell in zip(columns, cells) if cell.lower() in _YES]
 
 
-def _listed(rows, path, root, notes):
-    """Paths, ids and labels of the images that are there, each path once."""
+def _listed(rows, path, root, draft):
+    """Path, id and labels of each image that is there, each path once."""
     seen = {}
-    paths, ids, found = [], [], []
     for line, image, names in rows:
         place = root / image
         key = os.path.normpath(place)
         if not image:
-            notes["skipped"][f"line {line}"] = "no image named"
+            draft.skipped[f"line {line}"] = "no image named"
         elif key in seen:
             first, others = seen[key]
             if sorted(names) != sorted(others):
@@ -526,15 +491,12 @@ def _listed(rows, path, root, notes):
                     "all of its labels (see `separator`). "
                     f"Received: {names} here and {others} in line {first}"
                 )
-            notes["duplicates"][f"line {line}"] = f"same image as line {first}"
+            draft.duplicates[f"line {line}"] = f"same image as line {first}"
         elif not place.is_file():
-            notes["skipped"][f"{image} (line {line})"] = "no such file"
+            draft.skipped[f"{image} (line {line})"] = "no such file"
         else:
             seen[key] = line, names
-            paths.append(place)
-            ids.append(image)
-            found.append(names)
-    return paths, ids, found
+            yield place, image, names
 
 
 def _check_known(names, labels, where):

@@ -137,8 +137,8 @@ def of(dataset):
     """The protocols of a data set, by name; `ValueError` if it is unknown."""
     if dataset not in sets():
         raise ValueError(
-            f"The dataset should be one of {list(sets())}. "
-            f"Received: {dataset!r}"
+            f"The `name` of a dataset should be one of {list(sets())}. "
+            f"Received: name={dataset!r}"
         )
     plans = sets()[dataset].PROTOCOLS
     return {plan.name: plan for plan in plans if plan.dataset == dataset}
