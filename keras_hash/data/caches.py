@@ -13,21 +13,17 @@ from keras_hash import files
 _SAMPLE = 16
 
 
-def identity(dataset, **settings):
-    """What tells a dataset and how it is fed from others, for JSON."""
-    return {
+def checked(path, dataset, **settings):
+    """The path of a cache of this dataset, as TensorFlow takes it.
+
+    What the cache holds is written beside it, and compared in later runs:
+    what tells `dataset` from others, before it is fed by these `settings`.
+    """
+    found = {
         "elements": str(dataset.element_spec),
         "count": int(dataset.cardinality()),
         "settings": json.loads(json.dumps(settings)),
     }
-
-
-def checked(path, dataset, found):
-    """The path of a cache of this dataset, as TensorFlow takes it.
-
-    What the cache holds is written beside it, and compared in later runs.
-    `dataset` is read before what `found` says is done with it.
-    """
     path = files.local(path)
     about = path.with_name(f"{path.name}.json")
     if not os.path.exists(f"{path}.index"):

@@ -12,13 +12,7 @@ from keras_hash import forks
 from keras_hash import similarity
 from keras_hash.data import caches
 from keras_hash.data import images as pixels
-from keras_hash.data.reading import check_images
-from keras_hash.data.reading import finite
-from keras_hash.data.reading import flat
-from keras_hash.data.reading import is_dataset
-from keras_hash.data.reading import label_of
-from keras_hash.data.reading import of_dict
-from keras_hash.data.reading import pairs
+from keras_hash.data import reading
 from keras_hash.data.samplers import SampledBatches
 
 
@@ -75,8 +69,8 @@ def batches(
     import tensorflow as tf
 
     forks.check()
-    finite(dataset, "dataset")
-    dataset = pairs(dataset, "dataset")
+    reading.finite(dataset, "dataset")
+    dataset = reading.pairs(dataset, "dataset")
     spec = dataset.element_spec
     if len(spec) != 2 or spec[0].shape.rank != 3:
         raise ValueError(
@@ -113,8 +107,8 @@ def batches(
     if cache is True:
         dataset = dataset.cache()
     elif cache:
-        about = caches.identity(given, index=index, shard=shard)
-        dataset = dataset.cache(caches.checked(cache, given, about))
+        path = caches.checked(cache, given, index=index, shard=shard)
+        dataset = dataset.cache(path)
     if not (shuffle and count) and augment is None:
         return dataset.batch(size, drop_remainder=drop).prefetch(2)
     with tf.device("CPU"):
@@ -160,7 +154,7 @@ def epoch_setters(data):
     """Functions that tell data the number of the epoch that starts."""
     if isinstance(data, SampledBatches):
         return [functools.partial(setattr, data, "epoch")]
-    if not is_dataset(data):
+    if not reading.is_dataset(data):
         return []
     own = getattr(data, "_keras_hash_epoch", None)
     if own is not None:
@@ -215,8 +209,8 @@ class TrainingFeed:
     def take(self, x, y=None, weights=None, steps=None, batch_size=None):
         """Images, labels and weights to hand on to Keras."""
         if steps is None:
-            finite(x, "x", ", or pass the number of steps")
-        if is_dataset(x):
+            reading.finite(x, "x", ", or pass the number of steps")
+        if reading.is_dataset(x):
             return self._dataset(x, batch_size), y, weights
         if isinstance(x, keras.utils.PyDataset):
             return _CheckedBatches(x, self.batch), y, weights
@@ -229,12 +223,18 @@ class TrainingFeed:
 
     def batch(self, batch):
         """A batch with its labels checked, as a tuple."""
-        batch = of_dict(batch) if isinstance(batch, dict) else batch
+        batch = reading.of_dict(batch) if isinstance(batch, dict) else batch
         whole = isinstance(batch, (tuple, list)) and len(batch) > 1
         images, y, *weights = batch if whole else (batch, None)
-        labels = self._checked(label_of(y), y)
-        if hasattr(images, "dtype"):
-            self._check_images(images)
+        try:
+            labels = self._checked(reading.label_of(y), y)
+            if hasattr(images, "dtype") and len(self.shape) == 3:
+                dtype = keras.backend.standardize_dtype(images.dtype)
+                if dtype != "uint8":
+                    reading.check_images(images, self.shape)
+        except ValueError as error:
+            self.error = error
+            raise
         y = {**y, "label": labels} if isinstance(y, dict) else labels
         weights = [w for w in weights if w is not None]
         if self.class_weight is not None:
@@ -242,38 +242,24 @@ class TrainingFeed:
             weights = [self._weights(labels)]
         return images, y, *weights
 
-    def _check_images(self, images):
-        dtype = keras.backend.standardize_dtype(images.dtype)
-        if dtype != "uint8" and len(self.shape) == 3:
-            try:
-                check_images(images, self.shape)
-            except ValueError as error:
-                self.error = error
-                raise
-
-    def _checked(self, labels, y):
-        try:
-            if self.num_classes is not None:
-                labels = similarity.check_labels(
-                    labels, self.num_classes, soft=self.soft
+    def _checked(self, labels, y=None):
+        if self.num_classes is not None:
+            labels = similarity.check_labels(
+                labels, self.num_classes, soft=self.soft
+            )
+        index = y.get("index") if isinstance(y, dict) else None
+        if self.bank_size is not None and index is not None:
+            last = int(np.max(ops.convert_to_numpy(index), initial=-1))
+            if last >= self.bank_size:
+                raise ValueError(
+                    "`bank_size` should be the number of training images, "
+                    f"{last + 1}. Received: bank_size={self.bank_size}"
                 )
-            index = y.get("index") if isinstance(y, dict) else None
-            if self.bank_size is not None and index is not None:
-                last = int(np.max(ops.convert_to_numpy(index), initial=-1))
-                if last >= self.bank_size:
-                    raise ValueError(
-                        "`bank_size` should be the number of training images, "
-                        f"{last + 1}. "
-                        f"Received: bank_size={self.bank_size}"
-                    )
-        except ValueError as error:
-            self.error = error
-            raise
         return labels
 
     def _weights(self, labels):
         """The weight of each image; of several labels their mean."""
-        labels = flat(labels)
+        labels = reading.flat(labels)
         rows = labels.ndim == 2
         width = labels.shape[1] if rows else int(np.max(labels, initial=0)) + 1
         each = [self.class_weight.get(c, 1.0) for c in range(width)]
@@ -287,7 +273,7 @@ class TrainingFeed:
     def _dataset(self, dataset, batch_size):
         """A dataset in batches, whose map looks at them."""
         looks = self.num_classes is not None or self.class_weight is not None
-        dataset = pairs(dataset, "x", labelled=looks)
+        dataset = reading.pairs(dataset, "x", labelled=looks)
         image = keras.tree.flatten(dataset.element_spec)[0]
         if len(image.shape) == len(self.shape):
             if None in image.shape:
@@ -302,11 +288,12 @@ class TrainingFeed:
         if self.class_weight is not None:
             _check_weights(spec[2:])
         # What is known of the labels before any is read.
-        shape, kind = label_of(spec[1]).shape, label_of(spec[1]).dtype
+        label = reading.label_of(spec[1])
+        shape, kind = label.shape, label.dtype
         if shape.rank is not None:
             sizes = [self.num_classes if n is None else n for n in shape]
             sizes[:1] = [1] * len(sizes[:1])
-            self._checked(np.zeros(sizes, kind.as_numpy_dtype), None)
+            self._checked(np.zeros(sizes, kind.as_numpy_dtype))
 
         def look(labels, index, images=None):
             y = {"label": labels, "index": index}
@@ -314,7 +301,7 @@ class TrainingFeed:
             return weights[0] if weights else np.ones(0, "float32")
 
         def look_at(images, y, *weights):
-            labels = label_of(y)
+            labels = reading.label_of(y)
             index = tf.constant(0, tf.int64)
             if isinstance(y, dict):
                 index = y.get("index", index)
@@ -337,7 +324,7 @@ class TrainingFeed:
         import tensorflow as tf
 
         def look(images):
-            self._check_images(images)
+            self.batch(images)
             return np.zeros((), "int32")
 
         images = keras.tree.flatten(element)[0]

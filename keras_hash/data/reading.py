@@ -237,15 +237,11 @@ class Source:
                 f"items of `{self.name}`. Received: {len(self.pictures)}"
             )
 
-    def _batched(self, rank):
-        """Whether the dataset yields batches."""
-        return is_batched(self.dataset, self.name, rank)
-
     def count(self, rank):
         """The number of items; a dataset may be read once to find it."""
         if self._count is not None:
             return self._count
-        batched = self._batched(rank)
+        batched = is_batched(self.dataset, self.name, rank)
         count = int(self.dataset.cardinality())
         if batched or count < 0:
             labels = self.dataset.map(lambda *pair: label_of(pair[1]))
@@ -262,8 +258,7 @@ class Source:
         """Takes a part of the items, which `seed` draws, or all of them."""
         self.chosen = None
         if subset is not None and subset < self.count(rank):
-            order = np.random.RandomState(seed).permutation(self.count(rank))
-            self.chosen = np.sort(order[:subset])
+            self.chosen = np.sort([*self.sample(subset, seed, rank)])
 
     def sample(self, size, seed, rank):
         """The positions of some of the items that are read."""
@@ -277,10 +272,8 @@ class Source:
         """Labels to check before the work: of an array all, else the first."""
         if self.dataset is None:
             return self.labels
-        batched = self._batched(rank)
-        for _, labels, *_ in self.dataset.take(1).as_numpy_iterator():
-            labels = flat(labels, batched)
-            return labels if batched else labels[None]
+        for _, labels in stream(self.dataset.take(1), self.name, 1, rank)[0]:
+            return flat(labels)
         raise self._empty()
 
     def batches(self, size, rank):
@@ -298,18 +291,11 @@ class Source:
 
     def _read(self, size, rank):
         if self.dataset is None:
-            chosen = self.chosen
-            if chosen is None:
-                chosen = np.arange(self._count)
-            for low in range(0, len(chosen), size):
-                part = chosen[low : low + size]
-                # A slice reads faster than scattered rows.
-                whole = self.chosen is None
-                rows = slice(low, low + size) if whole else part
-                yield part, _rows(self.images, rows), self.labels[part]
-            return
+            found = [(self.images, self.labels)]
+        else:
+            found = stream(self.dataset, self.name, size, rank)[0]
         start = 0
-        for images, labels in stream(self.dataset, self.name, size, rank)[0]:
+        for images, labels in found:
             labels = flat(labels)
             rows = np.arange(len(images))
             if self.chosen is not None:
@@ -319,7 +305,10 @@ class Source:
                 rows = self.chosen[low:high] - start
             for low in range(0, len(rows), size):
                 part = rows[low : low + size]
-                yield start + part, _rows(images, part), labels[part]
+                # A slice reads faster than scattered rows.
+                whole = self.chosen is None
+                some = slice(low, low + size) if whole else part
+                yield start + part, _rows(images, some), labels[part]
             start += len(images)
             if self.chosen is not None and start > self.chosen[-1]:
                 return
@@ -339,9 +328,8 @@ def label_of(labels):
     return labels.get("label") if isinstance(labels, dict) else labels
 
 
-def flat(labels, batched=True):
-    """Labels of a dataset without an axis of one."""
+def flat(labels):
+    """Labels of a batch without an axis of one."""
     labels = np.asarray(label_of(labels))
-    if labels.ndim == 1 + batched and labels.shape[-1] == 1:
-        return labels[..., 0]
-    return labels
+    column = labels.ndim == 2 and labels.shape[1] == 1
+    return labels[:, 0] if column else labels
