@@ -127,8 +127,9 @@ class Benchmark:
         size = self.image_size if image_size is None else pair(image_size)
         if size is not None and size == self.image_size:
             return self.images[indices], targets
-        found = []
-        for image in _images(self.images, indices):
+        images, found = self.images, []
+        lazy = isinstance(images, ImageFiles)
+        for image in images.iterate(indices) if lazy else images[indices]:
             size = size or image.shape[:2]
             if image_size is None and image.shape[:2] != size:
                 raise ValueError(
@@ -149,20 +150,27 @@ class Benchmark:
         Returns:
             str of several lines, to be printed.
         """
-        parts, targets = self.parts, self.targets
+        parts = self.parts
         used = np.unique(np.concatenate([*parts.values()]).astype(int))
-        counts = label_counts(targets[used], self.num_classes)
+        targets = self.targets[used]
+        if self.multi_label:
+            counts = targets.sum(axis=0, dtype="int64")
+        else:
+            counts = np.bincount(targets, minlength=self.num_classes)
         order = np.argsort(-counts, kind="stable")[:top]
         frequent = [f"{self.labels[i]} {counts[i]}" for i in order]
         more = f", and {len(counts) - top} more" if len(counts) > top else ""
+        size = "their own sizes"
+        if self.image_size:
+            size = "{}x{} pixels".format(*self.image_size)
         rows = [
-            ("images", f"{len(used)} of {_size(self.image_size)}"),
+            ("images", f"{len(used)} of {size}"),
             *((name, str(len(indices))) for name, indices in parts.items()),
             ("labels", str(self.num_classes)),
             ("images of each", ", ".join(frequent) + more),
         ]
         if self.multi_label:
-            sizes = targets[used].sum(axis=1, dtype="int64")
+            sizes = targets.sum(axis=1, dtype="int64")
             mean = sizes.mean() if len(sizes) else 0.0
             rows.append(
                 ("labels an image", f"{mean:.2f}; none: {(sizes == 0).sum()}")
@@ -170,21 +178,16 @@ class Benchmark:
         query = parts["query"] if len(parts["query"]) else parts["database"]
         # Of very many queries an even sample, so that it takes seconds.
         query = query[:: -(-len(query) // 10_000) or 1]
-        share = chance(targets[query], targets[parts["database"]])
+        share = chance(self.targets[query], self.targets[parts["database"]])
         meaning = "that a query shares a label with an image"
         rows.append(("chance", f"{share:.4f}, {meaning}"))
         for kind in ("skipped", "duplicates"):
             if names := self.notes.get(kind):
                 rows.append((f"{kind} ({len(names)})", listing(names, top)))
-        if any(self.notes.values()):
-            counts = folders.counted(
-                {
-                    k: v
-                    for names in self.notes.values()
-                    for k, v in names.items()
-                }
-            )
-            rows.append(("left out", counts))
+        kinds = self.notes.values()
+        left_out = {k: v for names in kinds for k, v in names.items()}
+        if left_out:
+            rows.append(("left out", folders.counted(left_out)))
         lines = [f"{self.name} ({self.protocol})"]
         lines += [f"{key:>16}  {value}" for key, value in rows]
         return "\n".join(lines)
@@ -210,26 +213,11 @@ class Benchmark:
         return dataclasses.replace(self, parts=parts)
 
 
-def _images(pool, indices):
-    return (
-        pool.iterate(indices)
-        if isinstance(pool, ImageFiles)
-        else iter(pool[indices])
-    )
-
-
 def listing(names, top=10):
     """Names with reasons in one line."""
     named = [f"{name}: {reason}" for name, reason in list(names.items())[:top]]
     rest = len(names) - len(named)
     return "; ".join(named) + (f"; and {rest} more" if rest else "")
-
-
-def label_counts(targets, num_classes):
-    """Images of each label."""
-    if targets.ndim == 1:
-        return np.bincount(targets, minlength=num_classes)
-    return targets.sum(axis=0, dtype="int64")
 
 
 def chance(query, database):
@@ -253,7 +241,3 @@ def chance(query, database):
             shared = rows.astype("float32") @ b.T.astype("float32") > 0
         total += int(na[low : low + 256] @ (shared @ nb))
     return total / (len(query) * len(database))
-
-
-def _size(size):
-    return f"{size[0]}x{size[1]} pixels" if size else "their own sizes"

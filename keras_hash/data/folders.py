@@ -38,17 +38,12 @@ def refused_file(name):
 
 
 def walk(folder, names=None):
-    """The image files in and below a folder, and what is left out.
+    """The image files in and below a folder, sorted, and a dict from paths
+    that are left out to reasons. `names` are those of the folders in it that
+    count, all by default.
 
     Linked files and folders count as if they lay there. A folder is entered
     once, under its own path before that of a link to it.
-
-    Args:
-        folder: str or path.
-        names: optional container of str: which of the folders in it count.
-
-    Returns:
-        A pair: sorted list of paths, and a dict from other paths to reasons.
     """
     root = files.local(folder)
     above = os.path.realpath(root)
@@ -100,17 +95,8 @@ def _begins_well(path):
 
 
 def images(places):
-    """The files given, whatever their names, and the images in folders given.
-
-    Args:
-        places: sequence of str or paths.
-
-    Returns:
-        A pair: list of str, and a dict from what was left out to reasons.
-
-    Raises:
-        ValueError: no such file, or no image.
-    """
+    """The files given, whatever their names, and the images in folders given,
+    as str, and a dict from what was left out to reasons."""
     paths, left_out = [], {}
     for place in map(files.local, places):
         if not place.exists():
@@ -127,15 +113,9 @@ def images(places):
 
 
 def counted(left_out):
-    """How many were left out by kind and why, in one line.
-
-    Args:
-        left_out: dict from names to reasons, which may end with what is said of
-            one file alone.
-
-    Returns:
-        str, `"12 .txt (not an image), 3 hidden, 1 broken link"`.
-    """
+    """How many were left out by kind and why, in one line: `"12 .txt (not an
+    image), 3 hidden, 1 broken link"`. A reason may end with what is said of
+    one file alone."""
     kinds = collections.Counter()
     for name, reason in left_out.items():
         kind = re.split(r":| as |, ", reason)[0]

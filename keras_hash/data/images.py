@@ -27,22 +27,13 @@ _MAX_OTHERS = 1 << 26
 
 
 def decode(source):
-    """Decodes an image file; its content, not its name, says what it is.
+    """Decodes a file, by its path or its bytes, to `uint8 [h, w, 3]`.
 
     The image is turned as its EXIF orientation says; transparency becomes
     white; grey, palette and CMYK images become RGB; 16 bits are scaled to 8;
     of an animation the first frame counts. A JPEG above 2**25 pixels is decoded
-    at 1/2, 1/4 or 1/8 of its sides, the first that fits.
-
-    Args:
-        source: path of a file, or its content as bytes.
-
-    Returns:
-        `uint8 [h, w, 3]`.
-
-    Raises:
-        ValueError: not an image of a known kind, damaged, or too large; with
-            the path where one was given.
+    at 1/2, 1/4 or 1/8 of its sides, the first that fits. What cannot be decoded
+    is a `ValueError`, with the path where one was given.
     """
     return np.asarray(_upright(source))
 
