@@ -1,6 +1,7 @@
 """An index of image files, and a picture of what a search finds."""
 
 import dataclasses
+import itertools
 import os
 import time
 
@@ -39,8 +40,7 @@ class PhotoIndex:
         self._folder = os.path.realpath(self.path.parent)
         # By id: code, size and time of what is not saved yet; what is to go.
         self._waiting, self._dropped = {}, set()
-        self._read = self._known = None
-        self._columns = None, None
+        self._read, self._states = None, {}
         self.index = Index(bits, similarity=similarity)
         self._load()
 
@@ -54,8 +54,12 @@ class PhotoIndex:
             return
         self.index, arrays = Index._read(self.path)
         self._check_maker()
-        self._read, self._known = read, None
-        self._columns = [arrays.get(name) for name in _COLUMNS]
+        self._read = read
+        # Size and time of files when they were encoded, by id. Ids that an
+        # older version or a call from Python wrote have none.
+        columns = [arrays[name].tolist() for name in _COLUMNS if name in arrays]
+        states = zip(self.index.ids.tolist(), zip(*columns))
+        self._states = {i: state for i, state in states if state[0] >= 0}
 
     def _check_maker(self):
         # Written in Python, it may not say whose codes they are.
@@ -75,22 +79,9 @@ class PhotoIndex:
                 "it, or give another index."
             )
 
-    def _states(self):
-        """Size and time of files when they were encoded, by id.
-
-        Ids that an older version or a call from Python wrote have none.
-        """
-        if self._known is None:
-            self._known = {}
-            if self._columns[0] is not None:
-                columns = [column.tolist() for column in self._columns]
-                pairs = zip(self.index.ids.tolist(), zip(*columns))
-                self._known = {i: state for i, state in pairs if state[0] >= 0}
-        return self._known
-
     def place(self, item):
         """The path of the file of an id, from the working folder if it can."""
-        if item not in self._states():
+        if item not in self._states:
             return item
         path = os.path.join(self._folder, item)
         return path.removeprefix(os.path.join(os.getcwd(), ""))
@@ -116,7 +107,7 @@ class PhotoIndex:
         given = {}
         for path in paths:
             given.setdefault(os.path.realpath(path), path)
-        states, there, done = self._states(), {}, Extension()
+        states, there, done = self._states, {}, Extension()
         for item in ids:
             named = item in states
             path = os.path.join(self._folder, item) if named else item
@@ -178,7 +169,7 @@ class PhotoIndex:
         """Writes what has come and gone, on top of what others wrote."""
         with files.locked(self.path):
             self._load()
-            index, states = self.index, dict(self._states())
+            index, states = self.index, dict(self._states)
             ids = set(index.ids.tolist())
             index.remove(list(ids & (self._dropped | self._waiting.keys())))
             if self._waiting:
@@ -204,10 +195,8 @@ class PhotoIndex:
         else:
             bounds, distances, ids = self.index.range_search(codes, radius)
             pairs = list(zip(ids.tolist(), distances.tolist()))
-            found = [
-                pairs[low:high][:k]
-                for low, high in zip(bounds[:-1], bounds[1:])
-            ]
+            ends = itertools.pairwise(bounds)
+            found = [pairs[low:high][:k] for low, high in ends]
         return [[(self.place(i), d) for i, d in row] for row in found]
 
 
