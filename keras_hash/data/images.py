@@ -118,7 +118,7 @@ def faults(low, high, whole):
     ]
 
 
-def check_values(pixels, name="images", raw=True):
+def check_values(pixels, raw=True):
     """Refuses arrays that are not finite, or no raw pixels in 0..255."""
     if pixels.dtype == np.uint8 or not pixels.size:
         return
@@ -126,12 +126,12 @@ def check_values(pixels, name="images", raw=True):
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = ~np.isfinite(pixels).all(axis=tuple(range(1, pixels.ndim)))
         raise ValueError(
-            f"`{name}` should be finite. Received: NaN or infinity in "
+            "`images` should be finite. Received: NaN or infinity in "
             f"{bad.sum()} of {len(pixels)} images, first in image "
             f"{np.flatnonzero(bad)[0]} of the batch"
         )
     if raw:
-        check_range(low, high, are_whole(pixels, low, high), name)
+        check_range(low, high, are_whole(pixels, low, high))
 
 
 def are_whole(pixels, low, high):
@@ -141,7 +141,7 @@ def are_whole(pixels, low, high):
     return not small or bool((pixels == np.floor(pixels)).all())
 
 
-def check_range(low, high, whole, name="images"):
+def check_range(low, high, whole):
     """Refuses what lies between these values, if that is no raw pixels."""
     found = faults(low, high, np.bool_(whole))
     if np.issubdtype(np.asarray(low).dtype, np.integer):
@@ -150,7 +150,7 @@ def check_range(low, high, whole, name="images"):
     for fault, meant in found:
         if fault:
             raise ValueError(
-                f"`{name}` {meant}. Received: values from {low} to {high}"
+                f"`images` {meant}. Received: values from {low} to {high}"
             )
 
 

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from keras_hash.data import builders
 from keras_hash.data import draws
 from keras_hash.data import label_sets
 from keras_hash.data import places
@@ -33,8 +34,6 @@ class Source:
     licence: str
     # What to do before it can be prepared.
     get: str = ""
-    # Whether its builder is one of `keras_hash.data.builders`.
-    own: bool = False
     # For small images that all have one size.
     in_memory: bool = False
 
@@ -45,7 +44,7 @@ class Source:
             "import tensorflow_datasets as t; "
             f"t.builder('{self.builder}').download_and_prepare()"
         )
-        if self.own:
+        if self.builder in builders.NAMES:
             prepare = (
                 "from keras_hash.data import builders; "
                 f"builders.prepare('{self.builder}', 'FOLDER')"
@@ -87,7 +86,6 @@ SOURCES = {
         licence="Creative Commons; " + _FLICKR,
         get="Get mirflickr25k.zip and mirflickr25k_annotations_v080.zip of "
         "press.liacs.nl/mirflickr and unpack both into one FOLDER. ",
-        own=True,
     ),
     "nus_wide": Source(
         builder="nus_wide",
@@ -97,7 +95,6 @@ SOURCES = {
         licence="research use; " + _FLICKR,
         get="Get the lists, the ground truth and the images of NUS-WIDE in one "
         "FOLDER. ",
-        own=True,
     ),
     "voc2007": Source(
         builder="voc/2007",

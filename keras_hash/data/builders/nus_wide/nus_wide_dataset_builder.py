@@ -129,18 +129,16 @@ def fetch(urls):
 
 def _images(folder, files, urls):
     """Position, image and whether it was fetched, of all that are there."""
+
+    def get(file):
+        image = photos.encoded(folder / "Flickr" / file)
+        if image is not None:
+            return image, False
+        return fetch(urls.get(file, [])), True
+
     with futures.ThreadPoolExecutor(CONNECTIONS) as pool:
         for start in range(0, len(files), CHUNK):
-            chunk = files[start : start + CHUNK]
-            stored = [photos.encoded(folder / "Flickr" / f) for f in chunk]
-            wanted = [
-                urls.get(file, []) if image is None else []
-                for file, image in zip(chunk, stored)
-            ]
-            for i, (image, other) in enumerate(
-                zip(stored, pool.map(fetch, wanted)), start
-            ):
+            found = pool.map(get, files[start : start + CHUNK])
+            for i, (image, fetched) in enumerate(found, start):
                 if image is not None:
-                    yield i, image, False
-                elif other is not None:
-                    yield i, other, True
+                    yield i, image, fetched
