@@ -286,7 +286,8 @@ class TrainingFeed:
 
         spec = dataset.element_spec
         if self.class_weight is not None:
-            _check_weights(spec[2:])
+            # `None` may stand for them.
+            _check_weights([w for w in spec[2:] if hasattr(w, "shape")])
         # What is known of the labels before any is read.
         label = reading.label_of(spec[1])
         shape, kind = label.shape, label.dtype
@@ -319,7 +320,7 @@ class TrainingFeed:
 
         return dataset.map(look_at).prefetch(2)
 
-    def _look_at_images(self, *element):
+    def _look_at_images(self, images, *rest):
         """An element of a dataset, once its images are seen to be fine."""
         import tensorflow as tf
 
@@ -327,11 +328,10 @@ class TrainingFeed:
             self.batch(images)
             return np.zeros((), "int32")
 
-        images = keras.tree.flatten(element)[0]
-        seen = tf.numpy_function(look, [images], tf.int32)
-        with tf.control_dependencies([seen]):
-            kept = keras.tree.map_structure(tf.identity, element)
-        return kept if len(kept) > 1 else kept[0]
+        seen = keras.tree.flatten(images)[:1]
+        with tf.control_dependencies([tf.numpy_function(look, seen, tf.int32)]):
+            images = keras.tree.map_structure(tf.identity, images)
+        return (images, *rest) if rest else images
 
 
 def _check_weights(weights):

@@ -408,6 +408,20 @@ def test_two_kinds_of_weights(bank):
             model.fit(**given, class_weight=CLASS_WEIGHTS, verbose=0)
 
 
+@pytest.mark.parametrize("num_classes", [None, 2])
+def test_a_dataset_may_have_none_for_weights(rng, num_classes):
+    images = rng.randint(0, 256, (4, 8, 8, 3)).astype("float32")
+    dataset = tf.data.Dataset.from_tensor_slices((images, [0, 1, 0, 1]))
+    dataset = dataset.map(lambda image, label: (image, label, None))
+    fed, *_ = feed.TrainingFeed(num_classes, (8, 8, 3)).take(dataset)
+    ((got, labels, weights),) = fed
+    np.testing.assert_array_equal(got, images)
+    assert list(labels) == [0, 1, 0, 1] and weights is None
+    weighted = feed.TrainingFeed(num_classes, (8, 8, 3), class_weight={1: 3})
+    ((_, _, weights),) = weighted.take(dataset)[0]
+    assert list(weights) == [1, 3, 1, 3]
+
+
 def test_class_weights_of_several_labels_are_their_mean():
     fed = feed.TrainingFeed(4, (8,), class_weight=CLASS_WEIGHTS)
     rows = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
