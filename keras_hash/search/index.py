@@ -174,7 +174,8 @@ class Index:
                 `Index.ids`, or a function that returns `[m, d]` for ids `[m]`.
             candidates: int, at least `k`, items a query that `rerank` orders;
                 `None` means `10 * k`.
-            threads: int, threads of FAISS; `None` leaves it to FAISS.
+            threads: int, threads of FAISS; `None` leaves it to FAISS, but for
+                the smallest searches, which take one.
 
         Returns:
             A pair: distances `int32 [q, k]`, with `rerank` `float32 [q, k]`,
@@ -205,7 +206,7 @@ class Index:
         first, inverse, _ = group(codes)
         if len(first) == len(codes):
             first = inverse = slice(None)
-        with _threads(threads):
+        with _threads(threads, len(codes) * len(groups)):
             levels, places = groups.nearest(codes[first], count)
         levels, places = levels[inverse], places[inverse]
         if chosen is not None:
@@ -223,7 +224,8 @@ class Index:
             codes: packed codes `uint8 [q, ceil(bits / 8)]`.
             radius: int, the largest distance.
             among: optional ids: only these items are searched, as in `search`.
-            threads: int, threads of FAISS; `None` leaves it to FAISS.
+            threads: int, threads of FAISS; `None` leaves it to FAISS, but for
+                the smallest searches, which take one.
 
         Returns:
             A triple: bounds `int64 [q + 1]`, distances `int32 [m]` and ids
@@ -237,7 +239,7 @@ class Index:
         codes = self._checked(codes)
         radius = check_int(radius, "radius", 0)
         groups, chosen = self._among(among)
-        with _threads(threads):
+        with _threads(threads, len(codes) * len(groups)):
             lims, levels, places = groups.within(codes, radius)
         if chosen is not None:
             places = chosen[places]
@@ -372,10 +374,16 @@ def _check_about(about):
 
 
 @contextlib.contextmanager
-def _threads(count):
-    """Limits the threads of FAISS for a while."""
+def _threads(count, distances):
+    """Limits the threads of FAISS for a while; few distances need one.
+
+    Where the cores have other work, threads that wait for each other took a
+    thousand times as long as what they had to do.
+    """
     if count is not None:
         count = check_int(count, "threads")
+    elif distances < 1 << 17:
+        count = 1
     if forks.is_lost("FAISS"):
         # More than one would wait for those of the parent.
         count = 1
