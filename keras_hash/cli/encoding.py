@@ -4,12 +4,9 @@ import sys
 
 from keras_hash.cli import inputs
 
-# What a corpus may be given as, with the options of each.
-_KINDS = {
-    "images": (),
-    "tfrecord": ("image_feature", "id_feature"),
-    "csv": ("image_column", "id_column", "delimiter"),
-}
+# Options of `--csv`, and those of a corpus.
+_CSV = ("image_column", "id_column", "delimiter")
+_CORPUS = ("csv", *_CSV, "images_per_shard", "retry")
 
 
 def add_commands(add):
@@ -25,7 +22,7 @@ def add_commands(add):
             "encode runs/mine photos/ --json > codes.json",
             "encode runs/mine 'photos/**/*.jpg' --out encoded \\\n"
             "      --runner FnApiRunner",
-            "encode runs/mine --tfrecord 'train.tfrecord-*' --id-feature id "
+            "encode runs/mine --csv photos.csv --image-column file "
             "\\\n      --out encoded --runner FnApiRunner",
             "encode runs/mine 'gs://bucket/**/*.png' --out gs://bucket/codes "
             "\\\n      --runner DataflowRunner --project mine --region "
@@ -61,18 +58,7 @@ def add_commands(add):
 def _add_corpus_options(group):
     add = group.add_argument
     add("--runner", help="such as FnApiRunner, which runs on this machine")
-    add(
-        "--tfrecord",
-        nargs="+",
-        metavar="PATTERN",
-        help="files of tf.train.Example; ids are running numbers",
-    )
     add("--csv", metavar="FILE", help="table of paths and ids")
-    add(
-        "--image-feature",
-        help="of TFRecord: bytes of an image file (default: image)",
-    )
-    add("--id-feature", help="of TFRecord: int or string to be the id")
     add("--image-column", help="column of a CSV file with paths")
     add(
         "--id-column", help="column of a CSV file with ids (default: the paths)"
@@ -95,9 +81,7 @@ def _encode(chosen):
     if chosen.runner is not None:
         _encode_corpus(chosen)
         return
-    kinds = [kind for kind in _KINDS if kind != "images"]
-    options = sum(_KINDS.values(), ())
-    for name in (*kinds, *options, "images_per_shard", "retry"):
+    for name in _CORPUS:
         if getattr(chosen, name):
             raise ValueError(f"`{inputs.option(name)}` needs `--runner`.")
     _encode_files(chosen)
@@ -184,27 +168,17 @@ def _listed(chosen):
     """The `corpus.Listing` that was asked for."""
     from keras_hash.extras import corpus
 
-    for kind, names in _KINDS.items():
-        for name in names:
-            if getattr(chosen, name) and not getattr(chosen, kind):
-                raise ValueError(
-                    f"`{inputs.option(name)}` is for `--{kind}` alone."
-                )
-    given = [kind for kind in _KINDS if getattr(chosen, kind)]
-    if len(given) != 1:
+    given = {k: getattr(chosen, k) for k in _CSV if getattr(chosen, k)}
+    if given and not chosen.csv:
         raise ValueError(
-            "A corpus should be image files, `--tfrecord` or `--csv`, one of "
-            "them."
+            f"`{inputs.option(next(iter(given)))}` is for `--csv` alone."
         )
-    (kind,) = given
-    settings = {
-        name: getattr(chosen, name)
-        for name in _KINDS[kind]
-        if getattr(chosen, name)
-    }
-    if kind == "csv":
-        if not chosen.image_column:
-            raise ValueError("`--csv` needs `--image-column`.")
-        return corpus.from_csv(chosen.csv, **settings)
-    load = corpus.from_glob if kind == "images" else corpus.from_tfrecord
-    return load(*getattr(chosen, kind), **settings)
+    if bool(chosen.images) == bool(chosen.csv):
+        raise ValueError(
+            "A corpus should be image files or `--csv`, one of them."
+        )
+    if not chosen.csv:
+        return corpus.from_glob(*chosen.images)
+    if not chosen.image_column:
+        raise ValueError("`--csv` needs `--image-column`.")
+    return corpus.from_csv(chosen.csv, **given)

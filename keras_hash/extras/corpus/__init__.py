@@ -1,8 +1,8 @@
 """Encodes more images than one sitting, or one machine, can.
 
-Images by glob, TFRecord or CSV become Parquet files of ids and codes, on Apache
-Beam: on this machine, or with the runner and the options that Beam has for
-Flink, Spark and Dataflow. `pip install "keras-hash[beam]"`.
+Images by glob or CSV become Parquet files of ids and codes, on Apache Beam: on
+this machine, or with the runner and the options that Beam has for Flink, Spark
+and Dataflow. `pip install "keras-hash[beam]"`.
 
     listing = corpus.from_glob("photos/**/*.jpg")
     corpus.encode("dshc_cifar10_30", listing, "encoded")
@@ -18,7 +18,6 @@ of images is refused. The same on the command line: `keras-hash encode
 from keras_hash.extras.corpus.listing import Listing
 from keras_hash.extras.corpus.listing import from_csv
 from keras_hash.extras.corpus.listing import from_glob
-from keras_hash.extras.corpus.listing import from_tfrecord
 from keras_hash.extras.corpus.running import Encoding
 from keras_hash.extras.corpus.running import encode
 from keras_hash.extras.corpus.running import read
@@ -29,6 +28,5 @@ __all__ = [
     "encode",
     "from_csv",
     "from_glob",
-    "from_tfrecord",
     "read",
 ]

@@ -51,11 +51,10 @@ def opened(path):
     return there.open(path, "rb")
 
 
-def read(path, offset=0, length=-1):
-    """Bytes of a file from an offset on: all, or at most some."""
+def read(path, most=-1):
+    """Bytes of a file: all, or at most some."""
     with opened(path) as file:
-        file.seek(offset)
-        return file.read(length)
+        return file.read(most)
 
 
 def write(path, content):

@@ -22,7 +22,6 @@ from keras_hash import zoo
 from keras_hash.codes import check_int
 from keras_hash.codes import num_bytes
 from keras_hash.extras.corpus import filesystems
-from keras_hash.extras.corpus.listing import refuse_repeated
 
 _FORMAT = 1
 _MANIFEST, _IMAGES = "corpus.json", "images.parquet"
@@ -42,12 +41,12 @@ class Corpus:
         images: int, images in the listing.
         images_per_shard: int, images a file of codes.
         shards: int, files of codes.
-        image_feature, id_feature, id_type: as of the `Listing`.
+        id_type: `"int64"` or `"string"`.
     """
 
     def __init__(self, folder):
         self.folder = str(folder)
-        path = self._path(_MANIFEST)
+        path = self.path(_MANIFEST)
         if not filesystems.exists(path):
             raise ValueError(
                 f"{folder} is not the folder of a corpus. Expected: {path}"
@@ -64,17 +63,12 @@ class Corpus:
     @property
     def model(self):
         """str, path of the entry that encodes."""
-        return self._path(_MODEL)
-
-    @property
-    def images_file(self):
-        """str, path of the file of the listing."""
-        return self._path(_IMAGES)
+        return self.path(_MODEL)
 
     @property
     def refused_file(self):
         """str, path of the file of images that were refused."""
-        return self._path("refused.csv")
+        return self.path("refused.csv")
 
     def size(self, shard):
         """How many images a shard has."""
@@ -83,12 +77,12 @@ class Corpus:
 
     def rows(self, shard):
         """The part of the listing that is a shard, a `pyarrow.Table`."""
-        with filesystems.opened(self.images_file) as file:
+        with filesystems.opened(self.path(_IMAGES)) as file:
             return parquet.ParquetFile(file).read_row_group(shard)
 
     def finished(self):
         """The shards whose codes are there, a set of int."""
-        there = set(filesystems.listing(self._path(_CODES)))
+        there = set(filesystems.listing(self.path(_CODES)))
         shards = range(self.shards)
         return {n for n in shards if self._file(_CODES, n) in there}
 
@@ -96,9 +90,8 @@ class Corpus:
         """Writes a shard: refused images with reasons, then its codes."""
         ids = pa.array(ids, pa.type_for_alias(self.id_type))
         width = num_bytes(self.bits)
-        data = pa.py_buffer(np.ascontiguousarray(codes).tobytes())
-        column = pa.Array.from_buffers(pa.binary(width), len(ids), [None, data])
-        table = pa.table({"id": ids, "code": column})
+        rows = pa.array([code.tobytes() for code in codes], pa.binary(width))
+        table = pa.table({"id": ids, "code": rows})
         table = table.replace_schema_metadata(
             {
                 "keras_hash.encoder": self.encoder["name"],
@@ -113,13 +106,11 @@ class Corpus:
             filesystems.write(refusals, _csv(refused))
         else:
             filesystems.remove([refusals])
-        content = io.BytesIO()
-        parquet.write_table(table, content, compression="zstd")
-        filesystems.write(self._file(_CODES, shard), content.getvalue())
+        _write(self._file(_CODES, shard), table)
 
     def open_again(self):
         """Makes the shards with refused images unfinished."""
-        refused = set(filesystems.listing(self._path(_REFUSED)))
+        refused = set(filesystems.listing(self.path(_REFUSED)))
         filesystems.remove(
             self._file(_CODES, shard)
             for shard in range(self.shards)
@@ -128,23 +119,15 @@ class Corpus:
 
     def finish(self):
         """Checks all shards, joins and counts their refusals."""
-        ids, lines = [], []
         # Waiting for a distant file system is most of it.
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            for some, rows in pool.map(self._checked, range(self.shards)):
-                ids += some
-                lines += rows
+            found = pool.map(self._refusals, range(self.shards))
+            lines = [line for some in found for line in some]
         filesystems.write(self.refused_file, _csv(lines))
         # What kills left behind.
         for kind in (_CODES, _REFUSED):
-            there = filesystems.listing(self._path(kind))
+            there = filesystems.listing(self.path(kind))
             filesystems.remove(p for p in there if p.endswith(".new"))
-        if ids:
-            refuse_repeated(
-                pa.chunked_array(ids),
-                f"the records' feature {self.id_feature!r}; the codes are "
-                f"in {self._path(_CODES)}",
-            )
         return len(lines)
 
     def read(self):
@@ -160,27 +143,23 @@ class Corpus:
             table = self._read(shard)
             if not len(table):
                 continue
-            codes = table["code"].combine_chunks()
-            data = np.frombuffer(codes.buffers()[1], "uint8")
-            start = codes.offset * width
-            data = data[start : start + len(codes) * width]
-            yield data.reshape(-1, width), table["id"].to_numpy()
+            codes = np.frombuffer(b"".join(table["code"].to_pylist()), "uint8")
+            yield codes.reshape(-1, width), table["id"].to_numpy()
 
-    def _checked(self, shard):
-        """The ids of a shard, where they may be repeated, and its refusals."""
-        table = self._read(shard, ["id"] if self.id_feature else [])
-        ids, rows = table["id"].chunks if self.id_feature else [], []
-        if int(table.schema.metadata[b"keras_hash.refused"]):
-            content = filesystems.read(self._file(_REFUSED, shard)).decode()
-            rows = list(csv.reader(io.StringIO(content, newline="")))[1:]
-        return ids, rows
+    def _refusals(self, shard):
+        """Ids and reasons of the refused images of a shard that is whole."""
+        says = self._read(shard, columns=[]).schema.metadata
+        if not int(says[b"keras_hash.refused"]):
+            return []
+        content = filesystems.read(self._file(_REFUSED, shard)).decode()
+        return list(csv.reader(io.StringIO(content, newline="")))[1:]
 
-    def _read(self, shard, columns=("id", "code")):
+    def _read(self, shard, columns=None):
         """A shard's columns, once its numbers and encoder are right."""
         path = self._file(_CODES, shard)
         try:
             with filesystems.opened(path) as file:
-                table = parquet.read_table(file, columns=list(columns))
+                table = parquet.read_table(file, columns=columns)
             says = table.schema.metadata or {}
             rows = table.num_rows + int(says[b"keras_hash.refused"])
             maker = says[b"keras_hash.files_sha256"].decode()
@@ -198,12 +177,19 @@ class Corpus:
             )
         return table
 
-    def _path(self, *names):
+    def path(self, *names):
+        """Of a file in the folder, str."""
         return filesystems.join(self.folder, *names)
 
     def _file(self, kind, shard):
         ending = {_CODES: "parquet", _REFUSED: "csv"}[kind]
-        return self._path(kind, f"{shard:05d}-of-{self.shards:05d}.{ending}")
+        return self.path(kind, f"{shard:05d}-of-{self.shards:05d}.{ending}")
+
+
+def _write(path, table, **options):
+    content = io.BytesIO()
+    parquet.write_table(table, content, compression="zstd", **options)
+    filesystems.write(path, content.getvalue())
 
 
 def _csv(rows):
@@ -233,15 +219,14 @@ def prepare(folder, model, listing, images_per_shard=None):
         "similarity": card.similarity,
         "images": len(listing),
         "images_per_shard": size,
-        "image_feature": listing.image_feature,
-        "id_feature": listing.id_feature,
         "id_type": listing.id_type,
     }
     if before:
         _refuse_changes(before, manifest, listing.table)
         return before
     _clear(folder)
-    _write_images(filesystems.join(folder, _IMAGES), listing.table, size)
+    images = filesystems.join(folder, _IMAGES)
+    _write(images, listing.table, row_group_size=size)
     entry = zoo.entry_folder(model)
     for name in [*card.files, "card.json"]:
         path = filesystems.join(folder, _MODEL, name)
@@ -266,12 +251,6 @@ def _clear(folder):
     filesystems.remove(begun)
 
 
-def _write_images(path, table, size):
-    content = io.BytesIO()
-    parquet.write_table(table, content, row_group_size=size, compression="zstd")
-    filesystems.write(path, content.getvalue())
-
-
 def _refuse_changes(corpus, manifest, listed):
     """Raises where the codes that are there would not fit those to come."""
     remedy = "Continue with what it was started with, or give another folder."
@@ -284,15 +263,15 @@ def _refuse_changes(corpus, manifest, listed):
             f"{corpus.folder} holds codes of {whose}. Received: {now['name']}. "
             f"{remedy}"
         )
-    for field in ("images_per_shard", "image_feature", "id_feature", "id_type"):
-        old, new = getattr(corpus, field), manifest[field]
-        if old != new:
-            raise ValueError(
-                f"{corpus.folder} was started with {field}={old!r}. "
-                f"Received: {field}={new!r}. {remedy}"
-            )
-    with filesystems.opened(corpus.images_file) as file:
-        table = parquet.read_table(file)
+    old, new = corpus.images_per_shard, manifest["images_per_shard"]
+    if old != new:
+        raise ValueError(
+            f"{corpus.folder} was started with images_per_shard={old}. "
+            f"Received: images_per_shard={new}. {remedy}"
+        )
+    with filesystems.opened(corpus.path(_IMAGES)) as file:
+        # Folders of earlier versions have more columns.
+        table = parquet.read_table(file, columns=listed.column_names)
     if not table.equals(listed):
         raise ValueError(
             f"{corpus.folder} is for another list of images: "

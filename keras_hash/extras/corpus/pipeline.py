@@ -98,13 +98,8 @@ class ShardHandler(EncoderHandler):
         """Encodes and writes shards by their numbers."""
         for number in batch:
             ids, codes, refused = [], [], []
-            for images, unreadable in reading.batches(
-                self.corpus.rows(number),
-                BATCH,
-                self.corpus.image_feature,
-                self.corpus.id_feature,
-                self.corpus.id_type,
-            ):
+            rows = self.corpus.rows(number)
+            for images, unreadable in reading.batches(rows, BATCH):
                 names = [name for name, _ in images]
                 found, kept, bad = model([content for _, content in images])
                 ids += [names[place] for place in kept]

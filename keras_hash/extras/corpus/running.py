@@ -44,7 +44,7 @@ def encode(
 
     Args:
         model: str, name in the zoo, or the path of an entry's folder.
-        listing: a `Listing`, see `from_glob`, `from_tfrecord`, `from_csv`.
+        listing: a `Listing`, see `from_glob` and `from_csv`.
         folder: str, where the codes go: a new folder, or that of an earlier
             run; on any file system that fsspec knows.
         images_per_shard: int, images per file of codes. Defaults to that of the
@@ -60,8 +60,7 @@ def encode(
     Raises:
         ImportError: Beam is not installed.
         ValueError: no such entry; a folder with other files, another encoder or
-            another list of images; an option that Beam does not have; ids from
-            records that are not unique.
+            another list of images; an option that Beam does not have.
         RuntimeError: Beam failed; what was encoded stays.
     """
     pipeline = _pipeline()

@@ -1,4 +1,4 @@
-"""What there is to encode: images, good and bad, and records."""
+"""What there is to encode: images, good and bad."""
 
 import io
 import struct
@@ -24,26 +24,3 @@ def huge():
 
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
-
-
-def example(**features):
-    from tensorflow.core.example import example_pb2
-
-    record = example_pb2.Example()
-    for name, value in features.items():
-        feature = record.features.feature[name]
-        if isinstance(value, bytes):
-            feature.bytes_list.value.append(value)
-        elif isinstance(value, float):
-            feature.float_list.value.append(value)
-        else:
-            feature.int64_list.value.append(value)
-    return record.SerializeToString(deterministic=True)
-
-
-def write_records(path, records):
-    import tensorflow as tf
-
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records:
-            writer.write(record)

@@ -40,10 +40,10 @@ def test_the_command(photos, tmp_path, capsys):
         ([*first, "--imges", 3], "no such options"),
         (["moon", *first[1:]], "should be a zoo entry"),
         (csv, "`--csv` needs `--image-column`"),
-        ([*first, "--id-feature", "x"], "`--id-feature` is for `--tfrecord`"),
+        ([*first, "--id-column", "x"], "`--id-column` is for `--csv` alone"),
         ([NAME, "no", "--out", out, *RUN], "There is no image to encode"),
-        ([NAME, "--out", out, *RUN], "image files, `--tfrecord` or `--csv`"),
-        ([*first, "--csv", "x"], "image files, `--tfrecord` or `--csv`"),
+        ([NAME, "--out", out, *RUN], "image files or `--csv`, one of them"),
+        ([*first, "--csv", "x"], "image files or `--csv`, one of them"),
         ([NAME, photos, *RUN], "`--runner` needs `--out`"),
     ]:
         code, said, shown = run(*words)

@@ -1,16 +1,12 @@
-"""What there is to encode: patterns, lists in CSV files, records."""
+"""What there is to encode: patterns, and lists in CSV files."""
 
 import csv
 import os
 import pathlib
-import zlib
 
 import pytest
 
 from keras_hash.extras import corpus
-from keras_hash.extras.corpus import reading
-from tests.extras.corpus.inputs import example
-from tests.extras.corpus.inputs import write_records
 
 
 @pytest.mark.parametrize(
@@ -90,11 +86,6 @@ def test_nothing_to_encode(tmp_path):
     for pattern in (f"{tmp_path}/*.png", str(tmp_path), f"{tmp_path}/no.png"):
         with pytest.raises(ValueError, match="There is no image to encode"):
             corpus.from_glob(pattern)
-    with pytest.raises(ValueError, match="There is no file of records"):
-        corpus.from_tfrecord(f"{tmp_path}/*")
-    (tmp_path / "empty.tfrecord").write_bytes(b"")
-    with pytest.raises(ValueError, match="There is no record"):
-        corpus.from_tfrecord(f"{tmp_path}/*")
     (tmp_path / "list.csv").write_text("file\n")
     with pytest.raises(ValueError, match="There is no row"):
         corpus.from_csv(f"{tmp_path}/list.csv", "file")
@@ -144,59 +135,3 @@ def test_bad_csv_files(tmp_path, text, message):
         corpus.from_csv(str(path), "file", "id")
     with pytest.raises(ValueError, match="No such file"):
         corpus.from_csv(f"{tmp_path}/no.csv", "file", "id")
-
-
-def test_records_lie_where_the_scan_says(tmp_path, rng):
-    import tensorflow as tf
-
-    paths = [tmp_path / f"x.tfrecord-{part}" for part in (0, 1)]
-    for path in paths:
-        records = [
-            example(image=rng.bytes(rng.randint(0, 300)), id=int(i))
-            for i in range(20)
-        ]
-        write_records(path, records)
-        places = reading.scan(str(path))
-        content = path.read_bytes()
-        read = [content[o : o + n] for o, n in places]
-        expected = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
-        assert read == expected == records
-    listing = corpus.from_tfrecord(str(tmp_path))
-    assert listing.table["id"].to_pylist() == list(range(40))
-    assert listing.table["file"].to_pylist() == [
-        str(path) for path in paths for _ in range(20)
-    ]
-    assert corpus.from_tfrecord(f"{tmp_path}/*1").table["id"][0].as_py() == 0
-    # Cut anywhere, or compressed: said, with the byte.
-    for end in (1, 11, 15, len(content) - 1):
-        paths[1].write_bytes(content[:end])
-        with pytest.raises(ValueError, match="is cut off, compressed or no"):
-            corpus.from_tfrecord(str(tmp_path))
-    paths[1].write_bytes(zlib.compress(content))
-    with pytest.raises(ValueError, match="is cut off, compressed or no"):
-        corpus.from_tfrecord(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "record, settings, message",
-    [
-        (b"\xff\xff", {}, "no tf.train.Example.*something else"),
-        (example(photo=b"x"), {}, r"no image in feature 'image'.*\['photo'\]"),
-        (example(image=3), {}, "no image in feature 'image'"),
-        (example(image=b"x"), {"id_feature": "id"}, "no id in feature 'id'"),
-        (
-            example(image=b"x", id=0.5),
-            {"id_feature": "id"},
-            "no id in feature 'id'",
-        ),
-        (
-            example(image=b"x", id=b"\xff"),
-            {"id_feature": "id"},
-            "feature 'id' is not UTF-8",
-        ),
-    ],
-)
-def test_records_without_what_is_needed(tmp_path, record, settings, message):
-    write_records(tmp_path / "x.tfrecord", [record])
-    with pytest.raises(ValueError, match=message):
-        corpus.from_tfrecord(str(tmp_path), **settings)

@@ -8,8 +8,6 @@ import pytest
 from keras_hash.extras import corpus
 from keras_hash.extras.corpus import filesystems
 from keras_hash.extras.corpus import reading
-from tests.extras.corpus.inputs import example
-from tests.extras.corpus.inputs import write_records
 
 
 @pytest.mark.parametrize("size", [1, 3, 64])
@@ -28,34 +26,6 @@ def test_batches_read_everything_once(photos, size):
     assert refused == [
         ("0/04.png", "cannot be read: No such file or directory")
     ]
-
-
-def test_records_are_read_over_files(tmp_path):
-    for part in range(3):
-        records = [
-            example(image=bytes([part, i]), id=f"{part}.{i}".encode())
-            for i in range(5)
-        ]
-        records[2] = example(id=f"{part}.2".encode())
-        records[3] = example(image=b"x", id=7)
-        write_records(tmp_path / f"{part}.tfrecord", records)
-    listing = corpus.from_tfrecord(str(tmp_path), id_feature="id")
-    for size in (1, 4, 64):
-        read, refused = {}, {}
-        for batch, some in reading.batches(
-            listing.table, size, "image", "id", listing.id_type
-        ):
-            read |= dict(batch)
-            refused |= dict(some)
-        assert read == {
-            f"{p}.{i}": bytes([p, i]) for p in range(3) for i in (0, 1, 4)
-        }
-        assert refused == {
-            **{f"{p}.2": "no image in feature 'image'" for p in range(3)},
-            **{
-                f"record {5 * p + 3}": "id of another type: 7" for p in range(3)
-            },
-        }
 
 
 def test_faults_that_pass_are_tried_again(photos, monkeypatch):
@@ -84,7 +54,7 @@ def test_files_too_large_for_an_image_are_not_read(photos, monkeypatch):
     (photos / "0" / "00.png").write_bytes(bytes(5001))
     table = corpus.from_glob(f"{photos}/0/0[02].png").table
     for length in (table["length"], pa.nulls(2, pa.int64())):
-        rows = table.set_column(3, "length", length)
+        rows = table.set_column(2, "length", length)
         ((images, refused),) = reading.batches(rows, 64)
         assert [name for name, _ in images] == ["02.png"]
         assert refused == [("00.png", "above 5000 bytes: 5001")]
