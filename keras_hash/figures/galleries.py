@@ -1,10 +1,12 @@
 """Pictures of what a search found."""
 
 import io
+import pathlib
 
 import numpy as np
 
 from keras_hash import files
+from keras_hash.data import images
 from keras_hash.figures import charts
 
 RIGHT, WRONG = "#2a9d3a", "#d0342c"
@@ -24,10 +26,6 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
     Raises:
         ValueError: the numbers of queries or neighbours do not agree.
     """
-    from PIL import Image
-    from PIL import ImageDraw
-    from PIL import ImageOps
-
     distances = np.asarray(distances)
     shape, counts = distances.shape, sorted({len(row) for row in neighbours})
     if (len(queries), len(neighbours), counts) != (*shape[:1] * 2, [shape[1]]):
@@ -36,46 +34,92 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
             f"{len(queries)} queries, neighbours of {len(neighbours)}, "
             f"{counts} each, distances {shape}"
         )
+    rows = []
+    for number, query in enumerate(queries):
+        cells = [(query, "" if number else "query", "", None)]
+        for pixels, distance, right in zip(
+            neighbours[number], distances[number], relevant[number]
+        ):
+            cells.append((pixels, str(distance), "", RIGHT if right else WRONG))
+        rows.append(cells)
+    _draw(rows, path, title, side=84)
+
+
+def found_files(queries, found, path, title=None):
+    """Draws query files with the files that a search found for them."""
+    if len(queries) != len(found) or not len(queries):
+        raise ValueError(
+            "`queries` and `found` should agree, and not be empty. Received: "
+            f"{len(queries)} queries, {len(found)} results"
+        )
+    side = 128
+
+    def cell(path, text):
+        # With its folder, which often is its class.
+        name = "/".join(pathlib.Path(path).parts[-2:])
+        name = name if len(name) <= 20 else f"{name[:10]}...{name[-7:]}"
+        try:
+            return images.thumbnail(path, side), text, name, None
+        except ValueError:
+            # Moved or removed since it was indexed; the others are still drawn.
+            return "not here", text, name, None
+
+    rows = [
+        [
+            cell(query, "query"),
+            *(cell(one, str(distance)) for one, distance in pairs),
+            *([] if pairs else [("nothing found", "", "", None)]),
+        ]
+        for query, pairs in zip(queries, found)
+    ]
+    _draw(rows, path, title, side, below=24)
+
+
+def _draw(rows, path, title, side, below=0):
+    """Draws rows of cells, of which the first one stands apart.
+
+    A cell is its pixels, or a text in their place; the texts above and below
+    it, where there is room; and the colour of its frame, or `None`.
+    """
+    from PIL import Image
+    from PIL import ImageDraw
+    from PIL import ImageOps
+
     # Drawn with Pillow: matplotlib takes a second for a hundred axes, and the
     # gallery is drawn after every epoch of a training.
-    side, frame, gap, line = 84, 3, 6, 18
-    rows, columns = shape
+    frame, gap, line = 3, 6, 18
     cell = side + 2 * (frame + gap)
+    height = line + cell + below
     title_font, font = _font(16), _font(12)
     title = title and _line(title)
     top = line + 8 if title else 0
     # Between the query and the nearest images.
     apart = cell // 4
-    width = (columns + 1) * cell + apart
+    width = max(map(len, rows)) * cell + apart
     if title:
         width = max(width, gap + int(title_font.getlength(title)) + gap)
-    sheet = Image.new("RGB", (width, rows * (cell + line) + top), "white")
+    sheet = Image.new("RGB", (width, len(rows) * height + top), "white")
     pen = ImageDraw.Draw(sheet)
-
-    def put(pixels, row, left, text, color):
-        upper = top + row * (cell + line) + line
-        middle = left + cell // 2
-        pen.text((middle, upper), text, "black", font, anchor="ms")
-        if color:
-            edge = [left + gap, upper + gap, left + cell - gap - 1]
-            pen.rectangle([*edge, upper + cell - gap - 1], color)
-        picture = Image.fromarray(np.asarray(pixels, "uint8"))
-        picture = ImageOps.contain(picture, (side, side))
-        corner = (
-            middle - picture.width // 2,
-            upper + cell // 2 - picture.height // 2,
-        )
-        sheet.paste(picture, corner)
-
     if title:
         pen.text((gap, gap), title, "black", title_font)
-    for row in range(rows):
-        put(queries[row], row, 0, "" if row else "query", None)
-        for column in range(columns):
-            color = RIGHT if relevant[row][column] else WRONG
-            left = (column + 1) * cell + apart
-            text = str(distances[row, column])
-            put(neighbours[row][column], row, left, text, color)
+    for row, cells in enumerate(rows):
+        upper = top + row * height + line
+        for column, (content, above, name, color) in enumerate(cells):
+            left = column * cell + (apart if column else 0)
+            middle, center = left + cell // 2, upper + cell // 2
+            pen.text((middle, upper), above, "black", font, anchor="ms")
+            under = middle, upper + cell
+            pen.text(under, _line(name), "black", font, anchor="ma")
+            if color:
+                edge = [left + gap, upper + gap, left + cell - gap - 1]
+                pen.rectangle([*edge, upper + cell - gap - 1], color)
+            if isinstance(content, str):
+                pen.text((middle, center), content, "black", font, anchor="mm")
+                continue
+            picture = Image.fromarray(np.asarray(content, "uint8"))
+            picture = ImageOps.contain(picture, (side, side))
+            corner = middle - picture.width // 2, center - picture.height // 2
+            sheet.paste(picture, corner)
     content = io.BytesIO()
     sheet.save(content, "png", compress_level=3)
     charts.write(content, path)
@@ -83,8 +127,6 @@ def gallery(queries, neighbours, distances, relevant, path, title=None):
 
 def _font(size):
     """The letters of matplotlib's pictures, for Pillow."""
-    import pathlib
-
     import matplotlib
     from PIL import ImageFont
 
@@ -95,83 +137,3 @@ def _font(size):
 def _line(text):
     """Text, names of files in it, as it can be drawn on one line."""
     return " ".join(files.shown(text).split())
-
-
-def found_files(queries, found, path, title=None, side=160):
-    """Draws query files with the files that a search found for them."""
-    from matplotlib.figure import Figure
-
-    if len(queries) != len(found) or not len(queries):
-        raise ValueError(
-            "`queries` and `found` should agree, and not be empty. Received: "
-            f"{len(queries)} queries, {len(found)} results"
-        )
-    rows, columns = len(queries), max(1, *map(len, found))
-    top = 0.35 if title else 0.05
-    height = rows * 1.45 + top
-    # Wide enough for the title.
-    width = max((columns + 1.2) * 1.15, len(title or "") * 0.085)
-    figure = Figure(figsize=(width, height), dpi=110)
-    used = (columns + 1.2) * 1.15 / width
-    axes = figure.subplots(
-        rows,
-        columns + 2,
-        squeeze=False,
-        gridspec_kw={
-            "width_ratios": [1, 0.15, *[1] * columns],
-            "left": 0.01,
-            "right": 0.01 + 0.98 * used,
-            "bottom": 0.15 / height,
-            "top": 1 - (top + 0.2) / height,
-            "hspace": 0.4,
-            "wspace": 0.08,
-        },
-    )
-    if title:
-        figure.suptitle(
-            _line(title),
-            **{"x": 0.01, "y": 1 - 0.05 / height, "ha": "left", "va": "top"},
-            **{"fontsize": 10, "parse_math": False},
-        )
-    for row, (query, pairs) in enumerate(zip(queries, found)):
-        for axis in axes[row]:
-            axis.set_axis_off()
-        _draw_file(axes[row, 0], query, "query", side)
-        for axis, (one, distance) in zip(axes[row, 2:], pairs):
-            _draw_file(axis, one, str(distance), side)
-        if not pairs:
-            axes[row, 2].text(0, 0.5, "nothing found", fontsize=8)
-    charts.save(figure, path)
-
-
-def _draw_file(axis, path, text, side):
-    """One image file with a text above and its name below."""
-    import pathlib
-
-    from keras_hash.data import images
-
-    axis.set_title(text, fontsize=8, pad=2)
-    # With its folder, which often is its class.
-    name = _line("/".join(pathlib.Path(path).parts[-2:]))
-    name = name if len(name) <= 20 else f"{name[:10]}...{name[-7:]}"
-    axis.text(
-        *(0.5, -0.03, name),
-        transform=axis.transAxes,
-        **{"ha": "center", "va": "top", "fontsize": 6, "parse_math": False},
-    )
-    try:
-        pixels = images.thumbnail(path, side)
-    except ValueError:
-        # Moved or removed since it was indexed; the others are still drawn.
-        axis.text(
-            *(0.5, 0.5, "not here"),
-            transform=axis.transAxes,
-            **{"ha": "center", "va": "center", "fontsize": 8},
-        )
-        return
-    axis.imshow(pixels)
-    # A square for every image, so that all titles are at one height.
-    height, width = pixels.shape[:2]
-    longest = max(height, width)
-    axis.set_xlim((width - longest) / 2 - 0.5, (width + longest) / 2 - 0.5)
-    axis.set_ylim((height + longest) / 2 - 0.5, (height - longest) / 2 - 0.5)
