@@ -49,16 +49,19 @@ def _gallery(measured, queries, values):
     own, others = measured.places
     distances = measured.levels(measured.codes[0][queries], measured.codes[1])
     distances = distances.astype("int64")
+    shared = measured.label_matrix(0)[queries] @ measured.label_matrix(1).T
     if measured.drop:
         distances[own[queries][:, None] == others] = measured.bits + 1
     order = np.argsort(distances, axis=1, kind="stable")[:, :_NEAREST]
     found = []
-    for query, row, items in zip(queries, distances, order):
+    for query, row, right, items in zip(
+        queries, distances, shared.toarray() > 0, order
+    ):
         hits = [
             {
                 **_image(measured, others[item]),
                 "distance": int(row[item]),
-                "right": _is_right(measured, own[query], others[item]),
+                "right": right[item],
             }
             for item in items
             if row[item] <= measured.bits
@@ -66,13 +69,6 @@ def _gallery(measured, queries, values):
         image = _image(measured, own[query])
         found.append({**image, "ap": values[query], "hits": hits})
     return found
-
-
-def _is_right(measured, query, item):
-    """Whether two images share a label; lacking one both is no sharing."""
-    targets = measured.benchmark.targets
-    there = targets[item] > 0 if measured.benchmark.multi_label else True
-    return bool(np.any((targets[query] == targets[item]) & there))
 
 
 def _image(measured, place):
@@ -93,7 +89,4 @@ def _picture(images, place):
         return None
     if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         return None
-    if pixels.dtype != np.uint8:
-        pixels = np.nan_to_num(pixels.astype("float32"))
-        pixels = np.clip(pixels, 0, 255).astype("uint8")
-    return rendering.picture(pixels, _SIDE)
+    return rendering.picture(np.nan_to_num(pixels), _SIDE)

@@ -8,6 +8,7 @@ import re
 import jinja2
 
 from keras_hash import figures
+from keras_hash.data import images
 
 # Letters of a name that has a line to itself.
 LONG = 200
@@ -37,27 +38,24 @@ def data_uri(kind, content):
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def picture(pixels, side):
-    """Attributes of an `img` that shows `uint8 [h, w, 3]`, made small.
+def picture(source, side):
+    """Attributes of an `img` that shows a file or pixels, made small.
 
     Up to `_SMALL` pixels it is a PNG, which the page enlarges without
     smoothing, and above a JPEG.
     """
     from PIL import Image
 
-    image = Image.fromarray(pixels)
-    image.thumbnail((side, side))
-    width, height = image.size
+    image = Image.fromarray(images.thumbnail(source, side))
     tiny = max(image.size) <= _SMALL
-    kind, options = "jpeg", {"quality": 85}
-    if tiny:
-        kind, options = "png", {"optimize": True}
+    kind = "png" if tiny else "jpeg"
     content = io.BytesIO()
-    image.save(content, kind, **options)
+    # Each format takes the option that it knows.
+    image.save(content, kind, optimize=tiny, quality=85)
     return {
         "src": data_uri(f"image/{kind}", content.getvalue()),
-        "width": width,
-        "height": height,
+        "width": image.width,
+        "height": image.height,
         "class": "tiny" if tiny else None,
     }
 

@@ -165,6 +165,6 @@ def _picture(item):
 @functools.lru_cache(_KEPT)
 def _read_picture(path, *_):
     try:
-        return rendering.picture(images.thumbnail(path, _SIDE), _SIDE)
+        return rendering.picture(path, _SIDE)
     except ValueError:
         return None
