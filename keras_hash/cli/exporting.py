@@ -9,14 +9,8 @@ from keras_hash.cli import indexing
 from keras_hash.cli import inputs
 from keras_hash.cli import quiet
 
-# Options of the other runtimes, and of the SavedModel, as they are written.
-_RUNTIME = {
-    "dtype": "--dtype",
-    "images": "--images",
-    "map": "--map",
-    "no_check": "--no-check",
-}
-_SAVED_MODEL = {"search": "--search", "k": "-k"}
+# Options of the other runtimes, and of the SavedModel.
+_RUNTIME, _SAVED_MODEL = ("dtype", "images", "map", "no_check"), ("search", "k")
 _CHECKED, _CALIBRATED = 1000, 300
 # More than any quantisation costs: such a file is broken.
 _BROKEN = 0.2
@@ -109,12 +103,13 @@ def _export(chosen):
         _export_runtime(chosen, card)
 
 
-def _refuse(chosen, options):
-    """Refuses options that are not for the chosen format."""
-    for name, option in options.items():
+def _refuse(chosen, *options, value=""):
+    """Refuses options, or a value, that are not for the chosen format."""
+    for name in options:
         if getattr(chosen, name) not in (None, False):
             raise ValueError(
-                f"`{option}` is not for `--format {chosen.format}`."
+                f"`{inputs.option(name)}{value}` is not for `--format "
+                f"{chosen.format}`."
             )
 
 
@@ -143,7 +138,7 @@ def _size(path):
 
 
 def _export_saved_model(chosen, card):
-    _refuse(chosen, _RUNTIME)
+    _refuse(chosen, *_RUNTIME)
     import keras_hash
     from keras_hash import export
 
@@ -158,17 +153,16 @@ def _export_saved_model(chosen, card):
                     f"the file, and index it again. Received: {name!r}"
                 )
     model = keras_hash.load(chosen.model)
+    if index is None:
+        module, functions = export.encoder_module(model)
+    else:
+        module, functions = export.retrieval_model(
+            model, index.codes, index.ids, chosen.k or 10
+        )
     # Servers pass over what is not a number.
     with files.beside(target) as new:
-        if index is None:
-            export.save_encoder(model, new)
-        else:
-            system = export.retrieval_model(
-                model, index.codes, index.ids, chosen.k or 10
-            )
-            export.save(*system, new)
-        signatures = _signatures(new / "saved_model.pb")
-    size = _size(target)
+        export.save(module, functions, new)
+    size, signatures = _size(target), _signatures(functions)
     if chosen.json:
         inputs.print_json(
             {"folder": str(target), "bytes": size, "signatures": signatures}
@@ -179,30 +173,23 @@ def _export_saved_model(chosen, card):
         print(f"  {name}: {_listed(taken)} -> {_listed(given)}")
 
 
-def _signatures(path):
+def _signatures(functions):
     """Of each signature its inputs and outputs, as `"float32 [n, n, 3]"`."""
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
 
-    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    signatures = saved.meta_graphs[0].signature_def
+    def text(spec):
+        sides = ("n" if side is None else str(side) for side in spec.shape)
+        return f"{spec.dtype.name} [{', '.join(sides)}]"
 
-    def described(tensors):
-        texts = {}
-        for name, info in sorted(tensors.items()):
-            sides = [
-                "n" if side.size < 0 else str(side.size)
-                for side in info.tensor_shape.dim
-            ]
-            dtype = tf.dtypes.as_dtype(info.dtype).name
-            texts[name] = f"{dtype} [{', '.join(sides)}]"
-        return texts
-
-    return {
-        name: (described(each.inputs), described(each.outputs))
-        for name, each in sorted(signatures.items())
-        if not name.startswith("__")
-    }
+    found = {}
+    for name, function in sorted(functions.items()):
+        concrete = function.get_concrete_function()
+        (taken,), _ = concrete.structured_input_signature
+        given = sorted(concrete.structured_outputs.items())
+        found[name] = (
+            {taken.name: text(taken)},
+            {output: text(spec) for output, spec in given},
+        )
+    return found
 
 
 def _listed(texts):
@@ -247,10 +234,10 @@ def _checked(chosen):
     from keras_hash.export import runtimes
 
     runtime = runtimes.formats()[chosen.format]
-    _refuse(chosen, _SAVED_MODEL)
+    _refuse(chosen, *_SAVED_MODEL)
     dtype = chosen.dtype or runtime.DTYPES[0]
     if dtype not in runtime.DTYPES:
-        _refuse(chosen, {"dtype": f"--dtype {chosen.dtype}"})
+        _refuse(chosen, "dtype", value=f" {chosen.dtype}")
     if chosen.no_check and chosen.map:
         raise ValueError("`--map` compares: leave out `--no-check`.")
     if chosen.no_check and chosen.images and dtype != "int8":
@@ -259,7 +246,7 @@ def _checked(chosen):
         )
     if runtime.ENDING is None:
         return _version_folder(chosen), dtype
-    _refuse(chosen, {"version": "--version"})
+    _refuse(chosen, "version")
     target = files.local(chosen.out)
     if target.suffix != runtime.ENDING:
         raise ValueError(

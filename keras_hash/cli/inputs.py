@@ -76,7 +76,7 @@ rate.__name__ = "float"
 
 def option(name):
     """How an option of a command is written."""
-    return f"--{name.replace('_', '-')}"
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
 
 
 def suggestion(name, known):
@@ -133,24 +133,9 @@ def benchmark(source, options, protocol="official", seed=0):
     given = {
         name: options[name] for name in OWN if options.get(name) is not None
     }
-    load, taken = None, ()
+    load = data.from_folder
     if path.suffix.lower() == ".csv":
-        load, taken = data.from_csv, OWN
-    elif path.is_dir() and source not in names:
-        load = data.from_folder
-    for name in set(given) - set(taken):
-        raise ValueError(
-            f"`{option(name)}` is not for {source}, but for a .csv file."
-        )
-    if load is None:
-        if source not in names:
-            raise ValueError(
-                f"`--data` should be one of {names}, a folder with one folder "
-                f"per class, or a .csv file. Received: {source}."
-                f"{suggestion(source, names)}"
-            )
-        return data.load(source, protocol)
-    if load is data.from_csv:
+        load = data.from_csv
         if not {"image_column", "label_columns"} <= set(given):
             raise ValueError(
                 "A .csv file needs `--image-column` and `--label-columns`. "
@@ -158,6 +143,19 @@ def benchmark(source, options, protocol="official", seed=0):
             )
         if len(given["label_columns"]) == 1:
             (given["label_columns"],) = given["label_columns"]
+    elif given:
+        raise ValueError(
+            f"`{option(next(iter(given)))}` is not for {source}, but for a "
+            ".csv file."
+        )
+    elif source in names:
+        return data.load(source, protocol)
+    elif not path.is_dir():
+        raise ValueError(
+            f"`--data` should be one of {names}, a folder with one folder per "
+            f"class, or a .csv file. Received: {source}."
+            f"{suggestion(source, names)}"
+        )
     with warnings.catch_warnings(record=True, action="always") as caught:
         found = load(path, seed=seed, **given)
     for warning in caught:

@@ -94,11 +94,15 @@ def _train(chosen):
 
 
 def _trained(chosen):
+    from keras_hash.zoo import entries
+
     folder = files.local(chosen.out)
     backup = folder / _BACKUP
     recipe = {**_settings(chosen), "epochs": chosen.epochs}
     whole = (folder / "card.json").exists()
-    if whole and not (backup.exists() and _recipe_of(folder) == recipe):
+    if whole and not (
+        backup.exists() and entries.card(folder).recipe == recipe
+    ):
         raise ValueError(
             "There is already a trained encoder, which training would replace. "
             "Remove it, or choose another `--out`. "
@@ -109,7 +113,6 @@ def _trained(chosen):
 
     from keras_hash import evaluation
     from keras_hash.search import pictures
-    from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
 
     files.sweep(folder)
@@ -144,12 +147,6 @@ def _trained(chosen):
     backup.unlink(missing_ok=True)
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
     return report
-
-
-def _recipe_of(folder):
-    from keras_hash.zoo import entries
-
-    return entries.card(folder).recipe
 
 
 def _untrained(chosen):
