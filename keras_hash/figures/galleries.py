@@ -3,7 +3,12 @@
 import io
 import pathlib
 
+import matplotlib
 import numpy as np
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+from PIL import ImageOps
 
 from keras_hash import files
 from keras_hash.data import images
@@ -81,10 +86,6 @@ def _draw(rows, path, title, side, below=0):
     A cell is its pixels, or a text in their place; the texts above and below
     it, where there is room; and the colour of its frame, or `None`.
     """
-    from PIL import Image
-    from PIL import ImageDraw
-    from PIL import ImageOps
-
     # Drawn with Pillow: matplotlib takes a second for a hundred axes, and the
     # gallery is drawn after every epoch of a training.
     frame, gap, line = 3, 6, 18
@@ -127,9 +128,6 @@ def _draw(rows, path, title, side, below=0):
 
 def _font(size):
     """The letters of matplotlib's pictures, for Pillow."""
-    import matplotlib
-    from PIL import ImageFont
-
     folder = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
     return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)
 

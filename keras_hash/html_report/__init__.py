@@ -12,6 +12,7 @@ from keras_hash.html_report import galleries
 from keras_hash.html_report import metrics
 from keras_hash.html_report import rendering
 from keras_hash.html_report.measured import Measured
+from keras_hash.zoo.card import machine
 
 
 def page(
@@ -45,8 +46,6 @@ def page(
     Raises:
         ValueError: codes that are not those of the benchmark's parts.
     """
-    from keras_hash.zoo.card import machine
-
     measured = Measured(benchmark, report, codes, query, database)
     card = card or {}
     return rendering.render(

@@ -1,6 +1,7 @@
 """Which classes are found for which."""
 
 import numpy as np
+from scipy import sparse
 
 from keras_hash import codes as codes_lib
 from keras_hash.html_report.measured import ends
@@ -18,8 +19,6 @@ def expected_labels(measured, k, pairs=1 << 21):
     distance that holds rank `k` count by the share of them that is in. So many
     `pairs` of codes are compared at once.
     """
-    from scipy import sparse
-
     first, inverse, _ = codes_lib.group(measured.codes[0])
     items, where, counts = codes_lib.group(measured.codes[1])
     queries, codes = measured.codes[0][first], measured.codes[1][items]

@@ -1,6 +1,7 @@
 """What the sections of a page look at."""
 
 import numpy as np
+from scipy import sparse
 
 from keras_hash import codes
 from keras_hash.html_report.rendering import cut
@@ -66,8 +67,6 @@ class Measured:
 
     def label_matrix(self, side):
         """Labels as a sparse matrix of ones, float64 `[n, num_classes]`."""
-        from scipy import sparse
-
         labels = self.labels[side]
         if labels.ndim == 2:
             return sparse.csr_matrix(labels > 0, dtype="float64")

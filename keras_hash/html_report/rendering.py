@@ -6,6 +6,7 @@ import math
 import re
 
 import jinja2
+from PIL import Image
 
 from keras_hash import figures
 from keras_hash.data import images
@@ -44,8 +45,6 @@ def picture(source, side):
     Up to `_SMALL` pixels it is a PNG, which the page enlarges without
     smoothing, and above a JPEG.
     """
-    from PIL import Image
-
     image = Image.fromarray(images.thumbnail(source, side))
     tiny = max(image.size) <= _SMALL
     kind = "png" if tiny else "jpeg"
