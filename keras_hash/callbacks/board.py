@@ -1,9 +1,9 @@
 """What `RetrievalMetrics` writes for TensorBoard."""
 
-import io
 import os
 
 import numpy as np
+import tensorflow as tf
 
 from keras_hash import codes as codes_lib
 from keras_hash import figures
@@ -28,8 +28,6 @@ class Board:
     items = 1000
 
     def __init__(self, log_dir, model, sample, metrics, hparams, class_names):
-        import tensorflow as tf
-
         # TensorFlow writes to other machines too.
         if not isinstance(log_dir, str) or not files.is_url(log_dir):
             log_dir = files.local(log_dir).absolute()
@@ -104,8 +102,6 @@ class Board:
 
     def write(self, step, report, evaluator):
         """Writes everything seen, and forgets it."""
-        import tensorflow as tf
-
         similar, dissimilar = _pair_counts(evaluator)
         with self._writer.as_default(step):
             if not self._described:
@@ -124,18 +120,24 @@ class Board:
                 )
             summaries.distances("distances/similar", similar)
             summaries.distances("distances/dissimilar", dissimilar)
+            found = diagnostics.code_statistics(
+                np.concatenate(self._codes), self._model.bits
+            )
             summaries.picture(
                 "code_bits",
-                self._bit_picture(),
                 "Share of ones of each bit, and correlation of two bits, over "
                 "the whole database.",
+                figures.code_bits,
+                found.ones,
+                found.correlation,
             )
             if self._best:
                 summaries.picture(
                     "nearest",
-                    self._gallery(),
                     "Queries with their nearest images and Hamming distances; "
                     "green: shares a label with the query, red: does not.",
+                    figures.gallery,
+                    *self._gallery(),
                 )
         self._writer.flush()
         projector.write(
@@ -174,28 +176,17 @@ class Board:
             rows["class_names"] = ", ".join(self._class_names)
         summaries.table("card", ["setting", "value"], rows.items())
 
-    def _bit_picture(self):
-        codes = np.concatenate(self._codes)
-        found = diagnostics.code_statistics(codes, self._model.bits)
-        content = io.BytesIO()
-        figures.code_bits(found.ones, found.correlation, content)
-        return content.getvalue()
-
     def _gallery(self):
-        queries = list(self._queries.values())
-        rows = zip(queries, self._best)
-        content = io.BytesIO()
-        figures.gallery(
-            np.stack([picture for _, _, picture in queries]),
-            np.stack([[item[2] for item in kept] for kept in self._best]),
-            [[item[0] for item in kept] for kept in self._best],
-            [
-                [_relevant(label, item[1]) for item in kept]
-                for (_, label, _), kept in rows
-            ],
-            content,
-        )
-        return content.getvalue()
+        """Pictures of the queries and of their nearest images, and how far and
+        whether relevant these are."""
+        _, labels, pictures = zip(*self._queries.values())
+        relevant = [
+            [_relevant(label, other) for _, other, _ in kept]
+            for label, kept in zip(labels, self._best)
+        ]
+        distances = [[item[0] for item in kept] for kept in self._best]
+        neighbours = [[item[2] for item in kept] for kept in self._best]
+        return np.stack(pictures), np.stack(neighbours), distances, relevant
 
 
 def _model_settings(model):

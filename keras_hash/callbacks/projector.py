@@ -3,6 +3,9 @@
 import io
 
 import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tensorboard.plugins import projector
 
 from keras_hash import codes as codes_lib
 from keras_hash import files
@@ -17,8 +20,6 @@ def write(folder, bits, items, class_names=None):
     Coordinates are -1 and 1: the squared Euclidean distance is four times the
     Hamming distance, and the cosine distance orders as it does.
     """
-    import tensorflow as tf
-    from tensorboard.plugins import projector
 
     def put(name, content):
         if files.is_url(folder):
@@ -63,8 +64,6 @@ def label_text(label, class_names=None):
 
 def _sprite(pictures):
     """Equal squares, row by row on one square sheet, as PNG."""
-    from PIL import Image
-
     side = len(pictures[0])
     columns = int(np.ceil(np.sqrt(len(pictures))))
     sheet = np.zeros((columns * side, columns * side, 3), "uint8")

@@ -3,15 +3,16 @@
 All write to the default writer of `tf.summary`, at its step.
 """
 
+import io
+
 import numpy as np
+import tensorflow as tf
 
 from keras_hash.evaluation import metrics
 
 
 def scalars(report):
     """Writes all metrics of a report."""
-    import tensorflow as tf
-
     for name, value in report.metrics.items():
         tf.summary.scalar(_tag(name), value)
 
@@ -60,8 +61,6 @@ def finished():
 
 def table(name, columns, rows):
     """Writes a table as text."""
-    import tensorflow as tf
-
     lines = [columns, ["---"] * len(columns), *rows]
     lines = [
         " | ".join(
@@ -72,26 +71,16 @@ def table(name, columns, rows):
     tf.summary.text(name, "\n".join(f"| {line} |" for line in lines))
 
 
-def picture(name, content, description):
-    """Writes a picture that is a PNG file already."""
-    import io
-
-    import tensorflow as tf
-    from PIL import Image
-    from tensorboard.plugins.image import metadata
-
-    # The plugin's format: width and height as text, then the files.
-    size = [str(side).encode() for side in Image.open(io.BytesIO(content)).size]
-    tf.summary.write(
-        name,
-        tf.constant([*size, content]),
-        metadata=metadata.create_summary_metadata(None, description),
-    )
+def picture(name, description, draw, *values):
+    """Writes the picture that a function draws of values into a PNG file."""
+    content = io.BytesIO()
+    draw(*values, content)
+    pixels = tf.io.decode_png(content.getvalue())[None]
+    tf.summary.image(name, pixels, description=description)
 
 
 def distances(name, counts):
     """Writes a histogram with one bucket a distance, exact."""
-    import tensorflow as tf
     from tensorboard.plugins.histogram import metadata
 
     middle = np.arange(len(counts))
@@ -111,7 +100,6 @@ def pr_curve(report, similar, dissimilar):
     The plugin's thresholds run evenly over 0..1 and find less and less: here
     they are `1 - radius / bits`.
     """
-    import tensorflow as tf
     from tensorboard.plugins.pr_curve import metadata
 
     true, false = np.cumsum(similar), np.cumsum(dissimilar)
@@ -142,7 +130,5 @@ def _tag(name):
 
 def _raw(summary):
     """Writes what a plugin made for TensorFlow 1."""
-    import tensorflow as tf
-
     # It is no series: the plugins look for it at step 0 alone.
     tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=0)
