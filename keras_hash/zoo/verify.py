@@ -5,7 +5,11 @@ import math
 import os
 import re
 
+import tensorflow as tf
+from rich.table import Table
+
 from keras_hash.evaluation import measure
+from keras_hash.export import proof
 from keras_hash.zoo import entries
 from keras_hash.zoo.card import Card
 from keras_hash.zoo.card import code_hash
@@ -94,18 +98,9 @@ class Verification:
 
     def to_dict(self):
         """The result as a dict that JSON can hold."""
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "tolerance": self.tolerance,
-            "why": self.why,
-            "differing": self.differing,
-            "same_codes": self.same_codes,
-            "same_split": self.same_split,
-            "files_differing": self.files_differing,
-            "card": self.card.metrics,
-            "measured": self.report.metrics,
-        }
+        found = {k: v for k, v in vars(self).items() if k != "report"}
+        metrics = {"card": self.card.metrics, "measured": self.report.metrics}
+        return {**found, "passed": self.passed, **metrics}
 
 
 def verify(name, benchmark):
@@ -122,8 +117,6 @@ def verify(name, benchmark):
     Raises:
         ValueError: a file of the entry is damaged.
     """
-    from keras_hash.export import proof
-
     entries.verify_files(name)
     card = entries.card(name)
     if callable(benchmark):
@@ -195,8 +188,6 @@ def tolerance_for(card):
 
 def table(results):
     """Cards against measured figures, as a `rich.table.Table`."""
-    from rich.table import Table
-
     table = Table(title="mAP on the cards, and measured now")
     table.add_column("name", overflow="fold")
     for column in ("card", "measured", "within", "codes", ""):
@@ -216,8 +207,6 @@ def table(results):
 
 
 def _has_gpu():
-    import tensorflow as tf
-
     return bool(tf.config.list_physical_devices("GPU"))
 
 
