@@ -42,10 +42,14 @@ class Corpus:
         images_per_shard: int, images a file of codes.
         shards: int, files of codes.
         id_type: `"int64"` or `"string"`.
+        model: str, path of the entry that encodes.
+        refused_file: str, path of the list of images that were refused.
     """
 
     def __init__(self, folder):
         self.folder = str(folder)
+        self.model = self.path(_MODEL)
+        self.refused_file = self.path("refused.csv")
         path = self.path(_MANIFEST)
         if not filesystems.exists(path):
             raise ValueError(
@@ -59,16 +63,6 @@ class Corpus:
             )
         vars(self).update(content)
         self.shards = -(-self.images // self.images_per_shard)
-
-    @property
-    def model(self):
-        """str, path of the entry that encodes."""
-        return self.path(_MODEL)
-
-    @property
-    def refused_file(self):
-        """str, path of the file of images that were refused."""
-        return self.path("refused.csv")
 
     def size(self, shard):
         """How many images a shard has."""

@@ -1,8 +1,4 @@
-"""Encoding on Apache Beam: a model handler for images, and one for shards.
-
-Beam's own handler for TensorFlow loads models with Keras, and Keras 3 opens no
-SavedModels; these call the signature that is served.
-"""
+"""Encoding on Apache Beam: a model handler for images, and one for shards."""
 
 import tempfile
 from typing import NamedTuple
