@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from keras_hash import codes as codes_lib
 from keras_hash import figures
@@ -28,6 +27,8 @@ class Board:
     items = 1000
 
     def __init__(self, log_dir, model, sample, metrics, hparams, class_names):
+        import tensorflow as tf
+
         # TensorFlow writes to other machines too.
         if not isinstance(log_dir, str) or not files.is_url(log_dir):
             log_dir = files.local(log_dir).absolute()
@@ -102,6 +103,8 @@ class Board:
 
     def write(self, step, report, evaluator):
         """Writes everything seen, and forgets it."""
+        import tensorflow as tf
+
         similar, dissimilar = _pair_counts(evaluator)
         with self._writer.as_default(step):
             if not self._described:

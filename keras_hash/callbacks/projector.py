@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 from tensorboard.plugins import projector
 
@@ -20,6 +19,7 @@ def write(folder, bits, items, class_names=None):
     Coordinates are -1 and 1: the squared Euclidean distance is four times the
     Hamming distance, and the cosine distance orders as it does.
     """
+    import tensorflow as tf
 
     def put(name, content):
         if files.is_url(folder):

@@ -6,13 +6,14 @@ All write to the default writer of `tf.summary`, at its step.
 import io
 
 import numpy as np
-import tensorflow as tf
 
 from keras_hash.evaluation import metrics
 
 
 def scalars(report):
     """Writes all metrics of a report."""
+    import tensorflow as tf
+
     for name, value in report.metrics.items():
         tf.summary.scalar(_tag(name), value)
 
@@ -61,6 +62,8 @@ def finished():
 
 def table(name, columns, rows):
     """Writes a table as text."""
+    import tensorflow as tf
+
     lines = [columns, ["---"] * len(columns), *rows]
     lines = [
         " | ".join(
@@ -73,6 +76,8 @@ def table(name, columns, rows):
 
 def picture(name, description, draw, *values):
     """Writes the picture that a function draws of values into a PNG file."""
+    import tensorflow as tf
+
     content = io.BytesIO()
     draw(*values, content)
     pixels = tf.io.decode_png(content.getvalue())[None]
@@ -81,6 +86,7 @@ def picture(name, description, draw, *values):
 
 def distances(name, counts):
     """Writes a histogram with one bucket a distance, exact."""
+    import tensorflow as tf
     from tensorboard.plugins.histogram import metadata
 
     middle = np.arange(len(counts))
@@ -100,6 +106,7 @@ def pr_curve(report, similar, dissimilar):
     The plugin's thresholds run evenly over 0..1 and find less and less: here
     they are `1 - radius / bits`.
     """
+    import tensorflow as tf
     from tensorboard.plugins.pr_curve import metadata
 
     true, false = np.cumsum(similar), np.cumsum(dissimilar)
@@ -130,5 +137,7 @@ def _tag(name):
 
 def _raw(summary):
     """Writes what a plugin made for TensorFlow 1."""
+    import tensorflow as tf
+
     # It is no series: the plugins look for it at step 0 alone.
     tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=0)

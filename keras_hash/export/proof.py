@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from keras_hash import codes
@@ -19,6 +18,8 @@ def differing(model, folder, benchmark, count=100):
     those are JPEG or PNG, and written as both where they are not. `model` gives
     the codes that the files should have, as read by `data.images`.
     """
+    import tensorflow as tf
+
     query = benchmark.parts["query"]
     chosen = query[:: -(-len(query) // count) or 1]
     contents = [file for place in chosen for file in _files(benchmark, place)]

@@ -1,13 +1,9 @@
 """Charts and maps of codes and metrics, with matplotlib."""
 
 import io
-import textwrap
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
-from keras_hash import codes as codes_lib
 from keras_hash import files
 
 # Axes and letters of SVG panels: to be replaced by a colour that can be read on
@@ -32,6 +28,10 @@ def radius_curves(curves, caption, path, bits=None):
 
     `curves` is a dict from names, which a legend shows where there are several.
     """
+    import textwrap
+
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4), dpi=110, layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     for number, (name, values) in enumerate(curves.items()):
@@ -56,6 +56,8 @@ def radius_curves(curves, caption, path, bits=None):
 
 def code_bits(balance, correlation, path):
     """Draws how often each bit is 1, and the correlation of bits."""
+    from matplotlib.figure import Figure
+
     # Places are given: finding them takes as long as drawing.
     figure = Figure(figsize=(10, 4), dpi=110)
     left = figure.add_axes((0.06, 0.13, 0.42, 0.77))
@@ -73,6 +75,8 @@ def code_bits(balance, correlation, path):
 
 def line_panel(x, lines, xlabel, ylabel, limit):
     """Draws curves with values in 0..1 for a page."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(3.6, 2.9), layout="constrained")
     axis = figure.subplots()
     styles = zip(("-", "--", ":"), [color for _, _, color in SHAPES])
@@ -88,6 +92,8 @@ def line_panel(x, lines, xlabel, ylabel, limit):
 
 def share_panel(shares):
     """Draws how often each bit is 1 for a page."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(3.6, 2.9), layout="constrained")
     axis = figure.subplots()
     axis.bar(range(len(shares)), shares, color=SHAPES[0][2])
@@ -98,6 +104,8 @@ def share_panel(shares):
 
 def correlation_panel(correlation):
     """Draws the correlation of bits for a page."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(3.6, 2.9), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(correlation, vmin=-1, vmax=1, cmap="RdBu")
@@ -109,6 +117,8 @@ def correlation_panel(correlation):
 
 def points(places, classes, path):
     """Draws a map of points, by colour and shape, without a background."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 6), dpi=110)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.set_axis_off()
@@ -130,6 +140,8 @@ def code_places(codes, bits, seed=0):
     """
     import threadpoolctl
     from sklearn import manifold
+
+    from keras_hash import codes as codes_lib
 
     first, inverse, counts = codes_lib.group(codes)
     if len(first) > 3:
@@ -159,6 +171,8 @@ def code_places(codes, bits, seed=0):
 
 def _svg(figure):
     """A figure as SVG text, the same at every run."""
+    import matplotlib
+
     for axis in figure.axes:
         axis.tick_params(color=INK, labelcolor=INK, which="both")
         axis.xaxis.label.set_color(INK)

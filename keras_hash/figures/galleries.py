@@ -3,7 +3,6 @@
 import io
 import pathlib
 
-import matplotlib
 import numpy as np
 from PIL import Image
 from PIL import ImageDraw
@@ -128,6 +127,8 @@ def _draw(rows, path, title, side, below=0):
 
 def _font(size):
     """The letters of matplotlib's pictures, for Pillow."""
+    import matplotlib
+
     folder = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
     return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)
 

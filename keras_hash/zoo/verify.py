@@ -5,9 +5,6 @@ import math
 import os
 import re
 
-import tensorflow as tf
-from rich.table import Table
-
 from keras_hash.evaluation import measure
 from keras_hash.export import proof
 from keras_hash.zoo import entries
@@ -188,6 +185,8 @@ def tolerance_for(card):
 
 def table(results):
     """Cards against measured figures, as a `rich.table.Table`."""
+    from rich.table import Table
+
     table = Table(title="mAP on the cards, and measured now")
     table.add_column("name", overflow="fold")
     for column in ("card", "measured", "within", "codes", ""):
@@ -207,6 +206,8 @@ def table(results):
 
 
 def _has_gpu():
+    import tensorflow as tf
+
     return bool(tf.config.list_physical_devices("GPU"))
 
 
