@@ -18,26 +18,13 @@ def registry():
         A dict from method name (`"dshc"`) to a pair: its `HashModel` subclass
         and its `keras.losses.Loss` subclass (`None` for methods without one).
     """
-    import keras
-
     found = {}
     for info in pkgutil.iter_modules(__path__):
         if info.name.startswith("_") or info.name == "base":
             continue
         module = importlib.import_module(f"{__name__}.{info.name}")
-        own = [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type) and value.__module__ == module.__name__
-        ]
-        for model in own:
-            if issubclass(model, HashModel):
-                losses = [
-                    value
-                    for value in own
-                    if issubclass(value, keras.losses.Loss)
-                    and value.__name__ == f"{model.__name__}Loss"
-                ]
-                name = model.__name__.lower()
-                found[name] = (model, losses[0] if losses else None)
+        for model in vars(module).values():
+            known = isinstance(model, type) and issubclass(model, HashModel)
+            if known and model.__module__ == module.__name__:
+                found[model.__name__.lower()] = (model, model.loss_class)
     return found

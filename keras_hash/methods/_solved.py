@@ -29,8 +29,8 @@ _SOFT = 0.1
 class SolvedHash(HashModel):
     """Base of models whose head is solved in closed form or by iteration.
 
-    `fit` and `adapt` are the same here, and `compile` is not needed. A
-    subclass sets `self.head`, a `FixedHead`, and defines `solve`.
+    `fit` and `adapt` are the same here, and `compile` is not needed. In a
+    subclass `add_head` sets a `FixedHead`, whose weights `solve` finds.
     """
 
     supervised = False
@@ -210,6 +210,10 @@ class FixedHead(heads.Head):
 
     A subclass calls `constant` for each weight, one of them `projection`.
     """
+
+    def __init__(self, bits):
+        super().__init__()
+        self.bits = bits
 
     def constant(self, name, *shape):
         """Adds a weight that is not trained, also as an attribute."""

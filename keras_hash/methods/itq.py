@@ -17,7 +17,6 @@ Reference: Gong and Lazebnik, "Iterative Quantization: A Procrustean Approach to
 Learning Binary Codes", CVPR 2011; with Gordo and Perronnin, TPAMI 2013.
 """
 
-import keras
 import numpy as np
 
 from keras_hash.codes import check_int
@@ -66,10 +65,6 @@ def canonical(features, labels, bits, ridge=1e-4):
 class Projection(_solved.FixedHead):
     """`(features - mean) @ projection`."""
 
-    def __init__(self, bits):
-        super().__init__(name="head")
-        self.bits = bits
-
     def build(self, input_shape):
         self.constant("mean", input_shape[-1])
         self.constant("projection", input_shape[-1], self.bits)
@@ -78,21 +73,15 @@ class Projection(_solved.FixedHead):
         return (features - self.mean) @ self.projection
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class ITQ(_solved.SolvedHash):
     """Iterative quantization of principal components, without labels.
 
     Args:
         bits: int, code length, at most the number of features.
-        num_classes: int or `None`, not needed.
-        iterations: int, rounds of the rotation.
-        seed: int, of the rotation at the start.
-        **kwargs: see `HashModel`.
 
     Raises:
-        ValueError: more bits than features, or `iterations` is negative.
-
-    Reference: Gong and Lazebnik, CVPR 2011.
+        ValueError: more bits than features, `iterations` is negative, or as
+            `HashModel`.
 
     Example:
 
@@ -105,12 +94,15 @@ class ITQ(_solved.SolvedHash):
 
     bits_are_directions = True
 
-    def __init__(self, bits, num_classes=None, iterations=50, seed=0, **kwargs):
-        super().__init__(bits, num_classes, **kwargs)
-        iterations = check_int(iterations, "iterations", 0)
-        self.settings = {"iterations": iterations, "seed": seed}
-        self.head = Projection(bits)
-        self.finish()
+    def add_head(self, iterations=50, seed=0):
+        """A projection, and the constants of its solution.
+
+        Args:
+            iterations: int, rounds of the rotation.
+            seed: int, of the rotation at the start.
+        """
+        self.settings["iterations"] = check_int(iterations, "iterations", 0)
+        self.head = Projection(self.bits)
 
     def directions(self, features, labels):
         """Where the features are projected before the rotation."""
@@ -125,21 +117,11 @@ class ITQ(_solved.SolvedHash):
         return weights, np.sum(~found.any(axis=0))
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class CCAITQ(ITQ):
     """Iterative quantization of canonical directions, with labels.
 
     Args:
         bits: int, code length, at most the number of features.
-        num_classes: int, number of classes or labels.
-        iterations: int, rounds of the rotation.
-        seed: int, of the rotation at the start.
-        **kwargs: see `HashModel`.
-
-    Raises:
-        ValueError: as `ITQ`.
-
-    Reference: Gong et al., TPAMI 2013.
     """
 
     supervised = True

@@ -21,7 +21,6 @@ Reference: Liu, Wang, Ji, Jiang and Chang, "Supervised Hashing with Kernels",
 CVPR 2012.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -145,8 +144,8 @@ class Kernels(_solved.FixedHead):
     """`(kernel(features - mean, anchors) - centre) @ projection`."""
 
     def __init__(self, bits, anchors):
-        super().__init__(name="head")
-        self.bits, self.count = bits, anchors
+        super().__init__(bits)
+        self.count = anchors
 
     def build(self, input_shape):
         self.constant("mean", input_shape[-1])
@@ -160,41 +159,30 @@ class Kernels(_solved.FixedHead):
         return (found - self.centre) @ self.projection
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class KSH(_solved.SolvedHash):
     """Supervised hashing with kernels, one or several labels an image.
 
     Images that share a label are similar.
 
-    Args:
-        bits: int, code length.
-        num_classes: int, number of classes or labels.
-        anchors: int, images that all others are compared with, drawn at
-            random; all of them where there are fewer.
-        labelled: int, images whose labels are used, drawn at random; all of
-            them where there are fewer.
-        seed: int, of both draws.
-        **kwargs: see `HashModel`.
-
     Raises:
-        ValueError: `anchors` or `labelled` is below 2.
-
-    Reference: Liu et al., CVPR 2012.
+        ValueError: `anchors` or `labelled` is below 2, or as `HashModel`.
     """
 
     supervised = True
 
-    def __init__(
-        self, bits, num_classes, anchors=300, labelled=2000, seed=0, **kwargs
-    ):
-        super().__init__(bits, num_classes, **kwargs)
-        self.settings = {
-            "anchors": check_int(anchors, "anchors", 2),
-            "labelled": check_int(labelled, "labelled", 2),
-            "seed": seed,
-        }
-        self.head = Kernels(bits, anchors)
-        self.finish()
+    def add_head(self, anchors=300, labelled=2000, seed=0):
+        """Kernels, and the constants of their solution.
+
+        Args:
+            anchors: int, images that all others are compared with, drawn at
+                random; all of them where there are fewer.
+            labelled: int, images whose labels are used, drawn at random; all
+                of them where there are fewer.
+            seed: int, of both draws.
+        """
+        self.settings["anchors"] = check_int(anchors, "anchors", 2)
+        self.settings["labelled"] = check_int(labelled, "labelled", 2)
+        self.head = Kernels(self.bits, self.settings["anchors"])
 
     def solve(self, features, labels):
         random = np.random.RandomState(self.settings["seed"])

@@ -14,7 +14,6 @@ Other code: as the authors', whose product of sines has one factor that is not
 Reference: Weiss, Torralba and Fergus, "Spectral Hashing", NIPS 2008.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -51,22 +50,11 @@ class Waves(itq.Projection):
         return ops.cos(super().call(features) + self.phase)
 
 
-@keras.saving.register_keras_serializable(package="keras_hash")
 class SH(_solved.SolvedHash):
-    """Spectral hashing, without labels.
+    """Spectral hashing, without labels."""
 
-    Args:
-        bits: int, code length.
-        num_classes: int or `None`, not needed.
-        **kwargs: see `HashModel`.
-
-    Reference: Weiss et al., NIPS 2008.
-    """
-
-    def __init__(self, bits, num_classes=None, **kwargs):
-        super().__init__(bits, num_classes, **kwargs)
-        self.head = Waves(bits)
-        self.finish()
+    def add_head(self):
+        self.head = Waves(self.bits)
 
     def solve(self, features, labels):
         mean = features.mean(axis=0, dtype="float64")
