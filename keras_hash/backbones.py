@@ -45,13 +45,12 @@ class PixelScale(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class PatchWhitening(layers.Layer):
-    """A fixed convolution that decorrelates image patches.
+    """A fixed convolution that decorrelates image patches, once `adapt` is
+    called; until then its kernel is a random orthonormal basis.
 
-    The kernel holds the eigenvectors of the patch covariance divided by the
-    square roots of their eigenvalues, each with both signs so that nothing is
-    lost in the non-linearity behind it. Only the bias is trained. Call
-    `adapt` once before training; until then the kernel is a random
-    orthonormal basis. `epsilon` is added to the eigenvalues.
+    The kernel holds the eigenvectors of the patch covariance over the roots of
+    their eigenvalues, each with both signs so that nothing is lost in the
+    non-linearity behind it. Only the bias is trained.
 
     Reference: Page, "How to Train Your ResNet 8: Bag of Tricks" (2019);
     Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024).
@@ -105,13 +104,8 @@ class PatchWhitening(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class PartialIdentity(keras.initializers.Initializer):
-    """Convolution kernels that first pass their input channels through.
-
-    The first `min(c_in, c_out)` output channels copy an input channel, the
-    others are He-uniform, so that a deep plain network starts close to linear.
-
-    Reference: Jordan (2024), section 3.2 ("dirac" initialisation).
-    """
+    """Convolution kernels whose first outputs copy an input channel, the others
+    He-uniform: a deep plain network starts close to linear (Jordan, 3.2)."""
 
     def __init__(self, seed=None):
         self.seed = seed

@@ -2,7 +2,9 @@
 
 Constructions return centres, `int8 [num_classes, bits]` of +1 and -1; equal
 seeds give equal ones. They refuse numbers of bits and classes that they cannot
-do.
+do. CPBC and KBC are those of Luo et al. 2021, section 3.2 (`methods/dshc.py`),
+centres from Hadamard matrices and coins of Yuan et al. 2020 (`methods/csq.py`),
+the greedy search of Fan et al. 2020 (`methods/dpn.py`).
 """
 
 import functools
@@ -12,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import heads
 from keras_hash.codes import check_int
 from keras_hash.codes import ones_of_words
 from keras_hash.codes import pack
@@ -22,15 +25,10 @@ KBC_MOST_BITS = 16
 
 
 def cpbc(bits, num_classes):
-    """Centre-point-based construction of class centres.
+    """Centre-point-based construction: +1 in a block of bits of the class.
 
-    The code is cut into one block of `H = bits / num_classes` bits a class;
-    the centre of a class has +1 in its own block and -1 elsewhere, so any two
-    centres differ in exactly `2 * H` bits. Codes with one bit flipped stay
-    apart between classes only for `H >= 3`.
-
-    Reference: Luo et al., "Deep Supervised Hashing by Classification for Image
-    Retrieval", ICONIP 2021, section 3.2.
+    Blocks have `H = bits / num_classes` bits, so any two centres differ in
+    `2 * H`. Codes with one bit flipped stay apart only for `H >= 3`.
     """
     check_int(num_classes, "num_classes", 2)
     if bits < num_classes or bits % num_classes:
@@ -56,12 +54,9 @@ def cpbc(bits, num_classes):
 
 
 def subclasses(centres):
-    """The sub-class codes of DSHC: each centre, then with one bit flipped.
+    """Each centre, then with one bit flipped; and the class of each code.
 
-    Returns codes `int8 [num_classes * (bits + 1), bits]` and the class of each,
-    `int32`. The sub-classes of a class stand together, its centre first.
-
-    Reference: Luo et al. 2021, section 3.2.
+    These are `int8 [num_classes * (bits + 1), bits]` and `int32`.
     """
     num_classes, bits = centres.shape
     flips = np.ones((bits + 1, bits), "int8")
@@ -73,16 +68,11 @@ def subclasses(centres):
 
 @functools.lru_cache(maxsize=8)
 def kbc(bits, num_classes, seed=0):
-    """K-means-based construction of class centres, for up to 16 bits.
+    """K-means-based construction: rounded centroids of all `2**bits` codes.
 
-    All `2**bits` codes are clustered by k-means; the rounded centroids are the
-    class centres. From a random start the result is not well defined (most
-    starts put centres nearer than 3 bits), so k-means starts from a randomised
-    max-min code, the largest smallest distance that a greedy search finds, and
-    is drawn again if two centres come out nearer than 3.
-
-    Reference: Luo et al. 2021, section 3.2; the start and the rounding are this
-    library's reading.
+    From a random start the result is not well defined (most starts put centres
+    nearer than 3 bits), so this library starts from a randomised max-min code,
+    and draws again if two centres come out nearer than 3.
     """
     if not 1 <= bits <= KBC_MOST_BITS or num_classes < 2:
         raise ValueError(
@@ -116,8 +106,7 @@ def kbc(bits, num_classes, seed=0):
 def _max_min_code(bits, num_classes, random, restarts=30, candidates=16):
     """Codes, as numbers, far from each other; `None` below distance 3.
 
-    Of some random codes that are far enough from all chosen ones, the one that
-    leaves most choice is taken next.
+    Of some that are far enough, the one that leaves most choice comes next.
     """
     every = np.arange(1 << bits)
     ones = np.bitwise_count(every)
@@ -138,13 +127,10 @@ def _max_min_code(bits, num_classes, random, restarts=30, candidates=16):
 
 
 def apart(codes, classes, centres):
-    """The sub-classes that stay away from other classes (rule A of KBC).
+    """The sub-classes at least 3 bits from the centre of every other class.
 
-    Kept is what lies at least 3 bits from the centre of every other class;
-    the centres themselves always do.
-
-    Reference: the paper filters by a "threshold 3" and gives no rule; from
-    random starts this one can leave its 74 codes, from the start of `kbc` 110.
+    The paper filters by a "threshold 3" and gives no rule; from random starts
+    this one can leave its 74 codes, from the start of `kbc` 110.
     """
     distances = (codes[:, None] != centres).sum(axis=-1)
     distances[np.arange(len(codes)), classes] = codes.shape[1]
@@ -169,14 +155,8 @@ def dshc_table(bits, num_classes, construction="cpbc", seed=0):
 
 
 def hadamard(bits, num_classes, seed=0):
-    """Class centres half of the code length apart, from a Hadamard matrix.
-
-    Rows of `H`, then of `-H`, where the code length is a power of two and
-    there are enough, which is up to twice the code length; codes of `balanced`
-    otherwise.
-
-    Reference: Yuan et al., "Central Similarity Quantization", CVPR 2020
-    """
+    """Class centres half of the code length apart: rows of a Hadamard matrix,
+    then of its negative; codes of `balanced` where there are not enough."""
     if bits & (bits - 1) or num_classes > 2 * bits:
         return balanced(bits, num_classes, seed)
     from scipy import linalg
@@ -188,13 +168,9 @@ def hadamard(bits, num_classes, seed=0):
 def balanced(bits, num_classes, seed=0):
     """Random class centres with as many +1 as -1, far from each other.
 
-    Codes are drawn and kept if they are far enough from all that were kept:
-    a third of the code length, or less if that cannot be found, see
-    `_far_codes`: at 64 bits 22 for 1,000 classes, 16 for 50,000. An odd length
-    has one more +1.
-
-    Reference: Yuan et al. 2020 (Bernoulli sampling); the distance
-    from the authors' notebook.
+    By a third of the code length, as in the authors' notebook, or less if that
+    cannot be found: at 64 bits 22 for 1,000 classes, 16 for 50,000. An odd
+    length has one more +1.
     """
     half = np.where(np.arange(bits) % 2, -1, 1).astype("int8")
 
@@ -207,12 +183,8 @@ def balanced(bits, num_classes, seed=0):
 def max_min(bits, num_classes, seed=0):
     """Random class centres by a greedy search for the largest distance.
 
-    Starts by asking for 0.61 of the code length between any two, and asks for
-    a bit less whenever ten thousand draws in a row were refused, or nearly all
-    of them where there are more than 1,000 classes: 16 bits for 50,000 of 64.
-
-    Reference: Fan et al., "Deep Polarized Network", IJCAI 2020; constants from
-    the authors' code.
+    It starts at 0.61 of the code length, as the authors' code, and finds 16
+    bits for 50,000 classes of 64.
     """
     return _far_codes(bits, num_classes, seed, _coins(bits), 0.61 * bits)
 
@@ -232,8 +204,7 @@ def _far_codes(bits, num_classes, seed, draw, distance, tries=10_000):
     """Codes at least `distance` apart, or a bit less after many refusals.
 
     For up to 1,000 classes that is a round of draws without one to keep; for
-    more, one with few to keep, so that their number costs seconds. Nothing else
-    is promised than that no two codes are equal.
+    more, one with few to keep, so that their number costs seconds.
     """
     random = np.random.Generator(np.random.PCG64(seed))
     few = min(max(num_classes**2 // 600_000, 1), tries // 2)
@@ -297,12 +268,8 @@ CONSTRUCTIONS = {
 
 
 def majority(labels, centres, tie):
-    """The target code of images with several labels, bit by bit.
-
-    `tie` is the target where as many centres have +1 as -1.
-
-    Reference: Yuan et al. 2020
-    """
+    """The target code of images with several labels, bit by bit; `tie` where
+    as many centres have +1 as -1."""
     votes = ops.matmul(labels, ops.convert_to_tensor(centres))
     return ops.where(votes == 0, tie, ops.sign(votes))
 
@@ -316,17 +283,6 @@ class CodeBook(keras.layers.Layer):
 
     def __init__(self, codes, classes, **kwargs):
         super().__init__(trainable=False, dtype="float32", **kwargs)
-        for name, value, dtype in (
-            ("codes", codes, "float32"),
-            ("classes", classes, "int32"),
-        ):
-            weight = self.add_weight(
-                name=name,
-                shape=value.shape,
-                dtype=dtype,
-                initializer="zeros",
-                trainable=False,
-            )
-            weight.assign(value)
-            setattr(self, name, weight)
+        heads.constant(self, "codes", codes.shape).assign(codes)
+        heads.constant(self, "classes", classes.shape, "int32").assign(classes)
         self.built = True

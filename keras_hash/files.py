@@ -38,20 +38,8 @@ def is_url(path):
 
 
 def local(path):
-    """The path of a file or folder on this machine.
-
-    `~` and `~/...` start in the home folder; all other characters are those of
-    the name.
-
-    Args:
-        path: str, bytes or path.
-
-    Returns:
-        A path.
-
-    Raises:
-        ValueError: a URL, or nothing.
-    """
+    """The path of a file or folder on this machine, from the home folder where
+    it starts with `~/`; URLs, and nothing, are refused."""
     text = os.fsdecode(path)
     if is_url(path):
         raise ValueError(
@@ -93,17 +81,12 @@ def shown(text):
 
 @contextlib.contextmanager
 def beside(path):
-    """A path to write to, renamed to `path` where all went well.
+    """A path to write a file or folder to, renamed to `path` where all went
+    well.
 
     A kill leaves the old file or folder, or the new one; an error leaves the
-    old one. Folders are replaced only where they are not there yet.
-
-    Args:
-        path: str or path of a file or folder; its parent is made.
-
-    Yields:
-        A path beside it, of nothing yet, that starts with a dot and carries
-        the process' number.
+    old one. Folders are replaced only where they are not there yet. The name
+    starts with a dot and carries the process' number.
     """
     path = local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,17 +122,10 @@ def _of(path, new, error):
 
 @contextlib.contextmanager
 def locked(path, timeout=60):
-    """Keeps other processes from writing a file for a while.
+    """Lets other processes wait, up to `timeout` seconds, to write a file.
 
-    They wait. The lock is one of the system on a file beside it, which names
-    its owner, and ends with the process. Systems without such locks have none.
-
-    Args:
-        path: str or path; its folder is made where it is missing.
-        timeout: float, seconds to wait.
-
-    Raises:
-        TimeoutError: another process holds the lock all the time.
+    The lock is one of the system on a file beside it, which names its owner,
+    and ends with the process. Systems without such locks have none.
     """
     path = local(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,12 +207,8 @@ def check_new(path, name):
 
 
 def write(path, content):
-    """Writes a file so that a kill leaves the old one or the new one.
-
-    Args:
-        path: str or path; its folder is made where it is missing.
-        content: str or bytes.
-    """
+    """Writes a file of text or bytes so that a kill leaves the old one or the
+    new one."""
     text = isinstance(content, str)
     data = shown(content).encode() if text else content
     with beside(path) as new, open(new, "wb") as file:
@@ -248,13 +220,6 @@ def to_json(content, indent=1):
 
     JSON has neither NaN nor infinity: both become null, which `numbers` reads
     as NaN where only numbers are expected.
-
-    Args:
-        content: what to write.
-        indent: int, spaces a level; `None` for one line.
-
-    Returns:
-        str.
     """
     return json.dumps(_finite(content), indent=indent, allow_nan=False)
 

@@ -25,6 +25,21 @@ def normalization(**options):
     return layers.BatchNormalization(momentum=0.9, dtype="float32", **options)
 
 
+def constant(layer, name, shape, dtype="float32"):
+    """Adds a weight of zeros that no training changes, also as an attribute."""
+    weight = layer.add_weight(
+        name=name,
+        shape=shape,
+        dtype=dtype,
+        initializer="zeros",
+        trainable=False,
+        # All devices write the same.
+        aggregation="only_first_replica",
+    )
+    setattr(layer, name, weight)
+    return weight
+
+
 def cosines(a, b):
     """Cosines of all rows of `a` with all of `b`, `[n, m]`; 0 for zero rows."""
     return _unit(a) @ ops.transpose(_unit(b))
@@ -126,8 +141,7 @@ class Continuation(Head):
 
     `beta = sqrt(1 + growth * t)` with the training step `t`, renewed every
     `period` steps. The step is a weight: training resumes where it stopped.
-
-    Reference: Cao et al. 2017 (HashNet); constants from the authors' code.
+    The constants are those of the authors' code of HashNet.
     """
 
     def __init__(self, bits, growth=0.005, period=200):
@@ -137,9 +151,7 @@ class Continuation(Head):
 
     def build(self, input_shape):
         self.hash.build(input_shape)
-        self.step = self.add_weight(
-            name="step", dtype="int32", initializer="zeros", trainable=False
-        )
+        constant(self, "step", (), "int32")
 
     def call(self, features, training=False):
         start = self.step // self.period * self.period
@@ -154,8 +166,6 @@ class DivideAndEncode(Head):
 
     Sigmoids are flattened to 0 below `0.5 - epsilon` and to 1 above
     `0.5 + epsilon`, shown here centred at 0. The flat parts have no gradient.
-
-    Reference: Lai et al. 2015 (NINH)
     """
 
     def __init__(self, bits, width, epsilon):
@@ -182,12 +192,8 @@ class DivideAndEncode(Head):
 
 
 class TwoLayers(Head):
-    """Two fully connected layers that both feed the hash layer.
-
-    The first passes on without dropout, the second through it.
-
-    Reference: Zhao et al. 2015 (DSRH) and the authors' layers.
-    """
+    """Two fully connected layers that both feed the hash layer: the first
+    without dropout, the second through it, as in the authors' code of DSRH."""
 
     def __init__(self, bits, units, dropout):
         super().__init__()

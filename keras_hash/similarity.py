@@ -72,9 +72,8 @@ def check_labels(
 ):
     """The one check of labels: class numbers `int64 [n]`, or rows as given.
 
-    `[n, 1]` are class numbers too. What is not known, `num_classes` or the
-    `count` of items, is not checked. `soft` rows lie in 0..1; without it they
-    are 0 and 1 only. `unlabelled` allows the class number -1.
+    What is not known, `num_classes` or the `count` of items, is not checked.
+    `soft` allows shares in 0..1, `unlabelled` the class number -1.
     """
     if labels is None:
         raise ValueError(

@@ -40,11 +40,8 @@ def weighted_average_precision(groups, k=None, denominator="min"):
 
 
 def extreme_topk_average_precision(groups, k, best):
-    """Best or worst average precision with the denominator `"topk"`.
-
-    The hits inside the group that holds rank `k` change the denominator too,
-    so every number of them is tried.
-    """
+    """Best or worst average precision with the denominator `"topk"`, which the
+    hits in the group of rank `k` change too: every number of them is tried."""
     counts, relevant = groups.counts, groups.relevant
     before, inside = _positions(counts, k)
     hits_before = np.cumsum(relevant, axis=1) - relevant
@@ -155,11 +152,8 @@ def _possible_hits(n, n_relevant, places):
 def _expected_over_hits(
     counts, relevant, relevance, sums_before, before, inside, gained
 ):
-    """Expectation of a ratio whose denominator is the hits in the top k.
-
-    Only the group that straddles rank `k` has a random number of hits, which
-    is hypergeometric.
-    """
+    """Expectation of a ratio whose denominator is the hits in the top k, which
+    are random, hypergeometric, in the group that straddles rank `k` alone."""
     from scipy.special import gammaln
 
     values = np.zeros(len(counts))

@@ -9,17 +9,13 @@ from keras_hash import codes
 
 @dataclasses.dataclass(frozen=True)
 class CodeStatistics:
-    """What the codes of a set are like.
+    """What the codes of a set are like, in float64."""
 
-    Attributes:
-        shares: float64 `[u]`, the share of the items that each distinct code
-            has.
-        mean: float64 `[bits]`, means of the bits as +1 and -1.
-        correlation: float64 `[bits, bits]`, of two bits; 0 for constant ones.
-    """
-
+    # The share of the items that each distinct code has, `[u]`.
     shares: np.ndarray
+    # Means of the bits as +1 and -1, `[bits]`.
     mean: np.ndarray
+    # Of two bits, `[bits, bits]`; 0 for constant ones.
     correlation: np.ndarray
 
     @property

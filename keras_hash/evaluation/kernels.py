@@ -25,26 +25,19 @@ _FEW_PAIRS = 1 << 24
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Queries, and items to count against them.
+    """Queries, and items to count against them."""
 
-    Attributes:
-        a: code words of the queries, unsigned `[words, n]`.
-        b: code words of the items, unsigned `[words, m]`.
-        a_labels: `[label_words, n]`: bit sets of labels, or class numbers.
-        b_labels: `[label_words, m]`.
-        weights: `int64 [m]`, multiplicity of each item.
-        multi_hot: bool, whether labels are bit sets.
-        levels: int, largest number of shared labels, plus one.
-        bits: int, code length.
-        similarity: `"hamming"` or `"and"`.
-    """
-
+    # Code words, unsigned `[words, n]` and `[words, m]`.
     a: np.ndarray
     b: np.ndarray
+    # Bit sets of labels, or class numbers, `[label_words, n]` and `[.., m]`.
     a_labels: np.ndarray
     b_labels: np.ndarray
+    # How often each item counts, int64 `[m]`.
     weights: np.ndarray
+    # Whether labels are bit sets.
     multi_hot: bool
+    # The largest number of shared labels, plus one.
     levels: int
     bits: int
     similarity: str

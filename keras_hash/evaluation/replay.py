@@ -61,9 +61,8 @@ def convention(name):
 def order(distances, ties, random):
     """Positions of the items in the order of a ranking, `int64 [q, m]`.
 
-    Of `distances`, int `[q, m]`. `ties` is `"stable"`, `"argsort"` (NumPy's
-    default sort, unstable) or `"shuffle"` (a stable sort of the shuffled
-    database, by the `numpy.random.RandomState` given).
+    `ties` is `"stable"`, `"argsort"` (NumPy's default sort, unstable) or
+    `"shuffle"` (a stable sort of the shuffled database).
     """
     if ties == "shuffle":
         shuffled = random.permutation(distances.shape[1])
@@ -92,8 +91,7 @@ def ranking_metrics(
 
     With `drop_last`, `map` loses the last item of the ranking; with
     `skip_without_hit`, a query without a hit among the first k is left out of
-    `map@k`. So many pairs are ranked at once as `chunk` says. `prefixes` are
-    those of the grades, `options` as for `values.ranking_metrics`.
+    `map@k`. At most `chunk` pairs are ranked at once.
     """
     query_labels = statistic.check_labels(
         query_labels, len(query_codes), "query"

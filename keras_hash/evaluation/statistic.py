@@ -86,13 +86,8 @@ class Queries(Items):
         self._pairs = 0
 
     def count(self, items, kernel="auto", **sizes):
-        """The `Counts` of a shard of the database.
-
-        `kernel` is a name, or a function like those of `kernels`. Memory beside
-        the inputs: the planes, 8 bytes for each query, distance and plane; and
-        of the kernels that are not compiled, for each thread, one chunk of
-        2**20 pairs (at most 32 MiB).
-        """
+        """The `Counts` of a shard of the database; `kernel` is a name, or a
+        function like those of `kernels`."""
         if items.num_classes != self.num_classes:
             raise ValueError(
                 "Query and database labels should be of one kind. Received: "
@@ -159,10 +154,11 @@ def label_sizes(labels):
 
 
 def check_labels(labels, count, name):
-    """Checks labels and copies them: `int64 [n]`, or bool multi-hot.
+    """Labels of the `"query"` or `"database"` set, checked and copied: `int64
+    [n]`, or bool multi-hot.
 
-    `name` is `"query"` or `"database"`. Items of the database without a label,
-    -1, become -2: they are like no query, not even like one without a label.
+    Items of the database without a label, -1, become -2: they are like no
+    query, not even like one without a label.
     """
     if count == 0:
         raise ValueError(

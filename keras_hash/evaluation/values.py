@@ -112,11 +112,8 @@ def _ideal(planes, values):
 
 
 def grades(shared, query_sizes, sizes, prefixes):
-    """Relevance of items by the prefix of its grade.
-
-    Of the labels that they share with the query, and the sizes of both label
-    sets: int arrays that broadcast.
-    """
+    """Relevance of items by the prefix of its grade, of the labels shared with
+    the query and the sizes of both label sets, which broadcast."""
     return {
         prefix: similarity.GRADES[prefix](shared, query_sizes, sizes)
         for prefix in prefixes
@@ -202,11 +199,8 @@ def ranking_metrics(
 
 
 def radius_curves(counts, relevant, no_relevant, empty):
-    """Precision, recall and empty balls within each radius, as lists.
-
-    Of `counts` and `relevant`, `int64 [q, bits + 1]`. `no_relevant` and `empty`
-    are the options of a report.
-    """
+    """Precision, recall and empty balls within each radius, as lists, of counts
+    by distance, `int64 [q, bits + 1]`, and two options of a report."""
     found = np.cumsum(counts, axis=1)
     correct = np.cumsum(relevant, axis=1)
     total = relevant.sum(axis=1, keepdims=True)
@@ -241,10 +235,8 @@ def mean(values):
 
 
 def mean_of_chunks(chunks, inverse=slice(None)):
-    """Means of metrics that were computed for chunks of queries, by name.
-
-    `inverse`, int `[q]`, says which row each query has; one each if not given.
-    """
+    """Means of metrics that were computed for chunks of queries, by name;
+    `inverse`, int `[q]`, says which row each query has."""
     return {
         name: float(mean(np.concatenate([c[name] for c in chunks])[inverse]))
         for name in chunks[0]

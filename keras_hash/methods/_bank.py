@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
 from keras_hash.codes import check_int
 from keras_hash.codes import sign
@@ -23,10 +24,9 @@ def compiled(function):
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class MemoryBank(keras.layers.Layer):
-    """The latest code and the labels of all training images, by sample index.
+    """The latest code and the labels of all training images, by sample index,
+    for losses that compare a batch with them.
 
-    Losses that compare pairs take it as `ref_labels` and `ref_codes`: a batch
-    is then compared with the whole training set. No gradient flows into it.
     Rows that were never seen show an image of the current batch instead, so
     the first steps compare within the batch.
     """
@@ -34,21 +34,9 @@ class MemoryBank(keras.layers.Layer):
     def __init__(self, size, bits, num_classes, **kwargs):
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.size = size = check_int(size, "bank_size")
-        for name, shape, dtype in (
-            ("codes", (size, bits), "float32"),
-            ("labels", (size, num_classes), "uint8"),
-            ("seen", (size,), "bool"),
-        ):
-            weight = self.add_weight(
-                name=name,
-                shape=shape,
-                dtype=dtype,
-                initializer="zeros",
-                trainable=False,
-                # All devices write the same.
-                aggregation="only_first_replica",
-            )
-            setattr(self, name, weight)
+        heads.constant(self, "codes", (size, bits))
+        heads.constant(self, "labels", (size, num_classes), "uint8")
+        heads.constant(self, "seen", (size,), "bool")
         self.built = True
 
     def update(self, index, labels, codes):

@@ -66,9 +66,9 @@ def fitting(function, settings):
 def show(cls, base, required):
     """Gives a class its signature, and a docstring with all it takes.
 
-    Its `__init__` is that of `base`, with the keywords in place of
-    `*constants`, or its own, whose `**kwargs` are those of `base`. What is
-    `required`, and what stands before it, has no default.
+    The keywords stand in place of `*constants` of `base`, and those of `base`
+    in place of `**kwargs` of an own `__init__`. What is `required`, and what
+    stands before it, has no default.
     """
     parameters = {}
     for parameter in inspect.signature(base.__init__).parameters.values():

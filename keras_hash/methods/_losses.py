@@ -156,11 +156,8 @@ class PairLoss(CodeLoss):
 
 
 def sides(labels, codes, ref_labels=None, ref_codes=None):
-    """Both sides of the pairs, and which pairs join different images.
-
-    The batch is its own other side by default. Codes become float32; the last
-    of the four is float32 `[n, m]`, 1 where two images differ.
-    """
+    """Both sides of the pairs, by default the batch twice, in float32; and 1
+    where a pair joins different images, `[n, m]`."""
     codes = ops.cast(codes, "float32")
     if ref_codes is None:
         other = 1 - ops.eye(ops.shape(codes)[0], dtype="float32")
@@ -176,10 +173,8 @@ def nll(logit, similar):
 
 
 def weighted_mean(values, weights):
-    """Row values, `[n]`, whose mean is the weighted mean over all pairs.
-
-    They are 0 where all weights are.
-    """
+    """Row values, `[n]`, whose mean is the weighted mean over all pairs, or 0
+    without weights."""
     axes = tuple(range(1, len(values.shape)))
     rows = ops.sum(values * weights, axis=axes)
     total = ops.sum(weights)
@@ -205,10 +200,8 @@ def to_sign(codes, power=2):
 
 
 def cross_entropy(labels, logits):
-    """Softmax cross-entropy of each image, whose labels share a mass of one.
-
-    Rows without labels have 0.
-    """
+    """Softmax cross-entropy of each image, whose labels share a mass of one; 0
+    without labels."""
     logits = ops.cast(logits, "float32")
     hot = similarity.multi_hot(labels, logits.shape[-1])
     targets = hot / ops.maximum(ops.sum(hot, axis=1, keepdims=True), 1)
@@ -216,11 +209,9 @@ def cross_entropy(labels, logits):
 
 
 def triplet_mean(function, measure, labels, ref_labels, other):
-    """Rows, `[n]`, whose mean is the mean over all valid triplets.
+    """Rows, `[n]`, whose mean is that of `function` over all valid triplets.
 
-    `function` makes the loss of an image's measure with a similar and with a
-    dissimilar image; `measure` has it for all pairs, and `other` is 1 where
-    they join different images.
+    It takes the `measure` of an image with a similar and a dissimilar one.
     """
     similar = similarity.pairs(labels, ref_labels)
     valid = (similar * other)[:, :, None] * (1 - similar)[:, None, :]

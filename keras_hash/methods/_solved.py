@@ -12,7 +12,6 @@ import numpy as np
 from keras import ops
 
 from keras_hash import forks
-from keras_hash import heads
 from keras_hash import progress
 from keras_hash import similarity
 from keras_hash.data import reading
@@ -30,7 +29,8 @@ class SolvedHash(HashModel):
     """Base of models whose head is solved in closed form or by iteration.
 
     `fit` and `adapt` are the same here, and `compile` is not needed. In a
-    subclass `add_head` sets a `FixedHead`, whose weights `solve` finds.
+    subclass `add_head` sets a head of `heads.constant` weights, one of them
+    `projection`, which `solve` finds.
     """
 
     supervised = False
@@ -58,7 +58,7 @@ class SolvedHash(HashModel):
     def solve(self, features, labels):
         """Weights of the head by name, and how many directions are empty.
 
-        `features` are `float32 [n, d]`. Ties have to be broken in a fixed way:
+        Of `float32 [n, d]`. Ties are broken in a fixed way, as by
         `leading_directions`.
         """
         raise NotImplementedError
@@ -205,30 +205,9 @@ class SolvedHash(HashModel):
         return labels.astype("int64")
 
 
-class FixedHead(heads.Head):
-    """Base of heads whose weights are solved: zeros until then.
-
-    A subclass calls `constant` for each weight, one of them `projection`.
-    """
-
-    def __init__(self, bits):
-        super().__init__()
-        self.bits = bits
-
-    def constant(self, name, *shape):
-        """Adds a weight that is not trained, also as an attribute."""
-        value = self.add_weight(
-            name=name, shape=shape, initializer="zeros", trainable=False
-        )
-        setattr(self, name, value)
-
-
 def one_thread():
-    """Keeps linear algebra to one thread, inside a `with`.
-
-    For many small products: where other programs run too, threads that wait
-    for each other take many times longer.
-    """
+    """Keeps many small products from threads that wait for each other, which
+    takes many times longer where other programs run too; for a `with`."""
     import threadpoolctl
 
     return threadpoolctl.threadpool_limits(1, "blas")
@@ -256,11 +235,8 @@ def covariance(left, right, rows=4096):
 
 
 def spectrum(matrix):
-    """Eigenvalues of a symmetric matrix and vectors, largest first.
-
-    Without those below `_EMPTY` of the largest magnitude: noise of float32
-    features makes them. The first is always there.
-    """
+    """Eigenvalues of a symmetric matrix and vectors, largest first, without
+    those below `_EMPTY` of the largest, which noise of float32 makes."""
     values, vectors = np.linalg.eigh(matrix)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = max(1, np.sum(values > _EMPTY * np.abs(values).max()))
@@ -274,15 +250,13 @@ def tied(values, least=0.0):
 
 
 def leading_directions(matrix, count, basis=None):
-    """Leading eigenvectors, of which noise picks neither sign nor order.
+    """Leading eigenvalues and vectors, of which noise picks neither sign nor
+    order; 0 where the spectrum has ended.
 
     Of eigenvalues that are nearly equal only the common space is certain. Its
     basis here is the one nearest to fixed random directions, which also gives
     a single vector its sign. With a `basis` `[e, d]` of eigenvectors, in whose
     terms the matrix is, these are fixed in the space outside.
-
-    Returns `count` eigenvalues, largest first, and vectors `[d, count]`: both
-    are 0 where the spectrum has ended.
     """
     values, vectors = spectrum(matrix)
     groups = tied(values, least=TIE * np.abs(values).max())

@@ -225,17 +225,13 @@ class HashModel(keras.Model):
             Real codes `[n, bits]`, logits, or a dict of both, as the method's
             loss takes them. `encode` gives packed codes.
         """
-        features = self.backbone(self._fitted(images), training=training)
+        if len(self.image_shape) == 3:
+            images = pixels.resize(images, self.image_shape[:2])
+        features = self.backbone(images, training=training)
         features = ops.cast(features, "float32")
         if self.hidden is not None:
             features = self.hidden(features, training=training)
         return self.head(features, training=training)
-
-    def _fitted(self, images):
-        """Images of the size of the model; features as they are."""
-        if len(self.image_shape) != 3:
-            return images
-        return pixels.resize(images, self.image_shape[:2])
 
     @property
     def encoder_variables(self):
@@ -436,10 +432,17 @@ class HashModel(keras.Model):
             share = 1 - kwargs["validation_split"]
             weights[int(len(weights) * share) :] = 1
         callbacks = kwargs.pop("callbacks", None)
-        if setters and isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(_Epochs(setters))
-        elif setters:
-            callbacks = [*keras.tree.flatten(callbacks or []), _Epochs(setters)]
+        if setters:
+            # Which epoch starts, also where a training goes on.
+            told = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: [
+                    set_epoch(epoch) for set_epoch in setters
+                ]
+            )
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                callbacks.append(told)
+            else:
+                callbacks = [*keras.tree.flatten(callbacks or []), told]
         with fed.errors(), held.errors():
             return super().fit(
                 x,
@@ -487,7 +490,7 @@ class HashModel(keras.Model):
         forks.check()
         _devices.check()
         if y is not None and fed.num_classes is not None:
-            x = self._check_images(x, values=False)
+            x = reading.check_images(x, self.image_shape, values=False)
             if fed.bank_size is not None and not isinstance(y, dict):
                 y = {"label": y, "index": np.arange(len(x))}
                 weights = None if weights is None else np.asarray(weights)
@@ -673,10 +676,6 @@ class HashModel(keras.Model):
             self._graph = tf.function(self.images_to_codes, [spec])
         return self._graph(images).numpy()
 
-    def _check_images(self, images, values=True):
-        """`reading.check_images` for this model."""
-        return reading.check_images(images, self.image_shape, values)
-
     def predict(self, x, *args, **kwargs):
         """What the loss takes, such as logits, batch by batch: no codes.
 
@@ -792,15 +791,3 @@ class HashModel(keras.Model):
                 config["backbone"], custom_objects=custom_objects
             )
         return cls(**config)
-
-
-class _Epochs(keras.callbacks.Callback):
-    """Tells what is trained on which epoch starts, also where `fit` goes on."""
-
-    def __init__(self, setters):
-        super().__init__()
-        self.setters = setters
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for set_epoch in self.setters:
-            set_epoch(epoch)

@@ -27,11 +27,8 @@ from keras_hash.methods.base import HashModel
 
 
 def dcc(targets, codes, eta, ridge, sweeps):
-    """Binary codes that predict labels linearly and stay near real codes.
-
-    From multi-hot targets `[n, num_classes]` and real codes `[n, bits]` to
-    +1 and -1; the other arguments are those of `dsdh`.
-    """
+    """Binary codes, +1 and -1, that predict multi-hot targets linearly and stay
+    near real codes, bit by bit (discrete cyclic coordinate descent)."""
     bits = codes.shape[-1]
     start = sign(codes)
     gram = ops.transpose(start) @ start + ridge * ops.eye(bits)

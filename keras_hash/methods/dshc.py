@@ -78,9 +78,8 @@ def dshc_multi_label(labels, logits):
 def subclass_targets(bits, num_classes, codebook="cpbc", seed=0):
     """The targets of Eq. 2, `float32 [num_classes, sub-classes]`.
 
-    `1 / H` with `H = bits / num_classes` for CPBC, whose classes have
-    `bits + 1` sub-classes each; one over the number of its sub-classes for a
-    class of KBC, where H has no meaning.
+    `1 / H` with `H = bits / num_classes` for CPBC; one over the number of its
+    sub-classes for a class of KBC, where H has no meaning.
     """
     _, classes = codebooks.dshc_table(bits, num_classes, codebook, seed)
     own = (classes == np.arange(num_classes)[:, None]).astype("float32")

@@ -41,12 +41,8 @@ _DISTANCES = {
 
 
 def code_distance(bits, num_classes):
-    """How far apart the codes of so many classes can be.
-
-    That is the best known minimum distance of a linear code with at least so
-    many words; beyond the table the largest one that the Griesmer bound
-    allows, at least 1.
-    """
+    """The best known minimum distance of a linear code of so many words; beyond
+    the table the largest that the Griesmer bound allows, at least 1."""
     dimension = max(1, (num_classes - 1).bit_length())
     known = _DISTANCES.get(bits, {}).get(dimension)
     if known is not None:

@@ -19,6 +19,7 @@ Learning Binary Codes", CVPR 2011; with Gordo and Perronnin, TPAMI 2013.
 
 import numpy as np
 
+from keras_hash import heads
 from keras_hash.codes import check_int
 from keras_hash.methods import _solved
 
@@ -48,9 +49,8 @@ def principal(features, bits):
 def canonical(features, labels, bits, ridge=1e-4):
     """Directions that correlate most with multi-hot labels, `[d, bits]`.
 
-    Each times its correlation: at most as many as labels have one above 0, and
-    the rotation spreads these over all bits. As the authors' `cca.m`, with
-    `ridge` of the mean variance added to that of both sides.
+    Each times its correlation, which is above 0 for as many as there are labels
+    at most: the rotation spreads these over all bits. As the authors' `cca.m`.
     """
     values, basis = _solved.spectrum(_solved.covariance(features, features))
     whiten = basis / np.sqrt(values + ridge * values.sum() / len(basis))
@@ -62,12 +62,16 @@ def canonical(features, labels, bits, ridge=1e-4):
     return whiten @ vectors * np.sqrt(np.maximum(squares, 0))
 
 
-class Projection(_solved.FixedHead):
+class Projection(heads.Head):
     """`(features - mean) @ projection`."""
 
+    def __init__(self, bits):
+        super().__init__()
+        self.bits = bits
+
     def build(self, input_shape):
-        self.constant("mean", input_shape[-1])
-        self.constant("projection", input_shape[-1], self.bits)
+        heads.constant(self, "mean", input_shape[-1:])
+        heads.constant(self, "projection", (input_shape[-1], self.bits))
 
     def call(self, features):
         return (features - self.mean) @ self.projection

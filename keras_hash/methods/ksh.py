@@ -24,6 +24,7 @@ CVPR 2012.
 import numpy as np
 from keras import ops
 
+from keras_hash import heads
 from keras_hash.codes import check_int
 from keras_hash.methods import _solved
 
@@ -67,10 +68,8 @@ class Residue:
 
 
 def refine(kernels, residue, start, steps=500, ridge=0.0):
-    """Improves a bit by accelerated gradient descent on a smooth sign.
-
-    Minimises `-phi(K p)' R phi(K p) + ridge ||K p||^2`, `phi(x) = tanh(x / 2)`,
-    from `start` on, with the authors' line search.
+    """Minimises `-phi(K p)' R phi(K p) + ridge ||K p||^2`, with `phi(x) =
+    tanh(x / 2)`, by accelerated gradient descent with the authors' line search.
     """
     here = before = start
     at_here = at_before = kernels @ start
@@ -102,11 +101,10 @@ def refine(kernels, residue, start, steps=500, ridge=0.0):
 
 
 def greedy(kernels, labels, bits, steps=500):
-    """Finds one bit after the other, on centred kernels `[n, m]`.
+    """Finds one bit after the other, on centred kernels `[n, m]`: the matrix
+    `[m, bits]` to multiply them by, and the number of empty directions.
 
-    Without `steps` of refinement each is the spectral solution alone. Returns
-    `float64 [m, bits]`, so that `kernels` times it are the real codes, and the
-    number of directions of the kernels that are empty.
+    Without `steps` of refinement each bit is the spectral solution alone.
     """
     values, basis = _solved.spectrum(kernels.T @ kernels)
     whiten = np.sqrt(len(kernels) / values) * basis
@@ -140,19 +138,19 @@ def greedy(kernels, labels, bits, steps=500):
     return np.column_stack(columns), len(kernels.T) - len(values)
 
 
-class Kernels(_solved.FixedHead):
+class Kernels(heads.Head):
     """`(kernel(features - mean, anchors) - centre) @ projection`."""
 
     def __init__(self, bits, anchors):
-        super().__init__(bits)
-        self.count = anchors
+        super().__init__()
+        self.bits, self.count = bits, anchors
 
     def build(self, input_shape):
-        self.constant("mean", input_shape[-1])
-        self.constant("anchors", self.count, input_shape[-1])
-        self.constant("width")
-        self.constant("centre", self.count)
-        self.constant("projection", self.count, self.bits)
+        heads.constant(self, "mean", input_shape[-1:])
+        heads.constant(self, "anchors", (self.count, input_shape[-1]))
+        heads.constant(self, "width", ())
+        heads.constant(self, "centre", (self.count,))
+        heads.constant(self, "projection", (self.count, self.bits))
 
     def call(self, features):
         found = kernel(features - self.mean, self.anchors, self.width, ops)

@@ -17,16 +17,16 @@ Reference: Weiss, Torralba and Fergus, "Spectral Hashing", NIPS 2008.
 import numpy as np
 from keras import ops
 
+from keras_hash import heads
 from keras_hash.methods import _solved
 from keras_hash.methods import itq
 
 
 def modes(ranges, bits):
-    """The standing waves of the lowest frequencies in a box.
+    """The side and the half waves of the lowest standing waves in a box.
 
-    Of `ranges` `[d]`, the lengths of its sides, 0 for one without waves: two
-    int `[bits]`, the side along which each wave runs and its half waves. Waves
-    of nearly equal frequency are in the order of their sides.
+    Sides of length 0 have none; waves of nearly equal frequency are in the
+    order of their sides.
     """
     counts = np.ceil((bits + 1) * ranges / ranges.max()).astype(int) - 1
     counts = np.maximum(counts, 0)
@@ -44,7 +44,7 @@ class Waves(itq.Projection):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.constant("phase", self.bits)
+        heads.constant(self, "phase", (self.bits,))
 
     def call(self, features):
         return ops.cos(super().call(features) + self.phase)
