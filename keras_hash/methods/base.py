@@ -427,10 +427,10 @@ class HashModel(keras.Model):
             # Keras' default would give batches that have an order another one,
             # by the random state of Python, and warn elsewhere that it cannot.
             kwargs.setdefault("shuffle", False)
-        if class_weight is not None and kwargs.get("validation_split"):
+        split = kwargs.get("validation_split") if validation is None else None
+        if split and class_weight is not None and weights is not None:
             # What is held out has no class weights, as in Keras.
-            share = 1 - kwargs["validation_split"]
-            weights[int(len(weights) * share) :] = 1
+            weights[int(len(weights) * (1 - split)) :] = 1
         callbacks = kwargs.pop("callbacks", None)
         if setters:
             # Which epoch starts, also where a training goes on.

@@ -441,6 +441,32 @@ def test_class_weights_do_not_weigh_what_is_held_out():
         assert first == pytest.approx(second, rel=0.02)
 
 
+def test_class_weights_and_a_split_that_holds_nothing_out():
+    """Keras takes no part of datasets, nor of arrays with validation data."""
+    weights = {"class_weight": {0: 1e-9, 1: 1e-9, 2: 1e-9, 3: 1e-9}}
+    with pytest.raises(ValueError, match="only supported for"):
+        make().fit(
+            unbatched(FEATURES, LABELS).batch(16),
+            validation_split=0.25,
+            verbose=0,
+            **weights,
+        )
+    losses = [
+        make()
+        .fit(
+            FEATURES,
+            LABELS,
+            validation_data=(FEATURES, LABELS),
+            verbose=0,
+            **split,
+            **weights,
+        )
+        .history["loss"][0]
+        for split in ({}, {"validation_split": 0.25})
+    ]
+    assert losses[0] < 1e-6 and losses[1] < 1e-6
+
+
 def test_a_bank_that_is_too_small():
     model = make(63)
     for given in (
