@@ -516,9 +516,18 @@ class HashModel(keras.Model):
             config["loss"] = None
         if config and self._method_metric:
             config["metrics"] = None
+        frozen = [not layer.trainable for layer in self._flatten_layers()]
+        if config and any(frozen):
+            config["frozen"] = np.flatnonzero(frozen).tolist()
         return config
 
     def compile_from_config(self, config):
+        config = dict(config)
+        if frozen := config.pop("frozen", None):
+            # The optimizer has no slots for what is frozen. What holds layers
+            # comes before them, and sets them all.
+            for place, layer in enumerate(self._flatten_layers()):
+                layer.trainable = place not in frozen
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

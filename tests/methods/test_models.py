@@ -251,6 +251,32 @@ def test_the_backbone_learns_at_its_own_rate(optimizer, tmp_path):
         model.compile("sgd", backbone_rate=-1)
 
 
+def test_a_frozen_backbone_stays_frozen_when_training_goes_on(tmp_path):
+    _, labels = labelled("single")
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (len(labels), 8, 8, 3), "uint8")
+    model = make("dpsh", backbone="small", input_shape=(8, 8, 3))
+    model.backbone.trainable = False
+    model.compile("adam")
+    model.fit(images, labels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for one in (model, again):
+        one.fit(images, labels, shuffle=False, verbose=0)
+    for old, new in zip(model.weights, again.weights):
+        np.testing.assert_array_equal(np.array(new), np.array(old))
+    # A single layer, too, by its place.
+    again.backbone.trainable = True
+    again.backbone.layers[-3].trainable = False
+    again.compile("adam")
+    again.fit(images, labels, verbose=0)
+    again.save(tmp_path / "model.keras")
+    last = keras.models.load_model(tmp_path / "model.keras")
+    assert [layer.trainable for layer in last.backbone.layers] == [
+        layer.trainable for layer in again.backbone.layers
+    ]
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_rates_do_not_pile_up(scaled):
     """One optimizer in two compilations, also inside a loss scaling one."""
