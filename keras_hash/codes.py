@@ -226,10 +226,9 @@ def check_similarity(similarity):
 
 def _ones_of_pairs(a, b, combine):
     """Ones of `a ^ b` or `a & b` for all pairs of packed codes, `int32`."""
+    a, b = (x if _is_tensor(x) else np.asarray(x) for x in (a, b))
     for name, value in (("a", a), ("b", b)):
-        dtype = keras.backend.standardize_dtype(
-            getattr(value, "dtype", np.asarray(value).dtype)
-        )
+        dtype = keras.backend.standardize_dtype(value.dtype)
         if dtype != "uint8" or len(value.shape) != 2:
             raise ValueError(
                 f"`{name}` should be packed codes, uint8 [n, bytes]. "

@@ -276,6 +276,8 @@ def test_hamming_refuses():
         codes.hamming(a, np.zeros((2, 3), "uint8"))
     with pytest.raises(ValueError, match="`b` should be packed codes"):
         codes.hamming(a, np.zeros((2, 2), "float32"))
+    with pytest.raises(ValueError, match=r"Received: b.shape=\(1, 2\)"):
+        codes.hamming(a, [[1, 2]])
 
 
 @pytest.mark.parametrize("width", [1, 4, 5, 8, 9, 20])
