@@ -51,6 +51,11 @@ def _write_keys(keys, query, left, sides, options):
 
 
 def _count(sides, weights, options, keys, counts):
+    """Adds pairs to `counts`, as `kernels` says; all arrays in C order.
+
+    `keys` is scratch, `[4, tile]` of an integer type that holds a row of the
+    table: a tile's keys are written before they are counted.
+    """
     tile = keys.shape[1]
     for left in range(0, len(weights), tile):
         size = min(tile, len(weights) - left)
@@ -88,17 +93,9 @@ except RuntimeError:
     _kept = _fresh
 
 
-def count(
-    a, b, a_labels, b_labels, weights, multi_hot, bits, by_and, keys, counts
-):
-    """Adds pairs to `counts`, as `kernels` says; all arrays in C order.
-
-    `keys` is scratch, `[4, tile]` of an integer type that holds a row of the
-    table: a tile's keys are written before they are counted.
-    """
+def count(*arguments):
+    """`_count`, compiled, from the disk where it can be kept there."""
     global _kept
-    sides = a, b, a_labels, b_labels
-    arguments = sides, weights, (multi_hot, bits, by_and), keys, counts
     try:
         _kept(*arguments)
     except Exception:

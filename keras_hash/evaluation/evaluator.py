@@ -1,5 +1,7 @@
 """`HammingEvaluator` and `evaluate`: from codes and labels to a report."""
 
+import functools
+
 import numpy as np
 
 from keras_hash.codes import check
@@ -306,21 +308,19 @@ class HammingEvaluator:
         if ties == "random":
             # Equal queries draw different orders.
             inverse, rows = np.arange(len(inverse)), inverse
-        chunks = {"metrics": [], "chance": [], "best": [], "worst": []}
-        balls = []
+        chunks, balls = [], []
         for these, part, keys in self._parts(rows, self_match):
             graded = values.grades(
                 keys[:, 0], self._queries.sizes[these, None], keys[:, 1], grades
             )
-            for name, found in _chunk(
-                part, keys, graded, chosen, ties, options, random
-            ):
-                chunks[name].append(found)
+            chunks.append(
+                _chunk(part, keys, graded, chosen, ties, options, random)
+            )
             relevant = part[:, keys[:, 0] > 0].sum(axis=1)
             balls.append(np.stack([part.sum(axis=1), relevant]))
         means = {
-            name: values.mean_of_chunks(found, inverse)
-            for name, found in chunks.items()
+            name: values.mean_of_chunks([c[name] for c in chunks], inverse)
+            for name in chunks[0]
         }
         return means, *np.concatenate(balls, axis=1)[:, inverse]
 
@@ -527,22 +527,20 @@ def evaluate(
 
 
 def _chunk(part, keys, graded, chosen, ties, options, random):
-    """Metrics, chance level and bounds of some queries, one by one."""
+    """Metrics, chance level and bounds of some queries, by part of a report."""
+    measured = functools.partial(values.ranking_metrics, **options)
     views = values.views(part, graded, ties, random)
     by_distance = views[""]
     if ties != "expected":
         by_distance = values.expected(part, graded[""])
     extremes = {"best": (by_distance, True), "worst": (by_distance, False)}
-    yield (
-        "metrics",
-        values.ranking_metrics(
-            views, chosen, **options, topk_extreme=extremes.get(ties)
-        ),
-    )
     # A random order of everything is one group of ties.
     flat = values.views(part.sum(axis=2, keepdims=True), graded)
     extra = {"map": families()["map"]} if "chance_map" in chosen else {}
-    yield "chance", values.ranking_metrics(flat, extra | chosen, **options)
+    found = {
+        "metrics": measured(views, chosen, topk_extreme=extremes.get(ties)),
+        "chance": measured(flat, extra | chosen),
+    }
     # The bounds are those of shared counts: planes that differ in the size of
     # the item's label set alone count as one.
     shared, starts = np.unique(keys[:, 0], return_index=True)
@@ -553,12 +551,8 @@ def _chunk(part, keys, graded, chosen, ties, options, random):
     }
     for mode, topk_extreme in extremes.items():
         views = values.views(part, graded, mode)
-        yield (
-            mode,
-            values.ranking_metrics(
-                views, bounded, **options, topk_extreme=topk_extreme
-            ),
-        )
+        found[mode] = measured(views, bounded, topk_extreme=topk_extreme)
+    return found
 
 
 def measure(model, benchmark, query="query", database="database", **options):

@@ -101,15 +101,14 @@ def _loops():
 def numba_kernel(block, chunk=1 << 12):
     """Compiled loops: no array of pairs is made, `chunk` items are keyed."""
     counts = np.zeros(block.shape, "int64")
-    sides = block.a, block.b, block.a_labels, block.b_labels, block.weights
+    sides = block.a, block.b, block.a_labels, block.b_labels
     # The keys of four queries, with the weights, stay in the second level of
     # the cache.
     small = "uint16" if counts.shape[1] < 1 << 16 else "int32"
     _loops().count(
-        *map(np.ascontiguousarray, sides),
-        bool(block.multi_hot),
-        block.bits,
-        block.similarity == "and",
+        tuple(map(np.ascontiguousarray, sides)),
+        np.ascontiguousarray(block.weights),
+        (bool(block.multi_hot), block.bits, block.similarity == "and"),
         np.empty((4, chunk), small),
         counts,
     )

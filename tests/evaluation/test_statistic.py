@@ -206,8 +206,8 @@ expected, counts = np.zeros((2, 6, 66), int)
 keys = np.bitwise_count(a.T ^ b) + 33 * (one.T == other)
 np.add.at(expected, (np.arange(6)[:, None], keys), 7)
 w = np.full(50, 7)
-rest = False, 32, False, np.empty((4, 4096), "uint16"), counts
-compiled.count(a, b, one, other, w, *rest)
+rest = (False, 32, False), np.empty((4, 4096), "uint16"), counts
+compiled.count((a, b, one, other), w, *rest)
 assert (counts == expected).all()
 print(compiled._kept is compiled._fresh)
 """
