@@ -38,6 +38,14 @@ def check_int(value, name, least=1, most=None):
     return int(value)
 
 
+def check_choice(value, name, known):
+    """Refuses an argument that is not one of the known values."""
+    if value not in known:
+        raise ValueError(
+            f"`{name}` should be one of {known}. Received: {name}={value!r}"
+        )
+
+
 def num_bytes(bits):
     """The bytes that one code takes.
 
@@ -217,11 +225,7 @@ def levels(a, b, bits, similarity="hamming"):
 
 def check_similarity(similarity):
     """Refuses what is not one of `SIMILARITIES`."""
-    if similarity not in SIMILARITIES:
-        raise ValueError(
-            f"`similarity` should be one of {SIMILARITIES}. "
-            f"Received: similarity={similarity!r}"
-        )
+    check_choice(similarity, "similarity", SIMILARITIES)
 
 
 def _ones_of_pairs(a, b, combine):

@@ -60,11 +60,7 @@ def choose(name, pairs):
 
 def check(name):
     """Refuses a kernel that is unknown or does not work here."""
-    if name != "auto" and name not in KERNELS:
-        raise ValueError(
-            f"`kernel` should be one of {('auto', *KERNELS)}. "
-            f"Received: kernel={name!r}"
-        )
+    codes.check_choice(name, "kernel", ("auto", *KERNELS))
     missing = {
         "numba": lambda: _loops() is None,
         "tensorflow": lambda: importlib.util.find_spec("tensorflow") is None,

@@ -50,11 +50,7 @@ CONVENTIONS = {
 
 def convention(name):
     """The options that a code base implies."""
-    if name not in CONVENTIONS:
-        raise ValueError(
-            f"`convention` should be one of {sorted(CONVENTIONS)}. "
-            f"Received: convention={name!r}"
-        )
+    codes.check_choice(name, "convention", sorted(CONVENTIONS))
     return dict(CONVENTIONS[name])
 
 

@@ -24,19 +24,14 @@ def check_cuts(k):
 
 
 def check_options(k, denominator, **choices):
-    """Checks the options of a report: lists of its cut-offs and denominators,
-    and values for the names in `CHOICES`."""
+    """The cut-offs and denominators of a report as lists, once they and the
+    values for names in `CHOICES` are checked."""
     single = isinstance(denominator, str)
     denominators = [denominator] if single else list(denominator)
-    allowed = {"denominator": closed_forms.DENOMINATORS, **CHOICES}
-    given = [("denominator", d) for d in denominators] + list(choices.items())
-    for name, value in given:
-        if name not in allowed or value not in allowed[name]:
-            raise ValueError(
-                f"`{name}` should be one of "
-                f"{allowed.get(name, sorted(allowed))}. "
-                f"Received: {name}={value!r}"
-            )
+    for each in denominators:
+        codes.check_choice(each, "denominator", closed_forms.DENOMINATORS)
+    for name, value in choices.items():
+        codes.check_choice(value, name, CHOICES[name])
     return check_cuts(k), denominators
 
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_hash import similarity
+from keras_hash.codes import check_choice
 from keras_hash.codes import check_int
 from keras_hash.codes import num_bytes
 from keras_hash.methods import _keywords
@@ -68,11 +69,7 @@ class CodeLoss(keras.losses.Loss):
         name = name or type(self).function.__name__
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         for keyword, known in self.choices.items():
-            if self.settings[keyword] not in known:
-                raise ValueError(
-                    f"`{keyword}` should be one of {known}. "
-                    f"Received: {keyword}={self.settings[keyword]!r}"
-                )
+            check_choice(self.settings[keyword], keyword, known)
         if bits is not None or type(self).prepare is not CodeLoss.prepare:
             num_bytes(bits)
             bits = int(bits)

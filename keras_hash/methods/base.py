@@ -736,11 +736,7 @@ class HashModel(keras.Model):
 
         known = ["tf_saved_model", *sorted(runtimes.formats())]
         format = known[0] if format is None else format
-        if format not in known:
-            raise ValueError(
-                f"`format` should be one of {known}. "
-                f"Received: format={format!r}"
-            )
+        codes.check_choice(format, "format", known)
         if format != known[0]:
             runtimes.convert(self, filepath, format, dtype, images)
             return
