@@ -13,6 +13,8 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from keras_hash import devices
+
 # Per-channel statistics of the 50,000 CIFAR-10 training images, in pixel units.
 CIFAR_MEAN = (125.3, 123.0, 113.9)
 CIFAR_STD = (63.0, 62.1, 66.7)
@@ -157,6 +159,7 @@ def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
                 scale=False,
                 momentum=0.9,
                 epsilon=1e-5,
+                synchronized=devices.count() > 1,
                 name=f"block{block + 1}_norm{conv + 1}",
             )(x)
             x = layers.Activation("silu")(x)
@@ -178,7 +181,11 @@ def small(input_shape=(32, 32, 3), widths=(32, 64, 96), seed=0):
             kernel_initializer=keras.initializers.HeNormal(seed + index),
             name=f"conv{index + 1}",
         )(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm{index + 1}")(x)
+        x = layers.BatchNormalization(
+            momentum=0.9,
+            synchronized=devices.count() > 1,
+            name=f"norm{index + 1}",
+        )(x)
         x = layers.Activation("relu")(x)
     x = layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(inputs, x, name="small")

@@ -6,6 +6,7 @@ All of them keep codes centred at 0: a sigmoid `a` appears as `2 a - 1`.
 from keras import layers
 from keras import ops
 
+from keras_hash import devices
 from keras_hash.codes import sign
 
 
@@ -21,8 +22,16 @@ def dense(bits, activation=None, use_bias=True, name="hash"):
 
 
 def normalization(**options):
-    """Batch normalisation that follows the data fast, in float32."""
-    return layers.BatchNormalization(momentum=0.9, dtype="float32", **options)
+    """Batch normalisation that follows the data fast, in float32.
+
+    Several devices share the statistics of the whole batch.
+    """
+    return layers.BatchNormalization(
+        momentum=0.9,
+        dtype="float32",
+        synchronized=devices.count() > 1,
+        **options,
+    )
 
 
 def constant(layer, name, shape, dtype="float32"):

@@ -9,7 +9,15 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "keras_hash"
 
 # From the ground up; rooms of one floor may use each other, without a circle.
 FLOORS = [
-    {"_version", "files", "forks", "progress", "codes", "similarity"},
+    {
+        "_version",
+        "devices",
+        "files",
+        "forks",
+        "progress",
+        "codes",
+        "similarity",
+    },
     {"backbones", "heads", "codebooks"},
     {"data"},
     {"methods", "figures"},

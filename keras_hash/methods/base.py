@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_hash import backbones
 from keras_hash import codes
+from keras_hash import devices
 from keras_hash import files
 from keras_hash import forks
 from keras_hash import heads
@@ -14,7 +15,6 @@ from keras_hash.data import feed
 from keras_hash.data import images as pixels
 from keras_hash.data import reading
 from keras_hash.methods import _bank
-from keras_hash.methods import _devices
 from keras_hash.methods import _keywords
 
 
@@ -100,7 +100,7 @@ class HashModel(keras.Model):
         **named,
     ):
         forks.check()
-        _devices.check()
+        devices.check()
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         # An attribute of the class would hide the layer on PyTorch.
         self.head = None
@@ -488,7 +488,7 @@ class HashModel(keras.Model):
     def _taken(self, fed, x, y=None, weights=None, steps=None, batch_size=None):
         """What a feed takes, arrays with the index that a bank needs."""
         forks.check()
-        _devices.check()
+        devices.check()
         if y is not None and fed.num_classes is not None:
             x = reading.check_images(x, self.image_shape, values=False)
             if fed.bank_size is not None and not isinstance(y, dict):
@@ -543,7 +543,7 @@ class HashModel(keras.Model):
             )
         index = y.get("index") if isinstance(y, dict) else None
         # Pairs and lists are those of the whole batch, on all devices.
-        index, labels, y_pred, sample_weight = _devices.gathered(
+        index, labels, y_pred, sample_weight = devices.gathered(
             (index, labels, y_pred, sample_weight)
         )
         if self.bank is None or not training:
@@ -557,8 +557,8 @@ class HashModel(keras.Model):
             )
         else:
             loss_of = self._loss_with_bank
-            if not self.run_eagerly and _devices.count() == 1:
-                loss_of = _bank.compiled(loss_of)
+            if not self.run_eagerly and devices.count() == 1:
+                loss_of = _bank.compiled(loss_of, self.bank.size)
             loss = loss_of(index, labels, y_pred, sample_weight)
         for extra in self.losses:
             loss = loss + self._aggregate_additional_loss(extra)

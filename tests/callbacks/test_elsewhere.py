@@ -109,7 +109,7 @@ print(metrics.report.metrics["map"])
     "script, backend",
     [
         pytest.param(JAX_BOARD, "jax", marks=pytest.mark.slow),
-        (MIRRORED, "tensorflow"),
+        pytest.param(MIRRORED, "tensorflow", marks=pytest.mark.slow),
     ],
     ids=["jax", "mirrored"],
 )
