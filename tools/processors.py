@@ -145,12 +145,13 @@ def page(lines, database):
     table = "\n".join(lines)
     return f"""# The same codes on other processors
 
-Written by `tools/processors.py` on {machine()} with {used}: the queries of each
-entry's benchmark and {database:,} images of its database, encoded under other
-settings of the same processor. Counted are
-the bits that differ, and the images with such a bit: their outputs lie so near
-to 0, or two of their classes so near to each other, that another order of
-additions decides.
+Written by `tools/processors.py` on {machine()}
+with {used}.
+The queries of each entry's benchmark and the first {database:,} images of its
+database are encoded under other settings of the same processor. Counted are the
+bits that differ, and the images with such a bit: their outputs lie so near to 0,
+or two of their classes so near to each other, that another order of additions
+decides.
 
 {table}
 
