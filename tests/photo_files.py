@@ -148,6 +148,9 @@ def alike(random):
         "jpeg comment": plain[:2] + segment(0xFE, b"a word") + plain[2:],
         "jpeg filled up": plain[:2] + b"\xff\xff\xff" + plain[2:],
         "jpeg profile": saved(scene, "JPEG", icc_profile=bytes(3000)),
+        "jpeg of late segments": (
+            plain[:-2] + 256 * segment(0xFE, b"") + plain[-2:]
+        ),
         "jpeg and another": plain + plain,
         "jpeg and more": plain + b"more",
         "jpeg exif twice": with_exif(with_exif(plain, exif(3)), exif(6)),
@@ -210,6 +213,12 @@ def refused(random):
         "jpeg of two frames": jpeg[:sof] + jpeg[sof : sof + 19] + jpeg[sof:],
         "jpeg with rubbish": jpeg[:20] + b"rubbish" + jpeg[20:],
         "jpeg of segments": jpeg[:2] + 300 * segment(0xFE, b"") + jpeg[2:],
+        "jpeg of late segments": (
+            jpeg[:-2] + 257 * segment(0xFE, b"") + jpeg[-2:]
+        ),
+        "jpeg with a marker in its pixels": (
+            jpeg[:-9] + b"\xff\xc0\x80\xb9" + jpeg[-5:]
+        ),
         "jpeg too large": (
             jpeg[: sof + 5] + b"\xff\xff\xff\xff" + jpeg[sof + 9 :]
         ),

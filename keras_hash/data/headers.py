@@ -17,7 +17,8 @@ MAX_PIXELS = 1 << 25
 MAX_WORK = 1 << 29
 # Of a progressive JPEG all coefficients are held, 6 bytes a pixel.
 MAX_PROGRESSIVE = 1 << 27
-# Segments of a JPEG before its first scan, chunks of a PNG before its pixels.
+# Segments of a JPEG before its first scan, or behind it; chunks of a PNG before
+# its pixels.
 MAX_PARTS = 256
 ORIENTATION = 0x0112
 TIFF = b"II*\0", b"MM\0*"
@@ -182,7 +183,7 @@ def _segment(content, place):
 def _scans(content, place):
     """The scans of a JPEG, counted to the end of the file."""
     first = None
-    while True:
+    for _ in range(1 + MAX_PARTS):
         segment, _ = _segment(content, place)
         place += len(segment)
         first = first or place
@@ -192,6 +193,7 @@ def _scans(content, place):
         place = found.start()
         if content[place + 1] == 0xD9:
             return 1 + content.count(b"\xff\xda", first)
+    raise ValueError(f"a JPEG of more than {MAX_PARTS} parts after the first")
 
 
 def _png(content):

@@ -492,7 +492,8 @@ def _listed(rows, path, root, draft):
                     f"Received: {names} here and {others} in line {first}"
                 )
             draft.duplicates[f"line {line}"] = f"same image as line {first}"
-        elif not place.is_file():
+        # Unlike `Path.is_file`, False for a name that no file can have.
+        elif not os.path.isfile(place):
             draft.skipped[f"{image} (line {line})"] = "no such file"
         else:
             seen[key] = line, names

@@ -18,13 +18,16 @@ MAX_BYTES = 1 << 26
 # How much of a block of EXIF is read, and of its table.
 _EXIF_LENGTH = 1 << 12
 _EXIF_ENTRIES = 64
-# What a marker of a JPEG says: what cannot be, a scan, and the rest.
-_DAMAGED, _SCAN, _OTHER, _FILL, _FRAME = range(5)
+# What a marker of a JPEG says: what cannot be, a scan, and the rest. The end is
+# one behind a scan alone.
+_DAMAGED, _SCAN, _OTHER, _FILL, _FRAME, _END = range(6)
 _MARKERS = np.full(256, _OTHER, "int32")
 _MARKERS[:0xC0] = _MARKERS[0xD0:0xDA] = _DAMAGED
 _MARKERS[0xDA], _MARKERS[0xFF] = _SCAN, _FILL
 _MARKERS[0xC0:0xD0] = _FRAME
 _MARKERS[[0xC4, 0xC8, 0xCC]] = _OTHER
+# What follows 255 in coded data.
+_CODED = np.isin(np.arange(256), [0, 1, *range(0xD0, 0xD8), 0xFF])
 # Ways to decode a PNG.
 _PLAIN, _ALPHA, _GREY, _GREY_ALPHA = range(4)
 
@@ -144,6 +147,11 @@ def _inspect_jpeg(index, content):
     data = tf.io.decode_raw(rest, tf.uint8)
     again = (data[:-1] == 0xFF) & (data[1:] == 0xDA)
     scans = 1 + tf.math.count_nonzero(again)
+    content = require(
+        _ends(data),
+        ["Damaged JPEG: `image_bytes` element", index],
+        content,
+    )
     pixels = height * width
     scales = tf.constant([1, 2, 4, 8], tf.int64)
     scaled = -(-height // scales) * -(-width // scales)
@@ -192,6 +200,36 @@ def _segments(content):
         more, step, (0, 2, _OTHER, starts), parallel_iterations=1
     )
     return starts.stack()[:parts], place, kind == _SCAN
+
+
+def _ends(data):
+    """Whether whole segments lead from the data of the first scan of a JPEG to
+    its end: in broken ones decoders would fill up what is missing."""
+    length = tf.size(data, tf.int64)
+    marker = (data[:-1] == 0xFF) & tf.gather(
+        ~_CODED, tf.cast(data[1:], "int32")
+    )
+    # Behind the last one there is none: zeros, which are damaged.
+    places = tf.concat([tf.where(marker)[:, 0], [length]], 0)
+    data = tf.pad(data, [[0, 4]])
+
+    def step(parts, start, kind):
+        place = places[tf.searchsorted(places, [start])[0]]
+        head = tf.cast(data[place : place + 4], tf.int64)
+        end = place + 2 + 256 * head[2] + head[3]
+        whole = (end >= place + 4) & (end <= length)
+        kind = tf.where(whole, tf.gather(_MARKERS, head[1]), _DAMAGED)
+        return parts + 1, end, tf.where(head[1] == 0xD9, _END, kind)
+
+    def more(parts, start, kind):
+        going = (kind != _DAMAGED) & (kind != _END)
+        return going & (parts <= headers.MAX_PARTS)
+
+    zero = tf.zeros([], tf.int64)
+    _, _, kind = tf.while_loop(
+        more, step, (0, zero, _SCAN), parallel_iterations=1
+    )
+    return kind == _END
 
 
 def _png(index, content):

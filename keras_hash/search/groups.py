@@ -29,6 +29,28 @@ def width_of(bits):
     return max(4, 1 << (width - 1).bit_length())
 
 
+def check_arrays(bits, codes, group):
+    """Refuses codes and groups, as of a file, that no `Groups` has."""
+    width, spare = num_bytes(bits), -bits % 8
+    stored = codes.ndim == 2 and codes.shape[1] == width_of(bits)
+    if codes.dtype != np.uint8 or not stored:
+        raise ValueError(f"its codes are not of {bits} bits")
+    last = codes[:, width - 1] & ((1 << spare) - 1)
+    if last.any() or codes[:, width:].any():
+        raise ValueError(f"its codes have bits set after their first {bits}")
+    if group is None:
+        return
+    listed = group.dtype == np.int32 and group.ndim == 1 and len(group)
+    if listed:
+        # Each code is that of an item, and numbered when it first came.
+        known = np.maximum.accumulate(group)
+        steps = np.diff(known, prepend=-1)
+        listed = group.min() >= 0 and steps.max() <= 1
+        listed = listed and known[-1] == len(codes) - 1
+    if not listed:
+        raise ValueError("its items are not those of its codes")
+
+
 class Groups:
     """Items by code. Nothing in it changes, so that threads can share it.
 

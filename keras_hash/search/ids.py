@@ -4,6 +4,8 @@ import collections
 
 import numpy as np
 
+from keras_hash.codes import check_int
+
 LARGEST = np.iinfo("int64").max
 
 
@@ -177,10 +179,21 @@ class Ids:
 
     @classmethod
     def from_arrays(cls, arrays, following):
-        """The ids that `arrays` gave."""
+        """The ids that `arrays` gave; refuses what it does not give."""
+        following = check_int(following, "following", 0, LARGEST + 1)
         if "ids" in arrays:
-            return cls(arrays["ids"], following)
-        text, ends = arrays["ids_text"].tobytes(), arrays["ids_ends"].tolist()
+            values = arrays["ids"]
+            if values.dtype != np.int64 or values.ndim != 1:
+                raise ValueError("its ids are no list of ints")
+            if following <= values.max(initial=-1):
+                raise ValueError("its next id is there already")
+            return cls(values, following)
+        text, ends = arrays["ids_text"], arrays["ids_ends"]
+        lengths = np.diff(ends, prepend=0, append=text.size)
+        kinds = text.dtype == np.uint8, ends.dtype == np.int64, ends.ndim == 1
+        if not all(kinds) or lengths.min() < 0 or lengths[-1]:
+            raise ValueError("its ids are no list of strings")
+        text, ends = text.tobytes(), ends.tolist()
         values, parts = np.empty(len(ends), object), zip([0, *ends], ends)
         if text.isascii():
             # Most are, and parts of one text are cut in a third of the time.

@@ -15,6 +15,7 @@ from keras_hash.codes import num_bytes
 from keras_hash.search import by_features
 from keras_hash.search import storage
 from keras_hash.search.groups import Groups
+from keras_hash.search.groups import check_arrays
 from keras_hash.search.groups import width_of
 from keras_hash.search.ids import Ids
 from keras_hash.search.ids import check_ids
@@ -307,17 +308,21 @@ class Index:
             fields, arrays = storage.read(path, mmap)
             index = cls(fields["bits"], similarity=fields["similarity"])
             index._ids = Ids.from_arrays(arrays, fields["following"])
-            codes = arrays["codes"]
+            held = arrays["codes"], arrays.get("group")
+            check_arrays(index.bits, *held)
+            # Indexes of photos had it by another name.
+            about = fields.get("about", fields.get("encoder", {}))
+            index.about = _check_about(about)
+            items = Groups(index.bits, index.similarity, *held)
+            if len(items) != len(index):
+                raise ValueError(f"{len(index)} ids of {len(items)} codes")
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 "`path` should be a file written by `Index.save`. "
                 f"Received: path={str(path)!r} ({error})"
             ) from error
         method = _check_method(method, index.similarity)
-        kind = index.bits, index.similarity
-        index._state = Groups(*kind, codes, arrays.get("group"), method), ()
-        # Indexes of photos had it by another name.
-        index.about = fields.get("about", fields.get("encoder", {}))
+        index._state = items.searched_by(method), ()
         return index, arrays
 
     def _groups(self):

@@ -57,9 +57,12 @@ class PhotoIndex:
         self._read = read
         # Size and time of files when they were encoded, by id. Ids that an
         # older version or a call from Python wrote have none.
-        columns = [arrays[name].tolist() for name in _COLUMNS if name in arrays]
-        states = zip(self.index.ids.tolist(), zip(*columns))
-        self._states = {i: state for i, state in states if state[0] >= 0}
+        columns = [arrays.get(name) for name in _COLUMNS]
+        if arrays.keys() & set(_COLUMNS):
+            _check_columns(self.path, columns, len(self.index))
+            columns = [column.tolist() for column in columns]
+            states = zip(self.index.ids.tolist(), zip(*columns))
+            self._states = {i: state for i, state in states if state[0] >= 0}
 
     def _check_maker(self):
         # Written in Python, it may not say whose codes they are.
@@ -202,6 +205,18 @@ class PhotoIndex:
 
 # Arrays in the file of the index, beside those of `Index`.
 _COLUMNS = ("file_sizes", "file_times")
+
+
+def _check_columns(path, columns, count):
+    """Refuses other sizes and times of files than `PhotoIndex.save` writes."""
+    for name, column in zip(_COLUMNS, columns):
+        kind = getattr(column, "dtype", None), getattr(column, "shape", None)
+        if kind != (np.dtype("int64"), (count,)):
+            raise ValueError(
+                f"{path} should have `{name}` int64 [{count}], one an item: "
+                "it was not written by `keras-hash search`. "
+                f"Received: dtype={kind[0]}, shape={kind[1]}"
+            )
 
 
 def _state(path):

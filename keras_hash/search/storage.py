@@ -69,11 +69,15 @@ def read(path, mmap=False):
         raise ValueError("damaged: its sha256 does not match")
     start = _FIRST + 65 + 8
     length = int.from_bytes(content[start - 8 : start], "little")
-    header = json.loads(content[start : start + length])
-    arrays = {}
-    for name, (dtype, shape, offset) in header["arrays"].items():
-        count = int(np.prod(shape, dtype="int64"))
-        offset += start + length
-        array = np.frombuffer(content, dtype, count, offset)
-        arrays[name] = array.reshape(shape)
-    return header["fields"], arrays
+    try:
+        header = json.loads(content[start : start + length])
+        arrays = {}
+        for name, (dtype, shape, offset) in header["arrays"].items():
+            count = int(np.prod(shape, dtype="int64"))
+            offset += start + length
+            array = np.frombuffer(content, dtype, count, offset)
+            arrays[name] = array.reshape(shape)
+        return dict(header["fields"]), arrays
+    except Exception as error:
+        # Of what other code wrote; NumPy raises nearly anything.
+        raise ValueError(f"its header makes no sense: {error}") from error

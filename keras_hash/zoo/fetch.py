@@ -188,7 +188,7 @@ def _unpack(archive, name, staging):
             # As `filter="data"`, which Python has from 3.11.4 on.
             tar.extraction_filter = getattr(tarfile, "data_filter", None)
             tar.extractall(staging)
-    except (OSError, tarfile.TarError) as error:
+    except Exception as error:  # `tarfile` raises nearly anything.
         raise OSError(
             f"The zoo entry {name!r} could not be unpacked; nothing was kept. "
             f"Free some space, or set KERAS_HOME. Received: {error}"

@@ -223,12 +223,16 @@ def test_csv_leaves_out_and_names(photos):
     rows = [f"ant/{i}.png,a" for i in range(4)]
     rows += ["ant/moon.png,a", "./ant/1.png,a", "ant/copy.png,b", ",a"]
     rows += ["ant/bad.png,a", "ant/5.png,b", "ant/6.png,b"]
+    # Names that no file can have.
+    rows += [f"{'x' * 300}.png,a", "ant/\0.png,a"]
     path = write_csv(photos / "list.csv", "file,kind", *rows)
-    with pytest.warns(UserWarning, match="5 left out") as caught:
+    with pytest.warns(UserWarning, match="7 left out") as caught:
         benchmark = data.from_csv(path, "file", "kind")
     assert len(caught) == 1
     assert benchmark.notes["skipped"] == {
         "ant/moon.png (line 6)": "no such file",
+        f"{'x' * 300}.png (line 13)": "no such file",
+        "ant/\0.png (line 14)": "no such file",
         "line 9": "no image named",
         "ant/bad.png": "empty file",
     }

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
+from mutations import seal_index
 
 import keras_hash
 from keras_hash import codes
@@ -476,6 +477,84 @@ def test_what_an_index_says_of_its_codes(tmp_path, rng):
     fields, arrays = storage.read(path)
     storage.write(path, {**fields, "encoder": {"name": "dshc"}}, arrays)
     assert keras_hash.Index.load(path).about == {"name": "dshc"}
+
+
+# What no index writes, in a file whose checksum is right: other values by part.
+WRONG = {
+    "bits": (None, "21", 21.0, 0, 18, 37, 10**30),
+    "similarity": (None, "dot", [], {}),
+    "following": (None, -1, 5, 2.5, 1 << 64),
+    "about": (None, "dshc", ["dshc"]),
+    "ids": (
+        np.arange(9.0), np.arange(9, dtype="int32"), np.zeros((9, 1), int),
+        np.arange(8), np.arange(10), np.full(9, "a"),
+    ),
+    "codes": (
+        np.zeros((9, 3), "uint8"), np.zeros((9, 4), "int8"),
+        np.zeros(36, "uint8"), np.full((9, 4), 255, "uint8"),
+        np.eye(9, 4, 3, dtype="uint8"), np.zeros((0, 4), "uint8"),
+    ),
+    "group": (
+        np.zeros(9), np.zeros((9, 1), "int32"), np.zeros(9, "int64"),
+        *(np.array([0, 1, 2, *more], "int32") for more in (
+            [0, 1, 2, 0, 1, 9], [0, 1, 2, 0, 1, -1], [0, 1, 2, 0, 1, 1],
+            [4, 3, 5, 6, 7, 8], [3, 4, 5, 6, 7], [3, 4, 5, 6, 7, 8, 0],
+        )),
+        np.array([1, 0, 2, 3, 4, 5, 6, 7, 8], "int32"), np.zeros(0, "int32"),
+    ),
+    "ids_ends": (
+        np.arange(9.0), np.arange(1, 9), np.full((9, 1), 9),
+        np.array([1, 2, 3, 4, 5, 6, 7, 9, 8]), np.array([-1, *range(1, 9)]),
+    ),
+    "ids_text": (np.zeros(8, "uint8"), np.zeros(9), np.full(9, 255, "uint8")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("part", WRONG)
+def test_files_that_make_no_sense(part, mmap, tmp_path, rng):
+    path, names = tmp_path / "odd.index", [*"abcdefghi"]
+    index = keras_hash.Index(21, codes.pack(rng.randn(9, 21)))
+    if part.startswith("ids_"):
+        index = keras_hash.Index(21, index.codes, names)
+    index.save(path)
+    fields, arrays = storage.read(path)
+    where = 0 if part in ("bits", "similarity", "following", "about") else 1
+    for wrong in WRONG[part]:
+        parts = dict(fields), dict(arrays)
+        parts[where][part] = wrong
+        storage.write(path, *parts)
+        with pytest.raises(ValueError, match="should be a file written by"):
+            keras_hash.Index.load(path, mmap=mmap)
+    for missing in ({}, {"bits": 21, "similarity": "hamming"}):
+        storage.write(path, missing, {})
+        with pytest.raises(ValueError, match="should be a file written by"):
+            keras_hash.Index.load(path, mmap=mmap)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"", b"[]", b"{}", b'{"fields": 1, "arrays": {}}', b"[" * 20_000,
+        b'{"fields": {}, "arrays": []}', b'{"fields": {}, "arrays": {"a": 1}}',
+        b'{"fields": {}, "arrays": {"a": ["<i8", [9], 0]}}',
+        b'{"fields": {}, "arrays": {"a": ["<i7", [0], 0]}}',
+        b'{"fields": {}, "arrays": {"a": [1e999, [0], 0]}}',
+        b'{"fields": {}, "arrays": {"a": ["<i8", [null], 0]}}',
+        b'{"fields": {}, "arrays": {"a": ["<i8", [0], 0.5]}}',
+        b'{"fields": {}, "arrays": {"a": ["|O", [1], 0]}}',
+        b'{"fields": {}, "arrays": {"a": ["|u1", [9223372036854775807], 0]}}',
+        b'{"fields": {}, "arrays": {"a": ["|u1", [1], -999]}}',
+    ],
+)  # fmt: skip
+def test_headers_that_make_no_sense(header, tmp_path):
+    path = tmp_path / "odd.index"
+    first = b"keras_hash.Index   2\n" + b"0" * 64 + b"\n"
+    path.write_bytes(
+        seal_index(first + len(header).to_bytes(8, "little") + header)
+    )
+    with pytest.raises(ValueError, match="its header makes no sense"):
+        keras_hash.Index.load(path)
 
 
 @pytest.mark.parametrize("kind", ["different", "repeated", "strings"])

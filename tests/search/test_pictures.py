@@ -11,6 +11,7 @@ from PIL import Image
 import keras_hash
 from keras_hash import files
 from keras_hash.search import pictures
+from keras_hash.search import storage
 
 MAKER = {"name": "mine", "files_sha256": "0" * 64}
 
@@ -250,3 +251,22 @@ def test_nearest_of_a_benchmark_are_drawn(tmp_path):
     pictures.nearest(digits, codes, 9, path, "random", queries=3, k=4)
     with Image.open(path) as picture:
         assert picture.width > 300 and picture.height > 200
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"file_times": np.zeros(1, "int64")},
+        {"file_sizes": np.zeros(1), "file_times": np.zeros(1)},
+        {"file_sizes": np.zeros(2, int), "file_times": np.zeros(2, int)},
+    ],
+    ids=["one", "floats", "more"],
+)
+def test_columns_that_make_no_sense(photos, tmp_path, columns):
+    path = tmp_path / "photos.index"
+    index = keras_hash.Index(8, np.zeros((1, 1), "uint8"), ["a.png"])
+    index.save(path)
+    fields, arrays = storage.read(path)
+    storage.write(path, fields, {**arrays, **columns})
+    with pytest.raises(ValueError, match=r"should have `file_sizes` int64 \[1"):
+        opened(path)

@@ -1,62 +1,21 @@
 """Sends damaged files to a served graph, in a process of its own.
 
-python tests/export/serving/fuzz.py SAVED_MODEL [FILES COUNT SEED REPORT] ...
+PYTHONPATH=tools python tests/export/serving/fuzz.py SAVED_MODEL \\
+    [FILES COUNT SEED REPORT] ...
 """
 
 import faulthandler
 import json
 import pathlib
-import re
 import resource
-import struct
 import sys
 import time
-import zlib
 
 import numpy as np
 import tensorflow as tf
+from mutations import mutate
 
 from keras_hash.data import images
-
-
-def mutate(random, contents):
-    """A content, damaged in one of several ways."""
-    content = bytearray(contents[random.randint(len(contents))])
-    size = len(content)
-    way = random.randint(9)
-    low, high = np.sort(random.randint(0, size, 2))
-    if way == 0:
-        for place in random.randint(0, size, random.randint(1, 9)):
-            content[place] = random.randint(256)
-    elif way == 1:
-        content[low] ^= 1 << random.randint(8)
-    elif way == 2:
-        content = content[:low]
-    elif way == 3:
-        content[low:low] = random.bytes(random.randint(1, 65))
-    elif way == 4:
-        content = content[:low] + content[high:]
-    elif way == 5:
-        # Whole runs again: frames, scans, blocks.
-        content = content[:high] + content[low:]
-    elif way == 6:
-        extreme = (0, 1, 0x7F, 0x80, 0xFF)
-        for _ in range(random.randint(1, 5)):
-            place = random.randint(min(size, 64))
-            content[place] = extreme[random.randint(5)]
-    elif way == 7:
-        other = contents[random.randint(len(contents))]
-        content = content[:low] + other[random.randint(len(other)) :]
-    else:
-        # Sides that the body does not have, with nothing else wrong.
-        sides = [int(2 ** random.uniform(0, 14)) for _ in range(2)]
-        if content[:4] == b"\x89PNG":
-            content[16:24] = struct.pack(">II", *sides)
-            content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
-        else:
-            place = re.search(rb"\xff[\xc0\xc2]", content).start() + 5
-            content[place : place + 4] = struct.pack(">HH", *sides)
-    return bytes(content)
 
 
 def fuzz(served, files, count, seed, report):

@@ -29,7 +29,11 @@ def fuzz(folders, *jobs, seconds):
         capture_output=True,
         text=True,
         timeout=seconds,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
     )
     assert run.returncode == 0, run.stderr[-3000:]
 
