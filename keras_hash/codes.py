@@ -28,10 +28,11 @@ _POPCOUNT = np.bitwise_count(np.arange(256, dtype="uint8")).astype("int32")
 def check_int(value, name, least=1, most=None):
     """An argument as an int, or the error of all that are no such number."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
+    largest = np.iinfo("int64").max if most is None else most
+    if not whole or not least <= value <= largest:
         between = f"of at least {least}"
-        if most is not None:
-            between = f"from {least} to {most}"
+        if most is not None or (whole and value > largest):
+            between = f"from {least} to {largest}"
         raise ValueError(
             f"`{name}` should be an int {between}. Received: {name}={value!r}"
         )
@@ -44,6 +45,29 @@ def check_choice(value, name, known):
         raise ValueError(
             f"`{name}` should be one of {known}. Received: {name}={value!r}"
         )
+
+
+def as_array(value, name, dtype=None):
+    """A value as an array, or the error that names what NumPy cannot take."""
+    try:
+        return np.asarray(value, dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"`{name}` should be an array. Received: {name} of type "
+            f"{type(value).__name__} ({error})"
+        ) from error
+
+
+def _real(value, name):
+    """A value as an array of real numbers."""
+    array = as_array(value, name)
+    # Those of 16 bits and fewer that NumPy does not know have no kind.
+    if array.dtype.kind not in "biuf" and "float" not in array.dtype.name:
+        raise ValueError(
+            f"`{name}` should hold real numbers. "
+            f"Received: {name}.shape={array.shape}, dtype={array.dtype}"
+        )
+    return array
 
 
 def num_bytes(bits):
@@ -76,7 +100,7 @@ def check(codes, bits, name="codes"):
         ValueError: wrong dtype, rank or width, or padding bits that are set.
     """
     width = num_bytes(bits)
-    codes = np.asarray(codes)
+    codes = as_array(codes, name)
     if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != width:
         raise ValueError(
             f"`{name}` should be packed codes, uint8 [n, {width}] for {bits} "
@@ -101,10 +125,13 @@ def sign(real):
 
     Returns:
         +1 or -1 in the shape and dtype of `real`.
+
+    Raises:
+        ValueError: `real` is an array, but not of real numbers.
     """
     if _is_tensor(real):
         return ops.cast(ops.where(real >= 0, 1, -1), real.dtype)
-    real = np.asarray(real)
+    real = _real(real, "real")
     return np.where(real >= 0, 1, -1).astype(real.dtype)
 
 
@@ -123,13 +150,15 @@ def pack(real):
 
     Raises:
         ValueError: not two-dimensional, no bits, unsigned integers, or, of
-            arrays, NaN or ints with a 0 and none below: bits, whose zeros
-            would silently count as +1.
+            arrays, no real numbers, NaN or ints with a 0 and none below: bits,
+            whose zeros would silently count as +1.
     """
     tensor = _is_tensor(real)
-    if not tensor:
-        real = np.asarray(real)
-    dtype = keras.backend.standardize_dtype(real.dtype)
+    if tensor:
+        dtype = keras.backend.standardize_dtype(real.dtype)
+    else:
+        real = _real(real, "real")
+        dtype = real.dtype.name
     if len(real.shape) != 2 or real.shape[1] == 0:
         raise ValueError(
             "`real` should be [n, bits] with at least one bit. "
@@ -213,14 +242,14 @@ def levels(a, b, bits, similarity="hamming"):
         `int32 [n, m]` in 0..bits, a tensor if either is one.
 
     Raises:
-        ValueError: the codes have different widths or another dtype, or an
-            unknown similarity.
+        ValueError: the codes have another width or dtype, or an unknown
+            similarity.
     """
     check_similarity(similarity)
-    num_bytes(bits)
+    width = num_bytes(bits)
     if similarity == "hamming":
-        return hamming(a, b)
-    return bits - _ones_of_pairs(a, b, "and")
+        return _ones_of_pairs(a, b, "xor", width)
+    return bits - _ones_of_pairs(a, b, "and", width)
 
 
 def check_similarity(similarity):
@@ -228,15 +257,20 @@ def check_similarity(similarity):
     check_choice(similarity, "similarity", SIMILARITIES)
 
 
-def _ones_of_pairs(a, b, combine):
+def _ones_of_pairs(a, b, combine, width=None):
     """Ones of `a ^ b` or `a & b` for all pairs of packed codes, `int32`."""
-    a, b = (x if _is_tensor(x) else np.asarray(x) for x in (a, b))
+    a = a if _is_tensor(a) else as_array(a, "a")
+    b = b if _is_tensor(b) else as_array(b, "b")
     for name, value in (("a", a), ("b", b)):
-        dtype = keras.backend.standardize_dtype(value.dtype)
-        if dtype != "uint8" or len(value.shape) != 2:
+        dtype, shape = value.dtype, tuple(value.shape)
+        if _is_tensor(value):
+            dtype = keras.backend.standardize_dtype(dtype)
+        fits = len(shape) == 2 and (width or shape[1]) in (None, *shape[1:])
+        if dtype != "uint8" or not fits:
             raise ValueError(
-                f"`{name}` should be packed codes, uint8 [n, bytes]. "
-                f"Received: {name}.shape={tuple(value.shape)}, dtype={dtype}"
+                f"`{name}` should be packed codes, uint8 "
+                f"[n, {width or 'bytes'}]. "
+                f"Received: {name}.shape={shape}, dtype={dtype}"
             )
     if a.shape[1] != b.shape[1]:
         raise ValueError(
@@ -264,7 +298,7 @@ def ones_of_words(a, b, combine, dtype="int32"):
     """Ones of `a ^ b` (`combine="xor"`) or `a & b` (`"and"`).
 
     The words are the first axis, or come as a tuple; the rest broadcasts.
-    Unsigned arrays give uint8, or uint16 beyond 255 bits; signed TensorFlow
+    Unsigned arrays give as many bytes as the counts need; signed TensorFlow
     tensors give `dtype`, inside a graph too. On a GPU that should be int64, as
     TensorFlow adds int32 on the CPU.
     """
@@ -273,8 +307,9 @@ def ones_of_words(a, b, combine, dtype="int32"):
     if several and isinstance(a[0], np.ndarray):
         both = np.bitwise_xor if combine == "xor" else np.bitwise_and
         total = np.bitwise_count(both(a[0], b[0]))
-        if count * a[0].itemsize * 8 > 255:
-            total = total.astype("uint16")
+        most = count * a[0].itemsize * 8
+        if most > 255:
+            total = total.astype("uint16" if most < 1 << 16 else "uint32")
         for word in range(1, count):
             total += np.bitwise_count(both(a[word], b[word]))
         return total

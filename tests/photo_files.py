@@ -222,6 +222,13 @@ def refused(random):
         "jpeg too large": (
             jpeg[: sof + 5] + b"\xff\xff\xff\xff" + jpeg[sof + 9 :]
         ),
+        # Of runs, the first of which ends the row.
+        "bmp of few bytes": (
+            saved(scene, "BMP", "P")[:18]
+            + struct.pack("<IIHHI", 1 << 20, 60, 1, 8, 1)
+            + saved(scene, "BMP", "P")[34:-2000]
+            + bytes(120)
+        ),
         "half a png": whole[: len(whole) // 2],
         "png without end": whole[:-12],
         "png of a wrong checksum": whole[:-20] + b"????" + whole[-16:],

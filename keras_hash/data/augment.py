@@ -4,6 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from keras_hash.codes import as_array
+from keras_hash.codes import check_int
+
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
@@ -39,11 +42,8 @@ class Augment:
                 "`crop` and `colour` should be in [0, 1). "
                 f"Received: crop={self.crop}, colour={self.colour}"
             )
-        if self.shift < 0 or self.cutout < 0:
-            raise ValueError(
-                "`shift` and `cutout` should be pixels, at least 0. "
-                f"Received: shift={self.shift}, cutout={self.cutout}"
-            )
+        check_int(self.shift, "shift", 0)
+        check_int(self.cutout, "cutout", 0)
 
     def __call__(self, images, seed):
         """Augments a batch.
@@ -72,8 +72,17 @@ class Augment:
 
         Returns:
             An array of the shape and dtype of `images`.
+
+        Raises:
+            ValueError: `images` is no batch.
         """
         random = np.random.default_rng(seed)
+        images = as_array(images, "images")
+        if images.ndim != 4:
+            raise ValueError(
+                "`images` should be a batch [n, h, w, 3]. "
+                f"Received: images.shape={images.shape}"
+            )
         changed = images
         if self.crop or self.shift or self.flip:
             changed = self._place_arrays(changed, random)

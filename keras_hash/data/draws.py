@@ -96,7 +96,8 @@ def separate_classes(targets, split, train_share=0.5, seed=0):
             f"Received: targets of shape {targets.shape}"
         )
     classes = np.unique(targets)
-    count = round(train_share * len(classes))
+    share = train_share if 0 < train_share < 1 else 0
+    count = round(share * len(classes))
     if not 0 < count < len(classes):
         raise ValueError(
             "`train_share` should leave classes on both sides. "

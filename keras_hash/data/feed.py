@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_hash import forks
 from keras_hash import similarity
+from keras_hash.codes import check_int
 from keras_hash.data import caches
 from keras_hash.data import images as pixels
 from keras_hash.data import reading
@@ -69,6 +70,10 @@ def batches(
     import tensorflow as tf
 
     forks.check()
+    check_int(size, "size")
+    check_int(seed, "seed", 0)
+    if buffer is not None:
+        check_int(buffer, "buffer")
     reading.finite(dataset, "dataset")
     dataset = reading.pairs(dataset, "dataset")
     spec = dataset.element_spec
@@ -120,7 +125,7 @@ def batches(
         some = dataset
         if shuffle and count:
             some = some.shuffle(
-                buffer or count,
+                min(buffer or count, count),
                 seed=tf.random.stateless_uniform(
                     [], [seed, number], None, None, tf.int64, "philox"
                 ),

@@ -24,6 +24,8 @@ from keras_hash.data import headers
 # Formats of Pillow beside JPEG and PNG, and how many pixels they may have.
 _FORMATS = ("WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 _MAX_OTHERS = 1 << 26
+# Pixels of a side that images are resized to.
+_LONGEST = 1 << 14
 
 
 def decode(source):
@@ -190,12 +192,12 @@ def pair(size):
     sides = (size, size) if isinstance(size, (int, np.integer)) else size
     try:
         height, width = (int(side) for side in sides)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         height = width = 0
-    if min(height, width) < 1:
+    if not 1 <= min(height, width) <= max(height, width) <= _LONGEST:
         raise ValueError(
-            "`image_size` should be (height, width), or one int for a square. "
-            f"Received: image_size={size!r}"
+            "`image_size` should be (height, width), or one int for a square, "
+            f"up to {_LONGEST} pixels. Received: image_size={size!r}"
         )
     return height, width
 
@@ -411,6 +413,10 @@ def _other(content):
         width, height = image.size
         if width * height > _MAX_OTHERS:
             raise ValueError(f"{width}x{height} pixels, above {_MAX_OTHERS}")
+        # Pillow fills up one by one what runs of a BMP leave out.
+        run = image.format in ("BMP", "DIB") and width * height // 256
+        if run > len(content):
+            raise ValueError(f"damaged: a BMP, {width}x{height} in few bytes")
         image.load()
         # Damaged tags make Pillow raise nearly anything; they spoil no pixels.
         with contextlib.suppress(Exception):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_hash import similarity
+from keras_hash.codes import check_int
 
 
 class EpochSampler:
@@ -23,11 +24,8 @@ class EpochSampler:
     """
 
     def __init__(self, count, size, seed=0):
-        if not 1 <= size <= count:
-            raise ValueError(
-                f"`size` should be between 1 and the {count} images. "
-                f"Received: size={size}"
-            )
+        check_int(count, "count")
+        check_int(size, "size", most=count)
         self.count, self.size, self.seed = count, size, seed
 
     def __len__(self):
@@ -54,8 +52,8 @@ class ClassSampler:
         seed: int.
 
     Raises:
-        ValueError: there are fewer classes than asked for, or labels that are
-            no numbers or below 0.
+        ValueError: there are fewer classes than asked for, `images` is below
+            1, or labels that are no numbers or below 0.
     """
 
     def __init__(self, labels, classes=8, images=16, seed=0):
@@ -65,6 +63,8 @@ class ClassSampler:
         else:
             known = [column > 0 for column in labels.T]
         self.members = [np.flatnonzero(m) for m in known if m.any()]
+        check_int(classes, "classes")
+        check_int(images, "images")
         self.classes, self.images, self.seed = classes, images, seed
         self.size = len(labels)
         if not 1 <= classes <= len(self.members):
@@ -103,14 +103,16 @@ class ListSampler:
         seed: int.
 
     Raises:
-        ValueError: `size` is below 2, there are too few images, or labels that
-            are no numbers or below 0.
+        ValueError: `size` is below 2, `lists` below 1, there are too few
+            images, or labels that are no numbers or below 0.
 
     Reference: Zhao et al., CVPR 2015, and the authors' code.
     """
 
     def __init__(self, labels, size=3, lists=32, seed=0):
         labels = similarity.check_labels(labels, soft=True)
+        check_int(size, "size")
+        check_int(lists, "lists")
         if size < 2 or len(labels) < size + 1:
             raise ValueError(
                 "`size` should be at least 2 and below the number of images. "

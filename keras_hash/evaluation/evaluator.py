@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from keras_hash.codes import as_array
 from keras_hash.codes import check
 from keras_hash.codes import check_int
 from keras_hash.codes import unpack
@@ -135,6 +136,11 @@ class HammingEvaluator:
         Raises:
             ValueError: the other one has other queries or settings.
         """
+        if not isinstance(other, HammingEvaluator):
+            raise ValueError(
+                "`other` should be a HammingEvaluator. "
+                f"Received: other of type {type(other).__name__}"
+            )
         for name, value in self._identity.items():
             if not np.array_equal(value, other._identity[name]):
                 raise ValueError(
@@ -177,19 +183,45 @@ class HammingEvaluator:
             evaluator = cls(
                 state["query_codes"],
                 state["query_labels"],
-                int(state["bits"]),
+                np.asarray(state["bits"]).tolist(),
                 str(state["similarity"]),
             )
-            planes = np.asarray(state["planes"])
-            for index, key in enumerate(np.asarray(state["keys"]).tolist()):
+            names = ("keys", "planes", "codes", "code_counts")
+            keys, planes, *census = (as_array(state[n], n) for n in names)
+            evaluator._check_state(keys, planes, *census)
+            for index, key in enumerate(keys.tolist()):
                 evaluator.counts.planes[tuple(key)] = planes[:, index]
-            evaluator._census.update(state["codes"], state["code_counts"])
+            evaluator._census.update(*census)
         except KeyError as error:
             raise ValueError(
                 "`state` should be what `HammingEvaluator.state` returned. "
                 f"Received: a dict without {error}"
             ) from error
         return evaluator
+
+    def _check_state(self, keys, planes, codes, code_counts):
+        """Refuses counts that are not those of one database."""
+        check(codes, self.bits)
+        rows, count = self.counts.rows, len(keys) if keys.ndim else 0
+        for name, array, shape in (
+            ("keys", keys, (count, 2)),
+            ("planes", planes, (rows, count, self.bits + 1)),
+            ("code_counts", code_counts, (len(codes),)),
+        ):
+            if array.dtype.kind not in "iu" or array.shape != shape:
+                raise ValueError(
+                    f"`{name}` should be ints {list(shape)}. Received: "
+                    f"{name}.shape={array.shape}, dtype={array.dtype}"
+                )
+        items = planes.sum(axis=(1, 2))
+        several = len(set(map(tuple, keys.tolist()))) == count
+        least = min(array.min(initial=0) for array in (keys, planes))
+        if least < 0 or not several or (items != code_counts.sum()).any():
+            raise ValueError(
+                "`planes` should count the items of `code_counts` for each "
+                f"query. Received: {items.tolist()[:9]} and "
+                f"{code_counts.sum()} items"
+            )
 
     def result(
         self,

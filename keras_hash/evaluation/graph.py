@@ -51,9 +51,9 @@ def count_table(
         multi-hot labels. A row sums to `m`.
 
     Raises:
-        ValueError: codes that are not packed for `bits`, labels of two kinds or
-            that are no numbers, or a `num_classes` that is unknown when the
-            graph is built.
+        ValueError: codes that are not packed for `bits`, labels of two kinds,
+            of another number or that are no numbers, or a `num_classes` that is
+            unknown when the graph is built.
 
     Example:
 
@@ -88,6 +88,16 @@ def _table(
             f"built. Received: query_labels.shape={query_labels.shape}, "
             f"labels.shape={labels.shape}"
         )
+    for name, words, side in (
+        ("query_labels", a, query_labels),
+        ("labels", b, labels),
+    ):
+        rows = words[0].shape[0], side.shape[0]
+        if None not in rows and rows[0] != rows[1]:
+            raise ValueError(
+                f"`{name}` should be one a code. "
+                f"Received: {rows[1]} labels, {rows[0]} codes"
+            )
     multi_hot = query_labels.shape.rank == 2
     levels = query_labels.shape[1] + 1 if multi_hot else 2
     a_labels, b_labels = (

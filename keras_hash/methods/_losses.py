@@ -102,7 +102,13 @@ class CodeLoss(keras.losses.Loss):
     def check(self, labels, outputs):
         """Refuses labels and outputs of another shape."""
         real = outputs["code"] if isinstance(outputs, dict) else outputs
-        width = self.bits or real.shape[-1]
+        for name, side in (("labels", labels), ("codes", real)):
+            if not hasattr(side, "shape"):
+                raise ValueError(
+                    f"{self.name} takes arrays of {name}. "
+                    f"Received: {name} of type {type(side).__name__}"
+                )
+        width = self.bits or (real.shape[-1] if len(real.shape) else None)
         if len(real.shape) != 2 or real.shape[-1] != width:
             raise ValueError(
                 f"{self.name} takes real codes [n, {width}]. "
@@ -113,6 +119,12 @@ class CodeLoss(keras.losses.Loss):
                 f"{self.name} takes int labels [n] or multi-hot rows "
                 f"[n, num_classes]. Received: labels.shape="
                 f"{tuple(labels.shape)}"
+            )
+        rows = labels.shape[0], real.shape[0]
+        if None not in rows and rows[0] != rows[1]:
+            raise ValueError(
+                f"{self.name} takes labels and codes of the same images. "
+                f"Received: {rows[0]} labels, {rows[1]} codes"
             )
 
     def get_config(self):

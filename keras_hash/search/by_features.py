@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_hash.codes import as_array
+
 
 def check(rerank, queries, items):
     """The pair that `Index.search` takes: features of queries and of items."""
@@ -11,7 +13,7 @@ def check(rerank, queries, items):
             "features of the items or a function from ids to them. "
             f"Received: rerank of type {type(rerank).__name__}"
         )
-    asked, source = np.asarray(rerank[0], "float32"), rerank[1]
+    asked, source = as_array(rerank[0], "rerank[0]", "float32"), rerank[1]
     if asked.ndim != 2 or len(asked) != queries:
         raise ValueError(
             f"`rerank[0]` should be features [{queries}, d], one a query. "
@@ -19,7 +21,8 @@ def check(rerank, queries, items):
         )
     if not callable(source):
         # Not copied: it may be a memory map.
-        source = source if hasattr(source, "shape") else np.asarray(source)
+        if not hasattr(source, "shape"):
+            source = as_array(source, "rerank[1]")
         _check_features(source, items, asked.shape[1])
     return asked, source
 

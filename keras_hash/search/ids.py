@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 
+from keras_hash.codes import as_array
 from keras_hash.codes import check_int
 
 LARGEST = np.iinfo("int64").max
@@ -15,8 +16,8 @@ def check_ids(ids, name="ids", count=None):
     if isinstance(ids, (list, tuple, set, frozenset, range)):
         # NumPy would make strings of ints among them.
         strings = any(isinstance(one, str) for one in ids)
-        array = np.array(list(ids), object if strings else None)
-    array = _int_or_str(np.asarray(array))
+        array = as_array(list(ids), name, object if strings else None)
+    array = _int_or_str(as_array(array, name))
     if array is None:
         array = np.asarray(ids)
         raise ValueError(

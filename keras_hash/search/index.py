@@ -175,8 +175,8 @@ class Index:
                 `Index.ids`, or a function that returns `[m, d]` for ids `[m]`.
             candidates: int, at least `k`, items a query that `rerank` orders;
                 `None` means `10 * k`.
-            threads: int, threads of FAISS; `None` leaves it to FAISS, but for
-                the smallest searches, which take one.
+            threads: int, up to 1024 threads of FAISS; `None` leaves it to
+                FAISS, but for the smallest searches, which take one.
 
         Returns:
             A pair: distances `int32 [q, k]`, with `rerank` `float32 [q, k]`,
@@ -225,8 +225,8 @@ class Index:
             codes: packed codes `uint8 [q, ceil(bits / 8)]`.
             radius: int, the largest distance.
             among: optional ids: only these items are searched, as in `search`.
-            threads: int, threads of FAISS; `None` leaves it to FAISS, but for
-                the smallest searches, which take one.
+            threads: int, up to 1024 threads of FAISS; `None` leaves it to
+                FAISS, but for the smallest searches, which take one.
 
         Returns:
             A triple: bounds `int64 [q + 1]`, distances `int32 [m]` and ids
@@ -386,7 +386,8 @@ def _threads(count, distances):
     thousand times as long as what they had to do.
     """
     if count is not None:
-        count = check_int(count, "threads")
+        # So many more would end the process.
+        count = check_int(count, "threads", most=1024)
     elif distances < 1 << 17:
         count = 1
     if forks.is_lost("FAISS"):

@@ -83,10 +83,12 @@ class HammingSearch(keras.layers.Layer):
 
         codes = tf.convert_to_tensor(codes)
         width = num_bytes(self.bits)
-        if codes.shape.rank != 2 or codes.shape[1] != width:
+        packed = codes.dtype == tf.uint8 and codes.shape.rank == 2
+        if not packed or codes.shape[1] != width:
             raise ValueError(
                 f"`codes` should be packed, uint8 [q, {width}] for {self.bits} "
-                f"bits. Received: codes.shape={tuple(codes.shape)}"
+                f"bits. Received: codes.shape={codes.shape}, "
+                f"dtype={codes.dtype.name}"
             )
         codes = tf.pad(codes, [[0, 0], [0, -width % 8]])
         queries = tf.bitcast(

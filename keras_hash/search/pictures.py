@@ -54,7 +54,7 @@ class PhotoIndex:
             return
         self.index, arrays = Index._read(self.path)
         self._check_maker()
-        self._read = read
+        self._read, self._states = read, {}
         # Size and time of files when they were encoded, by id. Ids that an
         # older version or a call from Python wrote have none.
         columns = [arrays.get(name) for name in _COLUMNS]
