@@ -386,8 +386,9 @@ def _threads(count, distances):
     thousand times as long as what they had to do.
     """
     if count is not None:
+        count = check_int(count, "threads")
         # So many more would end the process.
-        count = check_int(count, "threads", most=1024)
+        check_int(count, "threads", most=1024)
     elif distances < 1 << 17:
         count = 1
     if forks.is_lost("FAISS"):
