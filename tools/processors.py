@@ -148,10 +148,10 @@ def page(lines, database):
 Written by `tools/processors.py` on {machine()}
 with {used}.
 The queries of each entry's benchmark and the first {database:,} images of its
-database are encoded under other settings of the same processor. Counted are the
-bits that differ, and the images with such a bit: their outputs lie so near to 0,
-or two of their classes so near to each other, that another order of additions
-decides.
+database are encoded under other settings of the same processor. Counted are
+the bits that differ, and the images with such a bit: their outputs lie so near
+to 0, or two of their classes so near to each other, that another order of
+additions decides.
 
 {table}
 
