@@ -8,22 +8,6 @@ from keras_hash import similarity
 from keras_hash.codes import check_int
 from keras_hash.codes import sign
 
-# Images from which on a bank takes longer than compiling its loss does.
-_LARGE = 1024
-
-
-def compiled(function, size):
-    """A function of a whole bank, by XLA where the step is not already.
-
-    One operation after the other, each passes over the batch times the bank:
-    that takes two to four times as long.
-    """
-    if keras.backend.backend() != "tensorflow" or size < _LARGE:
-        return function
-    import tensorflow as tf
-
-    return tf.function(function, jit_compile=True)
-
 
 @keras.saving.register_keras_serializable(package="keras_hash")
 class MemoryBank(keras.layers.Layer):

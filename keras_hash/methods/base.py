@@ -556,18 +556,13 @@ class HashModel(keras.Model):
                 f"Received: labels of type {type(y).__name__}"
             )
         else:
-            loss_of = self._loss_with_bank
-            if not self.run_eagerly and devices.count() == 1:
-                loss_of = _bank.compiled(loss_of, self.bank.size)
-            loss = loss_of(index, labels, y_pred, sample_weight)
+            refs = self.bank.update(
+                index, labels, self.codes_in_training(y_pred)
+            )
+            loss = self._method_loss(labels, y_pred, sample_weight, **refs)
         for extra in self.losses:
             loss = loss + self._aggregate_additional_loss(extra)
         return loss
-
-    def _loss_with_bank(self, index, labels, outputs, sample_weight):
-        """The method's loss of a batch against the bank, which takes it in."""
-        refs = self.bank.update(index, labels, self.codes_in_training(outputs))
-        return self._method_loss(labels, outputs, sample_weight, **refs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels, sample_weight = map(reading.label_of, (y, sample_weight))

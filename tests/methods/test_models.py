@@ -153,27 +153,6 @@ def test_the_bank_is_what_a_batch_is_compared_with():
     assert history.history["loss"][0] == pytest.approx(float(expected), 1e-5)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        n if n == "dpsh" else pytest.param(n, marks=pytest.mark.slow)
-        for n in BANKED
-    ],
-)
-def test_the_loss_of_a_large_bank_is_compiled(name, monkeypatch):
-    features, labels = labelled("multi")
-    found = []
-    for large in (1024, 24):
-        monkeypatch.setattr(_bank, "_LARGE", large)
-        model = make(name, bank_size=24)
-        model.compile(keras.optimizers.SGD(0.01))
-        step = dict(batch_size=8, shuffle=False, verbose=0)
-        loss = model.fit(features[:8], labels[:8], **step).history["loss"]
-        found.append([np.array(loss), *model.get_weights()])
-    for plain, compiled in zip(*found):
-        np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-5)
-
-
 def test_unseen_rows_of_the_bank_stand_for_the_batch():
     store = _bank.MemoryBank(7, 2, 3)
     codes = np.array([[1.0, -1.0], [0.5, 0.25]], "float32")
