@@ -40,7 +40,7 @@ class PhotoIndex:
         self._folder = os.path.realpath(self.path.parent)
         # By id: code, size and time of what is not saved yet; what is to go.
         self._waiting, self._dropped = {}, set()
-        self._read, self._states = None, {}
+        self._read, self._columns, self._known = None, None, {}
         self.index = Index(bits, similarity=similarity)
         self._load()
 
@@ -54,15 +54,23 @@ class PhotoIndex:
             return
         self.index, arrays = Index._read(self.path)
         self._check_maker()
-        self._read, self._states = read, {}
-        # Size and time of files when they were encoded, by id. Ids that an
-        # older version or a call from Python wrote have none.
-        columns = [arrays.get(name) for name in _COLUMNS]
+        self._read, self._columns, self._known = read, None, {}
         if arrays.keys() & set(_COLUMNS):
-            _check_columns(self.path, columns, len(self.index))
-            columns = [column.tolist() for column in columns]
+            self._columns = [arrays.get(name) for name in _COLUMNS]
+            _check_columns(self.path, self._columns, len(self.index))
+
+    def _states(self):
+        """Size and time of files when they were encoded, by id.
+
+        Ids that an older version or a call from Python wrote have none. Made
+        when first asked for: a million take longer than to open the file.
+        """
+        if self._columns is not None:
+            columns = [column.tolist() for column in self._columns]
             states = zip(self.index.ids.tolist(), zip(*columns))
-            self._states = {i: state for i, state in states if state[0] >= 0}
+            self._known = {i: state for i, state in states if state[0] >= 0}
+            self._columns = None
+        return self._known
 
     def _check_maker(self):
         # Written in Python, it may not say whose codes they are.
@@ -84,7 +92,7 @@ class PhotoIndex:
 
     def place(self, item):
         """The path of the file of an id, from the working folder if it can."""
-        if item not in self._states:
+        if item not in self._states():
             return item
         path = os.path.join(self._folder, item)
         return path.removeprefix(os.path.join(os.getcwd(), ""))
@@ -110,7 +118,7 @@ class PhotoIndex:
         given = {}
         for path in paths:
             given.setdefault(os.path.realpath(path), path)
-        states, there, done = self._states, {}, Extension()
+        states, there, done = self._states(), {}, Extension()
         for item in ids:
             named = item in states
             path = os.path.join(self._folder, item) if named else item
@@ -172,7 +180,7 @@ class PhotoIndex:
         """Writes what has come and gone, on top of what others wrote."""
         with files.locked(self.path):
             self._load()
-            index, states = self.index, dict(self._states)
+            index, states = self.index, dict(self._states())
             ids = set(index.ids.tolist())
             index.remove(list(ids & (self._dropped | self._waiting.keys())))
             if self._waiting:
