@@ -7,6 +7,11 @@ import numpy as np
 from keras_hash.codes import as_array
 from keras_hash.codes import check_int
 
+# Brightness as eyes see it (ITU-R BT.601).
+_LUMA = np.array([0.299, 0.587, 0.114])
+# The cross product with (1, 1, 1): turns colours about the grey axis.
+_ACROSS = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]])
+
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
@@ -16,12 +21,22 @@ class Augment:
 
     Attributes:
         crop: float in [0, 1): up to this share of the area of an image is cut
-            off, and the rest enlarged (the sides keep their proportion).
+            off, and the rest enlarged.
+        aspect: float, at least 1: the sides of what a crop leaves change their
+            proportion by up to this factor, either way.
         shift: int, largest shift in pixels, in all four directions; the edge
             is filled by reflection.
         flip: bool, whether to mirror half of the images left to right.
         colour: float in [0, 1): brightness, contrast and saturation are each
             multiplied by up to one plus or minus this.
+        hue: float in [0, 0.5]: colours are turned by up to this share of the
+            colour circle, either way.
+        jitter: float in [0, 1], share of the images whose `colour` and `hue`
+            change.
+        grey: float in [0, 1], share of the images that lose their colours.
+        blur: float in [0, 1], share of the images that are blurred, by a
+            Gaussian of 0.1 to 2 pixels for a side of 224, in proportion for
+            others.
         cutout: int, side in pixels of a square that is replaced by the mean
             colour of its image, its centre anywhere in the image (DeVries and
             Taylor 2017).
@@ -35,6 +50,11 @@ class Augment:
     flip: bool = False
     colour: float = 0.0
     cutout: int = 0
+    aspect: float = 1.0
+    hue: float = 0.0
+    jitter: float = 1.0
+    grey: float = 0.0
+    blur: float = 0.0
 
     def __post_init__(self):
         if not (0 <= self.crop < 1 and 0 <= self.colour < 1):
@@ -42,8 +62,39 @@ class Augment:
                 "`crop` and `colour` should be in [0, 1). "
                 f"Received: crop={self.crop}, colour={self.colour}"
             )
+        if not (1 <= self.aspect < float("inf") and 0 <= self.hue <= 0.5):
+            raise ValueError(
+                "`aspect` should be at least 1 and `hue` in [0, 0.5]. "
+                f"Received: aspect={self.aspect}, hue={self.hue}"
+            )
+        for name in ("jitter", "grey", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"`{name}` should be a share in [0, 1]. "
+                    f"Received: {name}={getattr(self, name)}"
+                )
         check_int(self.shift, "shift", 0)
         check_int(self.cutout, "cutout", 0)
+
+    @classmethod
+    def strong(cls, **changed):
+        """The strong augmentation that methods with two views are trained with.
+
+        Random resized crops, colour jitter, grey and blur, as in SimCLR (Chen
+        et al. 2020) and CIMON (Luo et al. 2021). Photos may be mirrored too,
+        which would change what digits and text mean.
+
+        Args:
+            **changed: attributes with another value, such as `flip=True`.
+
+        Returns:
+            An `Augment`.
+
+        Raises:
+            ValueError: a value out of range.
+        """
+        usual = dict(crop=0.8, aspect=4 / 3, colour=0.4, hue=0.1, jitter=0.8)
+        return cls(**{**usual, "grey": 0.2, "blur": 0.5, **changed})
 
     def __call__(self, images, seed):
         """Augments a batch.
@@ -57,8 +108,8 @@ class Augment:
         """
         if self.crop or self.shift or self.flip:
             images = self._place(images, seed)
-        if self.colour:
-            images = self._colour(images, seed + 3)
+        if self.colour or self.hue or self.grey or self.blur:
+            images = self._look(images, seed)
         if self.cutout:
             images = self._cutout(images, seed + 4)
         return images
@@ -86,13 +137,12 @@ class Augment:
         changed = images
         if self.crop or self.shift or self.flip:
             changed = self._place_arrays(changed, random)
-        if self.colour:
-            changed = changed.astype("float32")
-            factors = random.uniform(
-                1 - self.colour, 1 + self.colour, (3, len(images), 1, 1, 1)
-            ).astype("float32")
-            changed = _mixed(changed * factors[0], (1, 2, 3), factors[1])
-            changed = _mixed(changed, 3, factors[2])
+        if self.colour or self.hue or self.grey or self.blur:
+            changed = self._look_of(
+                changed.astype("float32"),
+                lambda place, *shape: random.random((*shape, len(images))),
+                np,
+            )
         if images.dtype.kind in "iu":
             changed = np.round(changed)
         changed = np.clip(changed, 0, 255).astype(images.dtype)
@@ -101,11 +151,12 @@ class Augment:
     def _place_arrays(self, images, random):
         count, *sides = images.shape[:3]
         side = np.sqrt(1 - self.crop * random.random(count))
+        turn = random.random(count) if self.aspect > 1 else None
         places = []
-        for size in sides:
-            start = (1 - side) * random.random(count) * (size - 1)
+        for size, share in zip(sides, self._sides(side, turn, np)):
+            start = (1 - share) * random.random(count) * (size - 1)
             start += random.integers(-self.shift, self.shift + 1, count)
-            places.append(start[:, None] + side[:, None] * np.arange(size))
+            places.append(start[:, None] + share[:, None] * np.arange(size))
         if self.flip:
             mirrored = random.random(count) < 0.5
             places[1] = np.where(
@@ -142,10 +193,13 @@ class Augment:
         offsets = tf.random.stateless_uniform(
             [2, count], seed + 1, 0, 2 * pad + 1, tf.int32
         )
-        for axis in (0, 1):
-            start = (1 - side) * draws[1 + axis] * last[axis]
+        turn = None
+        if self.aspect > 1:
+            turn = tf.random.stateless_uniform([count], seed + 5)
+        for axis, share in enumerate(self._sides(side, turn, tf)):
+            start = (1 - share) * draws[1 + axis] * last[axis]
             start += tf.cast(offsets[axis], tf.float32)
-            end = start + side * last[axis]
+            end = start + share * last[axis]
             ends.append(tf.stack([start, end]) / (last[axis] + 2 * pad))
         (top, bottom), (left, right) = map(tf.unstack, ends)
         if self.flip:
@@ -167,21 +221,50 @@ class Augment:
         )
         return _like(placed, images)
 
-    def _colour(self, images, seed):
+    def _sides(self, side, turn, xp):
+        """Shares of height and width that a crop leaves, for uniform draws."""
+        if turn is None:
+            return side, side
+        root = xp.exp((turn - 0.5) * np.float32(np.log(self.aspect)))
+        return xp.minimum(side * root, 1), xp.minimum(side / root, 1)
+
+    def _look(self, images, seed):
+        """Colours, grey and blur, by `_look_of`."""
         import tensorflow as tf
 
-        changed = tf.cast(images, tf.float32)
-        factors = tf.random.stateless_uniform(
-            [3, tf.shape(images)[0], 1, 1, 1],
-            seed,
-            1 - self.colour,
-            1 + self.colour,
-        )
-        changed *= factors[0]
-        mean = tf.reduce_mean(changed, axis=[1, 2, 3], keepdims=True)
-        changed = mean + factors[1] * (changed - mean)
-        grey = tf.reduce_mean(changed, axis=3, keepdims=True)
-        return _like(grey + factors[2] * (changed - grey), images)
+        count = tf.shape(images)[0]
+
+        def draw(place, *shape):
+            return tf.random.stateless_uniform([*shape, count], seed + place)
+
+        changed = self._look_of(tf.cast(images, tf.float32), draw, tf)
+        return _like(changed, images)
+
+    def _look_of(self, images, draw, xp):
+        """Colours, grey and blur of float images, by NumPy or TensorFlow.
+
+        `draw` gives uniform numbers `[..., n]`, for a place of its own each.
+        """
+        changed = images
+        if self.colour:
+            factors = 1 + self.colour * (2 * _column(draw(3, 3)) - 1)
+            changed = _mixed(changed * factors[0], (1, 2, 3), factors[1], xp)
+            changed = _mixed(changed, 3, factors[2], xp)
+        if self.hue:
+            angle = 2 * np.pi * self.hue * (2 * _column(draw(6)) - 1)
+            changed = _turned(changed, angle, xp)
+        if self.jitter < 1:
+            some = _column(draw(7)) < self.jitter
+            changed = xp.where(some, changed, images)
+        if self.grey:
+            grey = changed @ (np.ones((3, 3)) * _LUMA[:, None]).astype("f4")
+            changed = xp.where(_column(draw(8)) < self.grey, grey, changed)
+        if self.blur:
+            unit = min(images.shape[1:3]) / 224
+            widths = unit * (0.1 + 1.9 * draw(9))
+            blurred = _blurred(changed, widths, int(np.ceil(6 * unit)), xp)
+            changed = xp.where(_column(draw(10)) < self.blur, blurred, changed)
+        return changed
 
     def _cutout(self, images, seed):
         import tensorflow as tf
@@ -202,10 +285,46 @@ class Augment:
         return tf.where(hole, tf.cast(mean, images.dtype), images)
 
 
-def _mixed(images, axes, factor):
+def _column(draws):
+    """Numbers of images as factors of their pixels, float32."""
+    draws = draws[..., None, None, None]
+    return draws.astype("float32") if isinstance(draws, np.ndarray) else draws
+
+
+def _mean(images, axes, xp):
+    mean = xp.mean if xp is np else xp.reduce_mean
+    return mean(images, axes, keepdims=True)
+
+
+def _mixed(images, axes, factor, xp):
     """Images moved away from their mean over some axes, or towards it."""
-    mean = images.mean(axes, keepdims=True)
+    mean = _mean(images, axes, xp)
     return mean + factor * (images - mean)
+
+
+def _turned(images, angle, xp):
+    """Images whose colours are turned about the grey axis."""
+    grey = _mean(images, 3, xp)
+    across = images @ (_ACROSS / np.sqrt(3)).astype("float32")
+    return grey + xp.cos(angle) * (images - grey) + xp.sin(angle) * across
+
+
+def _blurred(images, widths, radius, xp):
+    """Images under Gaussians of their own, edges filled by reflection."""
+    offsets = np.arange(-radius, radius + 1, dtype="float32")
+    weights = xp.exp(-((offsets / widths[:, None]) ** 2) / 2)
+    for axis in (1, 2):
+        pad = [[0, 0] for _ in range(4)]
+        pad[axis] = [radius, radius]
+        padded, total = xp.pad(images, pad, mode="reflect"), 0
+        size, sums = images.shape[axis], 0
+        for place in range(2 * radius + 1):
+            weight = _column(weights[:, place])
+            shifted = slice(place, place + size)
+            part = padded[:, shifted] if axis == 1 else padded[:, :, shifted]
+            total, sums = total + weight * part, sums + weight
+        images = total / sums
+    return images
 
 
 def _read(images, places, axis, whole):

@@ -14,6 +14,7 @@ from keras_hash.codes import check_int
 from keras_hash.data import caches
 from keras_hash.data import images as pixels
 from keras_hash.data import reading
+from keras_hash.data.augment import Augment
 from keras_hash.data.samplers import SampledBatches
 
 
@@ -29,6 +30,7 @@ def batches(
     cache=None,
     shard=None,
     buffer=None,
+    views=1,
 ):
     """Batches of a labelled dataset, ready for `fit`.
 
@@ -45,7 +47,8 @@ def batches(
             models do it: bilinear with antialias. A dataset of several sizes,
             such as photos in a folder, needs it.
         augment: optional callable from a batch of images and a `[2]` seed to a
-            batch of images, such as `Augment(flip=True)`.
+            batch of images, such as `Augment(flip=True)`; of several views a
+            tuple of them too, one a view.
         shuffle: bool, whether to draw a new order for every epoch.
         index: bool, whether to yield `{"label", "index"}`, where the index is
             the position in `dataset`, in place of the label alone.
@@ -58,14 +61,19 @@ def batches(
             so that their shards are disjoint and complete.
         buffer: int, images that are held in memory to be shuffled; all of them
             by default, which is the only even shuffle.
+        views: int, how many times each image is augmented, for methods that
+            compare views of an image. More than one need an `augment`, by
+            default `Augment.strong()`, which mirrors no images.
 
     Returns:
-        A `tf.data.Dataset` of `(images, {"label": ..., "index": ...})`.
+        A `tf.data.Dataset` of `(images, {"label": ..., "index": ...})`, where
+        images are `[n, views, h, w, 3]` if there are several views.
 
     Raises:
         ValueError: the dataset is batched, infinite or not of pairs, its
             images have several sizes and no `image_size` is given, `shard`
-            names a worker that there is not, or `cache` holds another dataset.
+            names a worker that there is not, `cache` holds another dataset, or
+            `augment` is a tuple of another length than `views`.
     """
     import tensorflow as tf
 
@@ -74,6 +82,15 @@ def batches(
     check_int(seed, "seed", 0)
     if buffer is not None:
         check_int(buffer, "buffer")
+    check_int(views, "views")
+    if views > 1 and augment is None:
+        augment = Augment.strong()
+    each = augment if isinstance(augment, tuple) else (augment,) * views
+    if len(each) != views:
+        raise ValueError(
+            "`augment` should be one function, or one a view. "
+            f"Received: {len(each)} functions, views={views}"
+        )
     reading.finite(dataset, "dataset")
     dataset = reading.pairs(dataset, "dataset")
     spec = dataset.element_spec
@@ -140,8 +157,12 @@ def batches(
     def augmented(number, step, images, labels):
         if augment is None:
             return images, labels
-        key = tf.random.experimental.stateless_fold_in([seed, number], step)
-        return augment(images, key), labels
+        fold = tf.random.experimental.stateless_fold_in
+        key = fold([seed, number], step)
+        if views == 1:
+            return each[0](images, key), labels
+        found = [one(images, fold(key, i)) for i, one in enumerate(each)]
+        return tf.stack(found, axis=1), labels
 
     found = found.map(
         augmented, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -236,7 +257,7 @@ class TrainingFeed:
             if hasattr(images, "dtype") and len(self.shape) == 3:
                 dtype = keras.backend.standardize_dtype(images.dtype)
                 if dtype != "uint8":
-                    reading.check_images(images, self.shape)
+                    reading.check_images(images, self.shape, views=True)
         except ValueError as error:
             self.error = error
             raise

@@ -55,13 +55,17 @@ def of_dict(element):
     return tuple(element[k] for k in ("image", "label") if k in element)
 
 
-def check_images(images, shape, values=True):
+def check_images(images, shape, values=True, views=False):
     """Images as an array with a batch axis, of the kind that a model takes.
 
-    `values` says whether all of them are looked at.
+    `values` says whether all of them are looked at, `views` whether there may
+    be several views of each, `[n, views, ...]`.
     """
     images = images if hasattr(images, "dtype") else np.asarray(images)
     images = ops.convert_to_numpy(images)
+    if views and images.ndim == len(shape) + 2:
+        flat = images.reshape(-1, *images.shape[2:])
+        return check_images(flat, shape, values).reshape(images.shape)
     if images.ndim == len(shape):
         images = images[None]
     if len(shape) == 1:

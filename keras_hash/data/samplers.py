@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_hash import similarity
 from keras_hash.codes import check_int
+from keras_hash.data.augment import Augment
 
 
 class EpochSampler:
@@ -171,7 +172,10 @@ class SampledBatches(keras.utils.PyDataset):
         sampler: an `EpochSampler`, `ClassSampler` or `ListSampler` over the
             same images.
         augment: optional function from a batch of images and two ints, epoch
-            and step, to a batch of images: `Augment(...).on_arrays`.
+            and step, to a batch of images: `Augment(...).on_arrays`. Of several
+            views it is given a third, the number of the view.
+        views: int, how many times each image is augmented. More than one are
+            `[n, views, ...]`, and augmented by `Augment.strong()` by default.
 
     Example:
 
@@ -181,9 +185,14 @@ class SampledBatches(keras.utils.PyDataset):
     >>> model.fit(keras_hash.data.SampledBatches(images, labels, sampler))
     """
 
-    def __init__(self, images, labels, sampler, augment=None, **kwargs):
+    def __init__(
+        self, images, labels, sampler, augment=None, views=1, **kwargs
+    ):
         super().__init__(**kwargs)
         self.images, self.labels = images, np.asarray(labels)
+        self.views = check_int(views, "views")
+        if views > 1 and augment is None:
+            augment = Augment.strong().on_arrays
         self.sampler, self.augment = sampler, augment
         self.epoch = 0
 
@@ -193,7 +202,15 @@ class SampledBatches(keras.utils.PyDataset):
     def __getitem__(self, step):
         index = self.sampler(self.epoch, step)
         images = self.images[index]
-        if self.augment is not None:
+        if self.views > 1:
+            images = np.stack(
+                [
+                    self.augment(images, self.epoch, step, view)
+                    for view in range(self.views)
+                ],
+                axis=1,
+            )
+        elif self.augment is not None:
             images = self.augment(images, self.epoch, step)
         return images, {"label": self.labels[index], "index": index}
 

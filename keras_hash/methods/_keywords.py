@@ -13,8 +13,9 @@ import textwrap
 
 import keras
 
-# With a default, but no constants: the other side of pairs.
-_REFERENCES = ("ref_labels", "ref_codes")
+# With a default, but no constants: the other side of pairs, and what is known
+# of the pairs of a batch.
+REFERENCES = ("ref_labels", "ref_codes", "similar", "confidence")
 _HEADINGS = ("Args", "Call arguments", "Raises", "Example", "Reference")
 
 
@@ -38,7 +39,7 @@ def taken(cls, hook):
     return {
         name: (parameter, texts.get(name))
         for name, parameter in inspect.signature(function).parameters.items()
-        if name not in _REFERENCES
+        if name not in REFERENCES
         and (name == "num_classes" or parameter.default is not parameter.empty)
     }
 

@@ -8,6 +8,7 @@ from keras_hash.codes import check_choice
 from keras_hash.codes import check_int
 from keras_hash.codes import num_bytes
 from keras_hash.methods import _keywords
+from keras_hash.methods import _views
 
 
 class CodeLoss(keras.losses.Loss):
@@ -40,6 +41,10 @@ class CodeLoss(keras.losses.Loss):
     choices = {}
     # Whether the other side of the pairs may be a memory bank.
     takes_bank = False
+    # Views of each image whose codes it takes, the rows of the first one first.
+    views = 1
+    # The fewest images in a batch, and whether their number should be even.
+    least, even = 1, False
     keywords = {}
 
     def __init_subclass__(cls, **kwargs):
@@ -101,18 +106,11 @@ class CodeLoss(keras.losses.Loss):
 
     def check(self, labels, outputs):
         """Refuses labels and outputs of another shape."""
-        real = outputs["code"] if isinstance(outputs, dict) else outputs
-        for name, side in (("labels", labels), ("codes", real)):
-            if not hasattr(side, "shape"):
-                raise ValueError(
-                    f"{self.name} takes arrays of {name}. "
-                    f"Received: {name} of type {type(side).__name__}"
-                )
-        width = self.bits or (real.shape[-1] if len(real.shape) else None)
-        if len(real.shape) != 2 or real.shape[-1] != width:
+        rows = self.check_codes(outputs)
+        if not hasattr(labels, "shape"):
             raise ValueError(
-                f"{self.name} takes real codes [n, {width}]. "
-                f"Received: codes.shape={tuple(real.shape)}"
+                f"{self.name} takes arrays of labels. "
+                f"Received: labels of type {type(labels).__name__}"
             )
         if len(labels.shape) not in (1, 2):
             raise ValueError(
@@ -120,15 +118,73 @@ class CodeLoss(keras.losses.Loss):
                 f"[n, num_classes]. Received: labels.shape="
                 f"{tuple(labels.shape)}"
             )
-        rows = labels.shape[0], real.shape[0]
-        if None not in rows and rows[0] != rows[1]:
+        both = labels.shape[0], rows
+        if None not in both and both[0] != both[1]:
             raise ValueError(
                 f"{self.name} takes labels and codes of the same images. "
-                f"Received: {rows[0]} labels, {rows[1]} codes"
+                f"Received: {both[0]} labels, {both[1]} codes"
             )
+
+    def check_codes(self, outputs):
+        """Refuses codes of another shape; the number of images, if known."""
+        real = outputs["code"] if isinstance(outputs, dict) else outputs
+        if not hasattr(real, "shape"):
+            raise ValueError(
+                f"{self.name} takes arrays of codes. "
+                f"Received: codes of type {type(real).__name__}"
+            )
+        width = self.bits or (real.shape[-1] if len(real.shape) else None)
+        if len(real.shape) != 2 or real.shape[-1] != width:
+            raise ValueError(
+                f"{self.name} takes real codes [n, {width}]. "
+                f"Received: codes.shape={tuple(real.shape)}"
+            )
+        rows = real.shape[0]
+        if rows is None:
+            return None
+        count, rest = divmod(rows, self.views)
+        if rest or _views.missing_rows(self, count):
+            raise ValueError(
+                f"{self.name} takes {self._batch()}. Received: {rows} rows"
+            )
+        return count
+
+    def _batch(self):
+        """What a batch should be, in words."""
+        images = f"at least {self.least} images"
+        if self.even:
+            images = "an even number of images, which it compares in pairs"
+        if self.views == 1:
+            return images
+        return f"the codes of {self.views} views of each of {images}"
 
     def get_config(self):
         return {**super().get_config(), "bits": self.bits, **self.settings}
+
+
+class UnlabelledLoss(CodeLoss):
+    """Base of the losses without labels: `Loss(bits, ...)(None, outputs)`.
+
+    Its function takes what the model returns, and no labels.
+
+    Call arguments:
+        y_true: ignored, and may be `None`.
+        y_pred: float `[n, bits]`, real codes, or a dict of what the model
+            returns.
+        sample_weight: optional float `[n]`.
+    """
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        found = y_true if isinstance(y_true, dict) else {}
+        refs = {k: v for k, v in found.items() if k in _keywords.REFERENCES}
+        return super().__call__(refs, y_pred, sample_weight)
+
+    def call(self, y_true, y_pred):
+        self.check_codes(y_pred)
+        function = type(self).function
+        return function(
+            y_pred, **y_true, **_keywords.fitting(function, self.settings)
+        )
 
 
 class PairLoss(CodeLoss):

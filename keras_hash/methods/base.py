@@ -16,6 +16,7 @@ from keras_hash.data import images as pixels
 from keras_hash.data import reading
 from keras_hash.methods import _bank
 from keras_hash.methods import _keywords
+from keras_hash.methods import _views
 
 
 class HashModel(keras.Model):
@@ -71,6 +72,8 @@ class HashModel(keras.Model):
     supervised = True
     # Whether it is trained by gradient: `compile` and `fit`.
     trained = True
+    # Whether the loss sees the features of the backbone, without gradient.
+    shows_features = False
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
     augmentation = ("flip", "shift")
     keywords = {}
@@ -218,20 +221,31 @@ class HashModel(keras.Model):
 
         Args:
             images: float `[n, h, w, 3]` in 0..255, of any size, or features
-                `[n, d]`.
+                `[n, d]`; or views of them, `[n, views, ...]`.
             training: bool, as in `keras.Model.call`.
 
         Returns:
             Real codes `[n, bits]`, logits, or a dict of both, as the method's
-            loss takes them. `encode` gives packed codes.
+            loss takes them; of views `[views * n, ...]`, those of the first
+            view first. `encode` gives packed codes.
         """
+        if self._views(images) > 1:
+            images = _views.folded(images)
         if len(self.image_shape) == 3:
             images = pixels.resize(images, self.image_shape[:2])
-        features = self.backbone(images, training=training)
-        features = ops.cast(features, "float32")
+        shown = self.backbone(images, training=training)
+        features = shown = ops.cast(shown, "float32")
         if self.hidden is not None:
             features = self.hidden(features, training=training)
-        return self.head(features, training=training)
+        outputs = self.head(features, training=training)
+        if self.shows_features:
+            outputs = {"code": outputs, "features": ops.stop_gradient(shown)}
+        return outputs
+
+    def _views(self, images):
+        """How many views of each image a batch holds."""
+        several = len(images.shape) == len(self.image_shape) + 2
+        return images.shape[1] if several else 1
 
     @property
     def encoder_variables(self):
@@ -340,7 +354,7 @@ class HashModel(keras.Model):
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = self.jit_compile
         self._method_loss = self.default_loss() if loss is None else None
-        self._method_metric = metrics is None
+        self._method_metric = metrics is None and self.supervised
         self._backbone_rate = backbone_rate
         super().compile(
             optimizer=optimizer,
@@ -490,7 +504,7 @@ class HashModel(keras.Model):
         forks.check()
         devices.check()
         if y is not None and fed.num_classes is not None:
-            x = reading.check_images(x, self.image_shape, values=False)
+            x = reading.check_images(x, self.image_shape, False, views=True)
             if fed.bank_size is not None and not isinstance(y, dict):
                 y = {"label": y, "index": np.arange(len(x))}
                 weights = None if weights is None else np.asarray(weights)
@@ -531,6 +545,11 @@ class HashModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
+    def targets(self, labels, index):
+        """What the loss takes for the labels of a batch, such as what `adapt`
+        found for its images, or the labels themselves."""
+        return labels
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
@@ -542,10 +561,15 @@ class HashModel(keras.Model):
                 x, labels, y_pred, sample_weight, training
             )
         index = y.get("index") if isinstance(y, dict) else None
+        views = self._views(x)
         # Pairs and lists are those of the whole batch, on all devices.
-        index, labels, y_pred, sample_weight = devices.gathered(
-            (index, labels, y_pred, sample_weight)
+        whole = devices.gathered(
+            (_views.apart(y_pred, views), index, labels, sample_weight)
         )
+        y_pred, index, labels, sample_weight = _views.for_loss(
+            self._method_loss, views, *whole
+        )
+        labels = self.targets(labels, index)
         if self.bank is None or not training:
             loss = self._method_loss(labels, y_pred, sample_weight)
         elif index is None:
@@ -567,7 +591,9 @@ class HashModel(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels, sample_weight = map(reading.label_of, (y, sample_weight))
         if self._method_metric:
-            real = self.codes_in_training(y_pred)
+            # Of several views the first is looked at.
+            count = ops.shape(labels)[0]
+            real = self.codes_in_training(y_pred)[:count]
             self.code_accuracy.update_state(labels, real, sample_weight)
         return super().compute_metrics(x, labels, y_pred, sample_weight)
 

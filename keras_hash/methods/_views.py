@@ -1,0 +1,62 @@
+"""Views of an image in a batch: `[n, views, ...]` as they are fed, `[views * n,
+...]` in the model and its loss, the rows of the first view first."""
+
+import keras
+from keras import ops
+
+
+def folded(batch):
+    """Rows of all views, of a batch that has them side by side."""
+    rest = ops.shape(batch)[2:]
+    return ops.reshape(ops.swapaxes(batch, 0, 1), (-1, *rest))
+
+
+def apart(outputs, views):
+    """Outputs `[n, views, ...]`, whose rows several devices can gather."""
+
+    def side_by_side(rows):
+        rows = ops.reshape(rows, (views, -1, *ops.shape(rows)[1:]))
+        return ops.swapaxes(rows, 0, 1)
+
+    return keras.tree.map_structure(side_by_side, outputs)
+
+
+def for_loss(loss, views, outputs, index, labels, weights):
+    """A batch as its loss takes it, from outputs `[n, views, ...]`.
+
+    To a loss that compares no views, each is an image of its own. A last batch
+    that is too short, or odd where halves are compared, repeats an image.
+    """
+    if views < loss.views:
+        raise ValueError(
+            f"{loss.name} compares {loss.views} views of each image: train on "
+            f"`keras_hash.data.batches(dataset, size, views={loss.views})`, or "
+            f"on arrays [n, {loss.views}, ...]. Received: one view"
+        )
+    batch = (outputs, index, labels, weights)
+    count = ops.shape(keras.tree.flatten(outputs)[0])[0]
+    missing = missing_rows(loss, count)
+    if not isinstance(missing, int) or missing:
+        places = ops.arange(count + missing, dtype="int32") % count
+        batch = keras.tree.map_structure(
+            lambda rows: None if rows is None else ops.take(rows, places, 0),
+            batch,
+        )
+    outputs, *others = batch
+    outputs = keras.tree.map_structure(folded, outputs)
+    if views > loss.views == 1:
+        others = [
+            None if rows is None else ops.concatenate([rows] * views)
+            for rows in others
+        ]
+    return outputs, *others
+
+
+def missing_rows(loss, count):
+    """How many images a batch of so many lacks, an int or a tensor."""
+    if loss.least == 1:
+        return 0
+    if loss.even:
+        return count % 2
+    short = count < loss.least
+    return int(short) if isinstance(short, bool) else ops.cast(short, "int32")
