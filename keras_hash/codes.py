@@ -16,6 +16,7 @@ __all__ = [
     "levels",
     "num_bytes",
     "pack",
+    "shorten",
     "sign",
     "unpack",
 ]
@@ -210,6 +211,50 @@ def unpack(codes, bits):
     ones = ops.bitwise_and(values // _BIT_VALUES, 1)
     ones = ops.reshape(ones, (-1, 8 * width))[:, :bits]
     return ops.cast(2 * ones - 1, "int8")
+
+
+def check_bits(indices, bits, name="indices"):
+    """The numbers of some bits of a code as an array, each at most once."""
+    found = as_array(indices, name)
+    whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found)
+    if (
+        not whole
+        or found.min() < 0
+        or found.max() >= bits
+        or len(set(found.tolist())) < len(found)
+    ):
+        raise ValueError(
+            f"`{name}` should be different ints from 0 to {bits - 1}, at least "
+            f"one. Received: {name}={indices!r}"
+        )
+    return found.astype("int64")
+
+
+def shorten(codes, bits):
+    """The first bits of packed codes, packed.
+
+    They are codes of their own where a model was trained so (`nested`).
+
+    Args:
+        codes: array `uint8 [n, ceil(length / 8)]` of any longer length.
+        bits: int, how many of the first bits to keep.
+
+    Returns:
+        `uint8 [n, ceil(bits / 8)]`.
+
+    Raises:
+        ValueError: `codes` are no packed codes, or shorter than that.
+    """
+    codes, width = as_array(codes, "codes"), num_bytes(bits)
+    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] < width:
+        raise ValueError(
+            f"`codes` should be packed codes, uint8 [n, {width}] or wider for "
+            f"{bits} bits. Received: codes.shape={codes.shape}, "
+            f"dtype={codes.dtype}"
+        )
+    short = codes[:, :width].copy()
+    short[:, -1] &= 0xFF << (-bits % 8) & 0xFF
+    return short
 
 
 def hamming(a, b):

@@ -120,10 +120,17 @@ class Classified(Head):
         code = self.hash(features)
         if self.half_tanh:
             code = ops.tanh(code / 2)
-        seen = code
+        return {"code": code, "logits": self.classify(code)}
+
+    def classify(self, code):
+        """Logits of codes, or of their first bits."""
         if self.binary:
-            seen = code + ops.stop_gradient(sign(code) - code)
-        return {"code": code, "logits": self.classifier(seen)}
+            code = code + ops.stop_gradient(sign(code) - code)
+        if code.shape[-1] == self.hash.units:
+            return self.classifier(code)
+        logits = code @ self.classifier.kernel[: code.shape[-1]]
+        bias = self.classifier.bias
+        return logits if bias is None else logits + bias
 
 
 class Proxies(Head):
@@ -142,7 +149,11 @@ class Proxies(Head):
 
     def call(self, features):
         code = self.hash(features)
-        return {"code": code, "logits": cosines(code, self.proxies)}
+        return {"code": code, "logits": self.classify(code)}
+
+    def classify(self, code):
+        """Cosines of codes, or of their first bits, with the proxies."""
+        return cosines(code, self.proxies[:, : code.shape[-1]])
 
 
 class Continuation(Head):

@@ -62,6 +62,11 @@ def at_least(least, most=(1 << 31) - 1):
     return number
 
 
+def lengths(text):
+    """The type of an option: ints with commas between them."""
+    return [int(part) for part in text.split(",")]
+
+
 def rate(text):
     """The type of an option: a float above 0."""
     value = float(text)

@@ -48,6 +48,13 @@ def add_commands(add):
         help="code length; for dshc a multiple of the number of classes",
     )
     train.add_argument(
+        "--nested",
+        type=inputs.lengths,
+        metavar="BITS,...",
+        help="shorter lengths at which the first bits should be good codes "
+        "too, such as 16,32,48 with --bits 64: one encoder for all of them",
+    )
+    train.add_argument(
         "--backbone",
         default="small",
         help="small, cifar, or a network of keras.applications such as "
@@ -166,6 +173,7 @@ def _untrained(chosen):
         bits=chosen.bits,
         num_classes=benchmark.num_classes,
         backbone=chosen.backbone,
+        nested=chosen.nested,
         input_shape=(*(size or benchmark.image_size or (224, 224)), 3),
     )
 
@@ -189,6 +197,7 @@ def _fit(chosen, model, benchmark, path):
         chosen.batch_size,
         image_size=model.image_shape[:2],
         augment=model.default_augment() if chosen.augment else None,
+        views=model.loss_class.views,
         shuffle=True,
         seed=chosen.seed,
     )

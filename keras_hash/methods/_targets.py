@@ -34,6 +34,9 @@ class Saved(str):
 class TargetModel(HashModel):
     """Base of models with a code book, which is kept as a weight.
 
+    Of nested codes it is put together of a book for the bits between two
+    lengths each, so that its first bits are a book too.
+
     It is saved with the model. From a config alone it is 0 until weights are
     loaded or a loss asks for it: it takes seconds to draw for many classes.
     """
@@ -71,13 +74,27 @@ class TargetModel(HashModel):
                 self._method_loss = self.default_loss()
 
     def finish(self):
-        loss = super().default_loss()
-        self.settings["codebook"] = loss.settings["codebook"]
+        given = self.settings["codebook"]
+        book = self._drawn(given)
+        if not isinstance(given, str):
+            self.settings["codebook"] = book.astype(int).tolist()
         classes = np.arange(self.num_classes, dtype="int32")
-        self.codebook = codebooks.CodeBook(
-            loss.prepared["centres"], classes, name="codebook"
-        )
+        self.codebook = codebooks.CodeBook(book, classes, name="codebook")
         super().finish()
+
+    def _drawn(self, codebook):
+        """A book whose first bits are a book of each of the nested lengths."""
+        seed = self.settings["seed"]
+        if not isinstance(codebook, str) or not self.nested:
+            return drawn(codebook, self.bits, self.num_classes, seed)
+        widths = np.diff((0, *self.lengths))
+        return np.concatenate(
+            [
+                drawn(codebook, int(width), self.num_classes, seed + place)
+                for place, width in enumerate(widths)
+            ],
+            axis=1,
+        )
 
     def default_loss(self):
         if self._early:
@@ -85,8 +102,7 @@ class TargetModel(HashModel):
         # The book that was saved, should a construction ever change.
         book = ops.convert_to_numpy(self.codebook.codes)
         if not book.any():
-            name, seed = str(self.settings["codebook"]), self.settings["seed"]
-            book = drawn(name, self.bits, self.num_classes, seed)
+            book = self._drawn(str(self.settings["codebook"]))
             self.codebook.codes.assign(book)
         return super().default_loss(codebook=book)
 

@@ -16,6 +16,7 @@ from keras_hash.data import images as pixels
 from keras_hash.data import reading
 from keras_hash.methods import _bank
 from keras_hash.methods import _keywords
+from keras_hash.methods import _nested
 from keras_hash.methods import _views
 
 
@@ -52,6 +53,12 @@ class HashModel(keras.Model):
         hidden: int, width of a fully connected layer (with dropout) between
             the backbone and the hash layer, the "fc7" of many papers. `None`,
             the default, for none.
+        nested: tuple of int, shorter lengths at which the first bits should be
+            good codes too, such as `(16, 32, 48)` of 64 bits: rising multiples
+            of 8 below `bits`. The loss is then the mean over all lengths.
+            `None`, the default, for none.
+        nested_weights: the weight of each length in that mean, that of all
+            bits last; equal by default.
         name: str, name of the model.
         dtype: as in `keras.Model`.
         trainable: bool, as in `keras.Model`.
@@ -74,6 +81,8 @@ class HashModel(keras.Model):
     trained = True
     # Whether the loss sees the features of the backbone, without gradient.
     shows_features = False
+    # Whether the first bits of its codes can be codes too.
+    nests = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
     augmentation = ("flip", "shift")
     keywords = {}
@@ -97,6 +106,8 @@ class HashModel(keras.Model):
         backbone_weights=None,
         bank_size=None,
         hidden=None,
+        nested=None,
+        nested_weights=None,
         name=None,
         dtype=None,
         trainable=True,
@@ -113,6 +124,14 @@ class HashModel(keras.Model):
         if num_classes is not None or self.supervised:
             num_classes = codes.check_int(num_classes, "num_classes", 2)
         self.bits, self.num_classes = int(bits), num_classes
+        if nested and not self.nests:
+            raise ValueError(
+                f"The first bits of a code of {type(self).__name__} are no "
+                f"code: leave `nested` out. Received: nested={nested}"
+            )
+        self.nested = _nested.check_lengths(nested, bits, type(self).__name__)
+        self._nested_weights = nested_weights
+        _nested.check_weights(nested_weights, self.lengths)
         self.image_shape = tuple(
             codes.check_int(side, f"input_shape[{axis}]")
             for axis, side in enumerate(input_shape)
@@ -238,6 +257,7 @@ class HashModel(keras.Model):
         if self.hidden is not None:
             features = self.hidden(features, training=training)
         outputs = self.head(features, training=training)
+        outputs = _nested.with_logits(self.head, outputs, self.nested)
         if self.shows_features:
             outputs = {"code": outputs, "features": ops.stop_gradient(shown)}
         return outputs
@@ -246,6 +266,44 @@ class HashModel(keras.Model):
         """How many views of each image a batch holds."""
         several = len(images.shape) == len(self.image_shape) + 2
         return images.shape[1] if several else 1
+
+    @property
+    def lengths(self):
+        """The lengths at which its codes are codes, a tuple of int."""
+        return (*self.nested, self.bits)
+
+    def shorten(self, bits=None, indices=None):
+        """A smaller encoder that makes some of the bits of this one.
+
+        Its codes are the chosen bits of this model's codes; it encodes, saves,
+        exports and trains on as any model of its method.
+
+        Args:
+            bits: int, how many of the first bits to take. The first bits of a
+                code are good codes where the model was trained so (`nested`).
+            indices: int `[k]`, the bits to take in their place, from 0, such
+                as `keras_hash.codes.select_bits` finds.
+
+        Returns:
+            A model of the same class, not compiled.
+
+        Raises:
+            ValueError: both or none of the two are given, bits that there are
+                not, or a method whose codes have no bits of their own.
+        """
+        if (bits is None) == (indices is None):
+            raise ValueError(
+                "`shorten` takes either `bits` or `indices`. "
+                f"Received: bits={bits}, indices={indices}"
+            )
+        if not self.nests:
+            raise ValueError(
+                f"Some of the bits of {type(self).__name__} are no code of its "
+                f"own. Received: bits={bits}, indices={indices}"
+            )
+        if indices is None:
+            indices = np.arange(codes.check_int(bits, "bits", 1, self.bits))
+        return _nested.shortened(self, codes.check_bits(indices, self.bits))
 
     @property
     def encoder_variables(self):
@@ -286,14 +344,27 @@ class HashModel(keras.Model):
                 "`compile(loss=...)`."
             )
         known = {**self.settings, "num_classes": self.num_classes, **changed}
-        names = self.loss_class.keywords
-        return self.loss_class(self.bits, **{k: known[k] for k in names})
+        known = {k: known[k] for k in self.loss_class.keywords}
+        book = known.pop("codebook", None)
+        losses = []
+        for bits in self.lengths:
+            if book is not None:
+                whole = isinstance(book, str)
+                known["codebook"] = (
+                    book if whole else np.asarray(book)[:, :bits]
+                )
+            losses.append(self.loss_class(bits, **known))
+        if not self.nested:
+            return losses[0]
+        weights = _nested.check_weights(self._nested_weights, self.lengths)
+        return _nested.NestedLoss(losses, weights)
 
     def default_augment(self):
         """The augmentation of training photos that suits the method.
 
         That of its authors where it is known, mirror images and shifts of a
-        sixteenth of the side elsewhere. Digits and text should not be mirrored.
+        sixteenth of the side elsewhere; the strong one for methods that compare
+        views. Digits and text should not be mirrored.
 
         Returns:
             A `keras_hash.data.Augment` for `keras_hash.data.batches`, or `None`
@@ -303,6 +374,8 @@ class HashModel(keras.Model):
             return None
         from keras_hash import data
 
+        if getattr(self.loss_class, "views", 1) > 1:
+            return data.Augment.strong(flip=True)
         usual = {
             "flip": True,
             "shift": max(1, min(self.image_shape[:2]) // 16),
@@ -807,6 +880,10 @@ class HashModel(keras.Model):
             config["bank_size"] = self.bank.size
         if self.hidden is not None:
             config["hidden"] = self.hidden.dense.units
+        if self.nested:
+            config["nested"] = list(self.nested)
+        if self._nested_weights is not None:
+            config["nested_weights"] = list(self._nested_weights)
         return config
 
     @classmethod

@@ -159,6 +159,7 @@ class DSHC(HashModel):
     """
 
     loss_class = DSHCLoss
+    nests = False
 
     def add_head(self, codebook, seed, top_k=1):
         """A logit for each sub-class, and the codes of all of them.
@@ -236,6 +237,7 @@ class DSHCMultiLabel(HashModel):
     """
 
     loss_class = DSHCMultiLabelLoss
+    nests = False
     similarity = "and"
 
     def __init__(self, bits=None, num_classes=None, **kwargs):

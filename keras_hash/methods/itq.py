@@ -115,9 +115,12 @@ class ITQ(_solved.SolvedHash):
     def solve(self, features, labels):
         mean = features.mean(axis=0, dtype="float64")
         found = self.directions(features, labels)
-        projected = _solved.projected(features, mean, found)
-        turn = rotation(projected, **self.settings)
-        weights = {"mean": mean, "projection": found @ turn}
+        # Bits between two nested lengths are turned by themselves.
+        parts = []
+        for part in np.split(found, self.nested, axis=1):
+            projected = _solved.projected(features, mean, part)
+            parts.append(part @ rotation(projected, **self.settings))
+        weights = {"mean": mean, "projection": np.concatenate(parts, axis=1)}
         return weights, np.sum(~found.any(axis=0))
 
 

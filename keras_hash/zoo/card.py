@@ -51,6 +51,8 @@ class Card(collections.abc.Mapping):
             `bits_changed`, `map_before`.
         images_per_second: number, of `encode` on that machine.
         metrics: dict from metric to float, see `RetrievalReport.metrics`.
+        lengths: dict from each shorter length of nested codes, as str, to
+            their metrics.
         conventions: dict, the settings of these metrics.
         code_sha256: dict from part of the benchmark to the sha256 of its codes.
         versions: dict from package to version.
@@ -81,6 +83,7 @@ class Card(collections.abc.Mapping):
     licence: dict | None = None
     compaction: dict | None = None
     images_per_second: int | float | None = None
+    lengths: dict | None = None
     metrics: dict = dataclasses.field(kw_only=True)
     conventions: dict = dataclasses.field(kw_only=True)
     code_sha256: dict = dataclasses.field(kw_only=True)

@@ -147,12 +147,14 @@ def verify_files(name):
             )
 
 
-def load(name):
+def load(name, bits=None):
     """Loads a trained encoder.
 
     Args:
         name: str, name in the zoo (see `list_models`), or the path of an
             entry's folder.
+        bits: int, code length, for an entry with nested codes: one of the
+            `lengths` of its card. Defaults to all bits.
 
     Returns:
         The `HashModel`, not compiled; it encodes bit for bit as the SavedModel
@@ -160,7 +162,8 @@ def load(name):
 
     Raises:
         ValueError: no such entry, a damaged file (its sha256 differs from the
-            card's), or weights that do not fit the model on the card.
+            card's), weights that do not fit the model on the card, or `bits`
+            that are no length of its codes.
         OSError: the entry could not be downloaded.
 
     Example:
@@ -181,7 +184,14 @@ def load(name):
         )
     saved = entry_folder(name) / str(content.version)
     config = content.model["config"]
-    return _restored(known[method][0], config, saved, content.weights)
+    lengths = (*config.get("nested", ()), content.bits)
+    if bits is not None and bits not in lengths:
+        raise ValueError(
+            f"The codes of {str(name)!r} have {' or '.join(map(str, lengths))} "
+            f"bits. Received: bits={bits!r}"
+        )
+    model = _restored(known[method][0], config, saved, content.weights)
+    return model if bits in (None, content.bits) else model.shorten(bits)
 
 
 def _restored(method, config, saved, weights):
@@ -247,7 +257,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     settable = {
         field.name
         for field in dataclasses.fields(Card)
-        if field.default is not dataclasses.MISSING
+        if field.default is not dataclasses.MISSING and field.name != "lengths"
     }
     if set(details) - settable:
         raise ValueError(
@@ -287,6 +297,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         split_checksum=benchmark.checksum,
         labels=list(benchmark.labels),
         metrics=report.metrics,
+        lengths=of_lengths(stored, benchmark, codes),
         conventions=report.settings,
         code_sha256={part: code_hash(c) for part, c in codes.items()},
         **{"measured_on": machine(), **details},
@@ -295,6 +306,22 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     for path in older.values():
         shutil.rmtree(path)
     return card, report, codes
+
+
+def of_lengths(model, benchmark, codes, **options):
+    """The metrics of each shorter length of nested codes, or `None`."""
+    from keras_hash import evaluation
+    from keras_hash.codes import shorten
+
+    found = {}
+    for bits in model.nested:
+        sides = []
+        for part, some in codes.items():
+            targets = benchmark.targets[benchmark.parts[part]]
+            sides += [shorten(some, bits), targets]
+        report = evaluation.evaluate(*sides, bits=bits, **options)
+        found[str(bits)] = report.metrics
+    return found or None
 
 
 def _described(model, config, folder, version, compact):

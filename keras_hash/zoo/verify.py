@@ -127,11 +127,17 @@ def verify(name, benchmark):
     report, codes = measure(model, benchmark, **options)
     saved = entries.entry_folder(name) / str(card.version)
     tolerance, why = tolerance_for(card)
+    wanted, found = dict(card.metrics), dict(report.metrics)
+    if card.lengths:
+        measured = entries.of_lengths(model, benchmark, codes, **options)
+        for length, metrics in card.lengths.items():
+            wanted |= _named(metrics, length)
+            found |= _named(measured.get(length, {}), length)
     return Verification(
         name=str(name),
         card=card,
         report=report,
-        differing=differences(card.metrics, report.metrics, tolerance),
+        differing=differences(wanted, found, tolerance),
         tolerance=tolerance,
         why=why,
         same_codes={
@@ -142,6 +148,10 @@ def verify(name, benchmark):
         same_split=card.split_checksum == benchmark.checksum,
         files_differing=len(proof.differing(model, saved, benchmark)),
     )
+
+
+def _named(metrics, length):
+    return {f"{key} ({length} bits)": x for key, x in metrics.items()}
 
 
 def differences(wanted, measured, tolerance):

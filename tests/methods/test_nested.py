@@ -1,0 +1,166 @@
+"""Nested codes: losses at every length, prefixes, and shorter models."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_hash
+from keras_hash import codes
+from keras_hash.methods import _nested
+from keras_hash.methods import registry
+from tests.entry import publish
+from tests.methods import test_models as models
+
+CLASSES = models.CLASSES
+NESTING = sorted(n for n, (model, _) in registry().items() if model.nests)
+TRAINED = [n for n in NESTING if n in models.TRAINED]
+
+
+def make(name, bits=24, nested=(8, 16), **given):
+    return models.make(name, bits=bits, nested=nested, **given)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_loss_is_the_mean_over_all_lengths(name):
+    features, labels = models.labelled("multi")
+    model = make(name, nested_weights=(1, 2, 5))
+    model.compile("sgd")
+    outputs = model(features, training=False)
+    total = 0
+    for bits, share in zip((8, 16, 24), (0.125, 0.25, 0.625)):
+        short = model if bits == 24 else model.shorten(bits)
+        loss = short.default_loss()
+        if isinstance(loss, _nested.NestedLoss):
+            loss = loss.losses[-1]
+        # The shorter model alone, whose codes are the first bits.
+        alone = short(features, training=False)
+        alone = _nested.first_bits(alone, bits)
+        total += share * float(loss(labels, alone))
+    found = float(model.compute_loss(features, labels, outputs))
+    assert found == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dpsh", "csq", "greedyhash", "hyp2", "dsrh"])
+def test_nested_models_train_save_and_load(name, tmp_path):
+    features, labels = models.labelled("multi", 60)
+    model = make(name)
+    model.compile(keras.optimizers.Adam(1e-2))
+    losses = model.fit(features, labels, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.get_config() == model.get_config()
+    found = model.encode(features, verbose=False)
+    np.testing.assert_array_equal(again.encode(features, verbose=False), found)
+    again.fit(features, labels, verbose=0)
+
+
+@pytest.mark.parametrize("name", NESTING)
+def test_a_shorter_model_makes_the_chosen_bits(name):
+    features, labels = models.labelled("multi", 60)
+    given = {"bits": 24} if registry()[name][0].trained else {"bits": 8}
+    model = models.make(name, **given)
+    if not model.trained:
+        model.adapt(features, labels, verbose=False)
+    real = model.real_codes(features, verbose=False)
+    chosen = [5, 0, 7]
+    short = model.shorten(indices=chosen)
+    assert type(short) is type(model) and short.bits == 3
+    np.testing.assert_allclose(
+        short.real_codes(features, verbose=False), real[:, chosen], atol=1e-5
+    )
+    np.testing.assert_allclose(
+        model.shorten(8).real_codes(features, verbose=False),
+        real[:, :8],
+        atol=1e-5,
+    )
+    for bad in ({}, {"bits": 3, "indices": [1]}, {"bits": 0}, {"bits": 99}):
+        with pytest.raises(ValueError, match="Received"):
+            model.shorten(**bad)
+    for bad in ([], [0, 0], [-1], [99], [[0]], [0.5], "x"):
+        with pytest.raises(ValueError, match="different ints"):
+            model.shorten(indices=bad)
+
+
+def test_what_has_no_bits_of_its_own_is_refused():
+    for name in ("dshc", "dshcmultilabel"):
+        bits = {"dshc": 40, "dshcmultilabel": None}[name]
+        with pytest.raises(ValueError, match="leave `nested` out"):
+            models.make(name, bits=bits, nested=(8,))
+        with pytest.raises(ValueError, match="no code of its own"):
+            models.make(name, bits=bits).shorten(8)
+
+
+@pytest.mark.parametrize(
+    "bad", [(12,), (16, 8), (24,), (32,), (0,), (8.0,), (8, 8), ("8",)]
+)
+def test_lengths_are_checked(bad):
+    with pytest.raises(ValueError, match="nested|Received"):
+        make("dpsh", nested=bad)
+
+
+@pytest.mark.parametrize("bad", [(1, 1), (1, -1, 1), (0, 0, 0)])
+def test_weights_are_checked(bad):
+    with pytest.raises(ValueError, match="nested_weights"):
+        make("dpsh", nested_weights=bad)
+
+
+@pytest.mark.parametrize("name", ["csq", "dpn", "orthohash"])
+def test_the_first_bits_of_a_book_are_a_book(name):
+    book = np.array(make(name, nested=(8, 16)).codebook.codes)
+    for bits in (8, 16, 24):
+        part = book[:, :bits]
+        apart = (part[:, None] != part).sum(axis=-1)
+        assert apart[~np.eye(CLASSES, dtype=bool)].min() >= 1
+        assert set(np.unique(part)) == {-1, 1}
+
+
+def test_itq_turns_each_part_by_itself():
+    random = np.random.RandomState(0)
+    features = random.randn(200, 40).astype("float32") * np.linspace(3, 1, 40)
+    features = features.astype("float32")
+    given = {"backbone": "features", "input_shape": (40,)}
+    nested = keras_hash.models.ITQ(24, nested=(8, 16), **given)
+    nested.adapt(features, verbose=False)
+    alone = keras_hash.models.ITQ(8, **given)
+    alone.adapt(features, verbose=False)
+    np.testing.assert_array_equal(
+        codes.shorten(nested.encode(features, verbose=False), 8),
+        alone.encode(features, verbose=False),
+    )
+
+
+def test_shortened_codes():
+    random = np.random.RandomState(0)
+    signs = random.choice([-1, 1], (20, 37))
+    packed = codes.pack(signs)
+    for bits in range(1, 38):
+        np.testing.assert_array_equal(
+            codes.shorten(packed, bits), codes.pack(signs[:, :bits])
+        )
+    for bad in (packed.astype(int), packed[0], [[1.5]]):
+        with pytest.raises(ValueError, match="packed codes"):
+            codes.shorten(bad, 8)
+    with pytest.raises(ValueError, match="or wider for 41 bits"):
+        codes.shorten(packed, 41)
+
+
+def test_an_entry_of_nested_codes_has_every_length(tmp_path):
+    digits = keras_hash.data.load("digits")
+    model = keras_hash.models.DPSH(24, 10, nested=(8, 16))
+    model.compile("adam")
+    images, labels = digits.arrays("train")
+    model.fit(images[:256], labels[:256], verbose=0)
+    card = publish(model, tmp_path / "nested")
+    assert set(card.lengths) == {"8", "16"}
+    images = images[:50]
+    whole = keras_hash.load(tmp_path / "nested").encode(images, verbose=False)
+    for bits in (8, 16, 24):
+        short = keras_hash.load(tmp_path / "nested", bits=bits)
+        assert short.bits == bits
+        np.testing.assert_array_equal(
+            short.encode(images, verbose=False), codes.shorten(whole, bits)
+        )
+    assert keras_hash.load(tmp_path / "nested", bits=16).nested == (8,)
+    with pytest.raises(ValueError, match="8 or 16 or 24 bits"):
+        keras_hash.load(tmp_path / "nested", bits=12)
