@@ -1,16 +1,19 @@
 """Compares all methods on the same features, budget and rule.
 
     python tools/compare_methods.py --task corel5k [--methods dsrh itq ...]
+    python tools/compare_methods.py --task mirflickr20k --alone dsrh isdh
     python tools/compare_methods.py --table
 
 Tasks: `digits` and `multidigits` (the small network, trained from scratch by
-each method), `cifar10` and `corel5k` (a hash layer on frozen ImageNet features
-of MobileNetV2, at 96 and 128 pixels; a trunk trained on the labels of CIFAR-10
-would have seen the answer). The rule: Adam with one learning rate that falls
-to zero along a cosine, a fixed number of epochs, the last weights, the papers'
-constants. Nothing is selected on the queries.
+each method), `cifar10`, `corel5k` and `mirflickr20k` (a hash layer on frozen
+ImageNet features of MobileNetV2, at 96, 128 and 128 pixels; a trunk trained on
+the labels of CIFAR-10 would have seen the answer). On the last two one model
+with nested codes is trained for all lengths, where the method can; those named
+by `--alone` are trained for each length too. The rule: Adam with one learning
+rate that falls to zero along a cosine, a fixed number of epochs, the last
+weights, the papers' constants. Nothing is selected on the queries.
 
-Every run adds a row to `docs/reports/comparison.csv`; runs that are in it are
+Every run adds rows to `docs/reports/comparison.csv`; runs that are in it are
 skipped. `--table` renews the tables in `docs/reports/comparison.md` from it.
 Features are kept in `runs/features`.
 """
@@ -37,16 +40,18 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CSV = ROOT / "docs" / "reports" / "comparison.csv"
 PAGE = ROOT / "docs" / "reports" / "comparison.md"
 WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
+# Ranks that metrics look at.
+CUTS = (100, 1000)
 SCORES = (
     "map",
     "ndcg@100",
     "acg@100",
-    "wmap@100",
+    "wmap@1000",
     "jaccard_ndcg@100",
     "jaccard_acg@100",
     "unique_codes",
 )
-COLUMNS = ("task", "method", "bits", "seed", *SCORES, "seconds")
+COLUMNS = ("task", "method", "bits", "nested", "seed", *SCORES, "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Task:
     bits: tuple
     seeds: tuple
     pixels: int | None = None
+    # Whether one model makes the codes of all lengths.
+    nested: bool = False
 
     @functools.cached_property
     def benchmark(self):
@@ -90,13 +97,15 @@ class Task:
         return {"backbone": keras.Model(inputs, x), "input_shape": (width,)}
 
 
+LENGTHS = (16, 32, 48, 64)
 TASKS = {
     task.name: task
     for task in (
         Task("digits", 25, 64, 2e-3, (32,), (0, 1, 2)),
         Task("multidigits", 12, 128, 2e-3, (32,), (0, 1, 2)),
         Task("cifar10", 3, 128, 1e-3, (16, 32, 48), (0, 1, 2), pixels=96),
-        Task("corel5k", 40, 128, 1e-3, (16, 32, 48), (0, 1, 2), pixels=128),
+        Task("corel5k", 40, 128, 1e-3, LENGTHS, (0, 1, 2), 128, nested=True),
+        Task("mirflickr20k", 25, 128, 1e-3, LENGTHS, (0, 1, 2), 128, True),
     )
 }
 # The heart first; DSHC has lengths of its own.
@@ -178,10 +187,11 @@ def all_methods(task):
     return own + TRAINED + SHALLOW + BASELINES
 
 
-def build(task, method, bits):
+def build(task, method, bits, nested=None):
     """An untrained model."""
     classes = task.benchmark.num_classes
     settings = {"bits": bits, "num_classes": classes, **task.settings(method)}
+    settings["nested"] = nested
     if method == "dshc_kbc":
         method, settings["codebook"] = "dshc", "kbc"
     if method == "talr" and task.benchmark.multi_label:
@@ -250,32 +260,49 @@ def chance(task):
     return keras_hash.evaluate(codes[0], labels[0], codes[1], labels[1], bits=1)
 
 
-def run(task, method, bits, seed):
+def run(task, method, bits, seed, nested=None):
     """Trains and measures one model.
 
     Returns:
-        A row of the CSV.
+        The rows of the CSV, one a length.
     """
     # Graphs of earlier models would pile up.
     keras.backend.clear_session()
     started = time.perf_counter()
-    if method == "chance":
-        report = chance(task)
-    elif method == "trivial":
-        report = trivial(task, seed)
-    else:
-        keras.utils.set_random_seed(seed)
-        model = build(task, method, bits)
-        fit(task, model)
+    if method in BASELINES:
+        report = chance(task) if method == "chance" else trivial(task, seed)
+        seconds = time.perf_counter() - started
+        return [row(task, method, bits, False, seed, report, seconds)]
+    keras.utils.set_random_seed(seed)
+    model = build(task, method, bits, nested)
+    fit(task, model)
     seconds = time.perf_counter() - started
-    if method not in BASELINES:
-        report, _ = measure(model, task.benchmark, k=(100,))
-    row = {"task": task.name, "method": method, "bits": bits, "seed": seed}
+    parts = task.benchmark.parts
+    report, codes = measure(model, task.benchmark, k=CUTS)
+    rows = []
+    for length in model.lengths:
+        if length < bits:
+            sides = []
+            for part in ("query", "database"):
+                some = keras_hash.codes.shorten(codes[part], length)
+                sides += [some, task.benchmark.targets[parts[part]]]
+            found = keras_hash.evaluate(*sides, bits=length, k=CUTS)
+        else:
+            found = report
+        whole = bool(nested)
+        rows.append(row(task, method, length, whole, seed, found, seconds))
+    return rows
+
+
+def row(task, method, bits, nested, seed, report, seconds):
+    """A row of the CSV."""
+    about = {"task": task.name, "method": method, "bits": bits}
+    about |= {"nested": "yes" if nested else "", "seed": seed}
     found = {k: report.metrics.get(k, "") for k in SCORES}
-    row |= {
+    found = {
         k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()
     }
-    return {**row, "seconds": round(seconds, 1)}
+    return {**about, **found, "seconds": round(seconds, 1)}
 
 
 def read():
@@ -286,26 +313,39 @@ def read():
         return list(csv.DictReader(file))
 
 
-def add(row):
-    """Adds a row to the CSV, which is whole at any moment."""
-    rows = [*read(), row]
+def key(row):
+    """What tells runs apart."""
+    return tuple(row[k] for k in ("task", "method", "bits", "nested", "seed"))
+
+
+def add(rows):
+    """Adds rows to the CSV, which is whole at any moment."""
+    rows = [*read(), *rows]
     with files.beside(CSV) as new, new.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def plan(task, chosen):
-    """All runs of a task: three seeds at 32 bits, one at other lengths."""
+def plan(task, chosen, alone=()):
+    """All runs of a task: three seeds at 32 bits, one at other lengths; or
+    three of a model with nested codes, and of a model for each length."""
     for method in chosen or all_methods(task):
         if method in BASELINES:
             seeds = task.seeds if method == "trivial" else (0,)
-            yield from ((method, 0, seed) for seed in seeds)
+            yield from ((method, 0, seed, None) for seed in seeds)
             continue
-        for bits in lengths(task, method):
-            several = bits == 32 or bits not in task.bits
+        bits = lengths(task, method)
+        nests = task.nested and method in methods.registry()
+        nests = nests and methods.registry()[method][0].nests
+        if nests:
+            yield from ((method, bits[-1], s, bits[:-1]) for s in task.seeds)
+        if nests and method not in alone:
+            continue
+        for length in bits:
+            several = task.nested or length == 32 or length not in task.bits
             for seed in task.seeds if several else task.seeds[:1]:
-                yield method, bits, seed
+                yield method, length, seed, None
 
 
 def cell(rows, score):
@@ -364,22 +404,23 @@ def main():
     )
     parser.add_argument("--task", choices=sorted(TASKS), action="append")
     parser.add_argument("--methods", nargs="+", default=[])
+    parser.add_argument("--alone", nargs="+", default=[])
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
         write_tables()
-    done = {
-        (row["task"], row["method"], int(row["bits"]), int(row["seed"]))
-        for row in read()
-    }
+    done = {key(row) for row in read()}
     for name in arguments.task or []:
         task = TASKS[name]
-        for method, bits, seed in plan(task, arguments.methods):
-            if (name, method, bits, seed) in done:
+        chosen = arguments.methods or arguments.alone
+        for method, bits, seed, nested in plan(task, chosen, arguments.alone):
+            about = (name, method, str(bits), "yes" if nested else "")
+            if (*about, str(seed)) in done:
                 continue
-            row = run(task, method, bits, seed)
-            add(row)
-            print(" ".join(f"{k}={v}" for k, v in row.items()), flush=True)
+            rows = run(task, method, bits, seed, nested)
+            add(rows)
+            for found in rows:
+                print(*(f"{k}={v}" for k, v in found.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def load(name, protocol="official", validation=0.0, seed=0):
     Args:
         name: `"cifar10"` (through TensorFlow Datasets), `"digits"`
             (scikit-learn's 1,797 real digits, 32x32, needs no data), or, with
-            several labels an image, `"corel5k"` (photos, from a folder) or
+            several labels an image, `"corel5k"` and `"mirflickr20k"` (photos,
+            from a folder) or
             `"multidigits"` (scenes of one to four digits, 32x32, needs no
             data); or one that TensorFlow Datasets has prepared, whose images
             stay on disk, of their own sizes: `"coco"`, `"imagenet100"`,

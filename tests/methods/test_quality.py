@@ -14,7 +14,7 @@ EPOCHS = {"digits": 40, "multidigits": 30}
 def score(task, method, name):
     task = dataclasses.replace(compare.TASKS[task], epochs=EPOCHS[task])
     bits = compare.lengths(task, method)[-1]
-    return compare.run(task, method, bits, 0)[name]
+    return compare.run(task, method, bits, 0)[0][name]
 
 
 @pytest.mark.slow
