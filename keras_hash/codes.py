@@ -10,12 +10,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import selection
+
 __all__ = [
     "check",
     "hamming",
     "levels",
     "num_bytes",
     "pack",
+    "select_bits",
     "shorten",
     "sign",
     "unpack",
@@ -255,6 +258,60 @@ def shorten(codes, bits):
     short = codes[:, :width].copy()
     short[:, -1] &= 0xFF << (-bits % 8) & 0xFF
     return short
+
+
+def select_bits(
+    codes, bits, features=None, labels=None, quality=0.25, independence=1.0
+):
+    """Which bits of codes to keep: good ones that do not say the same.
+
+    A good bit agrees between neighbours: the nearest images by `features`,
+    those with a label in common, or with both the nearest of these. Bits that
+    are the same for nearly all images are never kept.
+
+    Args:
+        codes: packed codes `uint8 [n, ceil(length / 8)]`, or real codes `[n,
+            length]`, of images that show what will be searched.
+        bits: int, how many to keep.
+        features: float `[n, d]`, or `None`.
+        labels: int `[n]` or multi-hot `[n, num_classes]`, or `None`.
+        quality: float, at least 0, weight of the agreement of neighbours.
+        independence: float, at least 0, weight of the information that two
+            bits share.
+
+    Returns:
+        int64 `[bits]`, numbers of bits from 0, the most weighty first:
+        `HashModel.shorten(indices=)` takes them.
+
+    Raises:
+        ValueError: codes, features or labels of other shapes, a weight below
+            0, or fewer bits that tell images apart than `bits`.
+
+    Reference: Liu et al., "Hash Bit Selection", CVPR 2013.
+    """
+    check_int(bits, "bits")
+    codes = as_array(codes, "codes")
+    if codes.ndim != 2 or len(codes) < 2:
+        raise ValueError(
+            "`codes` should be packed or real codes of at least 2 images. "
+            f"Received: codes.shape={codes.shape}"
+        )
+    if codes.dtype != np.uint8:
+        codes = pack(codes)
+    for name, side in (("features", features), ("labels", labels)):
+        if side is not None and len(side) != len(codes):
+            raise ValueError(
+                f"`{name}` should be those of the {len(codes)} images. "
+                f"Received: {len(side)}"
+            )
+    for name, weight in (("quality", quality), ("independence", independence)):
+        if not 0 <= weight < np.inf:
+            raise ValueError(
+                f"`{name}` should be a number of at least 0. "
+                f"Received: {name}={weight!r}"
+            )
+    ones = np.unpackbits(codes, axis=1).astype("float64")
+    return selection.chosen(ones, bits, features, labels, quality, independence)
 
 
 def hamming(a, b):

@@ -57,6 +57,8 @@ def data(name, seed=0):
     hot = (random.rand(COUNT, CLASSES) < 0.4).astype("uint8")
     features = (hot @ random.randn(CLASSES, WIDTH)).astype("float32")
     features += 0.1 * random.randn(*features.shape).astype("float32")
+    if name == "collaborativehashing":
+        features -= features.min()
     return features, hot.argmax(axis=1) if name == "dshc" else hot
 
 

@@ -131,7 +131,14 @@ TRAINED = (
     "dch",
     "talr",
 )
-SHALLOW = ("itq", "ccaitq", "sh", "ksh")
+SHALLOW = (
+    "itq",
+    "ccaitq",
+    "sh",
+    "ksh",
+    "hashbitselection",
+    "collaborativehashing",
+)
 BASELINES = ("trivial", "chance")
 
 

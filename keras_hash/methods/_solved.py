@@ -273,10 +273,11 @@ def leading_directions(matrix, count, basis=None):
     )
 
 
-def soft_signs(real):
-    """+1 and -1, and in between near 0, so that noise moves them little."""
+def soft_signs(real, share=_SOFT):
+    """+1 and -1, and in between below a share of the spread, so that noise
+    moves them little."""
     spread = np.sqrt(np.mean(real**2))
-    return np.clip(real / (_SOFT * spread), -1, 1)
+    return np.clip(real / (share * spread), -1, 1)
 
 
 def fixed_directions(size, count):
@@ -285,6 +286,6 @@ def fixed_directions(size, count):
 
 
 def nearest_rotation(matrix):
-    """The orthogonal matrix that is nearest to a square one."""
-    left, _, right = np.linalg.svd(matrix)
+    """The nearest matrix to another whose rows, or columns, are orthonormal."""
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
     return left @ right

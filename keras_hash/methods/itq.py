@@ -35,9 +35,14 @@ def rotation(projected, iterations, seed):
     with _solved.one_thread():
         for _ in range(iterations):
             pull = projected.T @ _solved.soft_signs(projected @ turn)
-            hold = _HOLD * np.linalg.norm(pull) / np.sqrt(width)
-            turn = _solved.nearest_rotation(pull + hold * turn)
+            turn = next_rotation(pull, turn)
     return turn
+
+
+def next_rotation(pull, turn):
+    """The rotation nearest to a square matrix; as it was where that is 0."""
+    hold = _HOLD * np.linalg.norm(pull) / np.sqrt(len(turn))
+    return _solved.nearest_rotation(pull + hold * turn)
 
 
 def principal(features, bits):

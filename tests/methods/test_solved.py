@@ -19,6 +19,7 @@ from keras_hash import codes as codes_lib
 from keras_hash import export
 from keras_hash import methods
 from keras_hash.methods import _solved
+from keras_hash.methods import collaborativehashing
 from keras_hash.methods import itq
 from keras_hash.methods import ksh
 from keras_hash.methods import sh
@@ -130,6 +131,80 @@ def test_canonical_directions_against_the_singular_values(rng):
     np.testing.assert_allclose(scores.std(axis=0)[:2], correlations, rtol=1e-4)
     np.testing.assert_allclose(scores.std(axis=0)[2:], 0, atol=1e-3)
     assert abs(np.corrcoef(scores[:, :2].T)[0, 1]) < 1e-5
+
+
+# Collaborative hashing
+
+
+def test_the_check_values_of_collaborative_hashing():
+    k = np.arange(1, 109.0).reshape(12, 9)
+    matrix = np.maximum(0, np.sin(0.9 * k**1.5 + 0.2))
+    k = np.arange(1, 10.0).reshape(3, 3)
+    start = _solved.nearest_rotation(np.sin(0.61 * k**1.5 + 0.2))
+    sides = []
+    for centred in (
+        (matrix - matrix.mean(axis=0)).T,
+        matrix - matrix.mean(axis=1, keepdims=True),
+    ):
+        vectors = np.linalg.eigh(centred @ centred.T)[1][:, ::-1][:, :3]
+        largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(3)]
+        sides.append((vectors * np.sign(largest)).T @ centred)
+    h, g, turn_h, turn_g = collaborativehashing.alternate(
+        matrix, *sides, start, 1000.0, 20, soft=False
+    )
+    predicted = 0.5 + h.T @ g / 6
+    sigma = np.sum(predicted * matrix) / np.sum(predicted**2)
+    found = [
+        sigma,
+        np.sum((h - turn_h @ sides[0]) ** 2) / 12,
+        np.sum((g - turn_g @ sides[1]) ** 2) / 9,
+        1000 * np.mean((sigma * predicted - matrix) ** 2),
+    ]
+    expected = [0.811628, 1.868839, 1.366396, 102.974544]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(h[:, 0], [-1, 1, -1])
+    signs = codes_lib.sign(turn_h @ sides[0])
+    assert np.mean(signs == h) == pytest.approx(0.75)
+
+
+def test_columns_are_near_the_rows_that_have_them(rng):
+    """Two kinds of images with words of their own."""
+    kinds = np.arange(200) % 2
+    rates = np.where(kinds[:, None] == (np.arange(20) < 10), 6.0, 0.5)
+    counts = rng.poisson(rates).astype("float32")
+    model = make("CollaborativeHashing", 4, 20)
+    model.adapt(counts, verbose=False)
+    words = model.column_codes
+    assert words.shape == (20, 1) and words.dtype == "uint8"
+    images = model.encode(counts, verbose=False)
+    apart = codes_lib.hamming(images, words)
+    own = kinds[:, None] == (np.arange(20) < 10)
+    assert apart[own].mean() < apart[~own].mean() - 1
+    with pytest.raises(ValueError, match="at least 0"):
+        model.adapt(counts - 5, verbose=False)
+
+
+# Hash bit selection
+
+
+def test_chosen_bits_are_good_codes(rng):
+    """Above the same number of bits of the pool at random."""
+    features, labels = clusters(rng, 300, 32)
+    noise = 6 * rng.randn(300, 32)
+    features = (features + noise).astype("float32")
+    scores = {}
+    for pool in (200, 8):
+        found = []
+        for seed in range(4):
+            model = make("HashBitSelection", 8, 32, pool=pool, seed=seed)
+            model.adapt(features, verbose=False)
+            codes = model.encode(features, verbose=False)
+            report = keras_hash.evaluate(codes, labels, codes, labels, bits=8)
+            found.append(report.metrics["map"])
+        scores[pool] = np.mean(found)
+    assert scores[200] > scores[8]
+    with pytest.raises(ValueError, match="pool"):
+        make("HashBitSelection", 8, pool=7)
 
 
 # SH
@@ -402,6 +477,13 @@ def tied_case(kind):
     return features.astype("float32"), labels, int(classes)
 
 
+def taken(name, features):
+    """Features as a method takes them."""
+    if name == "CollaborativeHashing":
+        return features - features.min()
+    return features
+
+
 def solved(name, bits, features, labels, classes, **settings):
     if name == "KSH":
         settings = {"anchors": 40, **settings}
@@ -425,6 +507,7 @@ def kept(real, other):
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_changes_no_code(name, kind, bits, times, rng):
     features, labels, classes = tied_case(kind)
+    features = taken(name, features)
     model = solved(name, bits, features, labels, classes)
     real = model.real_codes(features, verbose=False)
     for _ in range(times):
@@ -438,6 +521,7 @@ def test_noise_changes_no_code(name, kind, bits, times, rng):
 @pytest.mark.parametrize("name", NAMES)
 def test_order_of_sums_changes_no_code(name, kind):
     features, labels, classes = tied_case(kind)
+    features = taken(name, features)
     model = make(name, 8, features.shape[1], num_classes=classes)
     codes = []
     for dtype, order, threads in (
@@ -598,10 +682,11 @@ def test_saved_models_give_the_same_codes(digits, adapted, name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_codes(name, rng):
     features, labels = clusters(rng)
+    features = taken(name, features)
     first, second = make(name), make(name)
     first.adapt(features, labels)
     # What was solved before leaves no trace.
-    second.adapt(3 - features[::-1], labels)
+    second.adapt(taken(name, 3 - features[::-1]), labels)
     assert (second.encode(features) != first.encode(features)).any()
     second.adapt(features, labels, batch_size=7)
     np.testing.assert_array_equal(

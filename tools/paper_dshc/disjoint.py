@@ -67,6 +67,6 @@ def measure_disjoint(again):
             tasks = {draw: Unseen(**dataclasses.asdict(store.TASK), draw=draw)}
         task = tasks[draw]
         row = {"method": method, "bits": bits, "seed": seed, "draw": draw}
-        found = compare_methods.run(task, method, bits, seed)
+        found = compare_methods.run(task, method, bits, seed)[0]
         row |= {k: found[k] for k in ("map", "unique_codes")}
         store.add("disjoint", key, row)
