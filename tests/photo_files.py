@@ -1,6 +1,7 @@
 """Photo files of every kind, written by hand where Pillow would not."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -93,6 +94,56 @@ def with_exif(jpeg, block):
     return jpeg[:2] + segment(0xE1, b"Exif\0\0" + block) + jpeg[2:]
 
 
+def scans(jpeg):
+    """Where the scans of a JPEG start and end."""
+    found = re.finditer(rb"\xff\xda([^\xff]|\xff\0)*", jpeg)
+    return [one.span() for one in found]
+
+
+def without(jpeg, *numbers):
+    """A JPEG from which some of its scans are cut."""
+    cuts = [(0, 0), *(scans(jpeg)[number] for number in numbers)]
+    starts = [start for start, _ in cuts[1:]] + [len(jpeg)]
+    return b"".join(jpeg[end:start] for (_, end), start in zip(cuts, starts))
+
+
+def changed(content, *changes):
+    """A content with other bytes at some places."""
+    content = bytearray(content)
+    for place, value in changes:
+        content[place] = value
+    return bytes(content)
+
+
+def lacking(random):
+    """Progressive JPEGs that decoders would smooth, each in its own way."""
+    scene = random.randint(0, 256, (30, 41, 3), "uint8")
+    jpeg = saved(scene, "JPEG", progressive=True)
+    grey = saved(scene, "JPEG", "L", progressive=True)
+    frame, starts = jpeg.index(b"\xff\xc2"), [low for low, _ in scans(jpeg)]
+    # The components' names in the frame and in the scans: 3 becomes 2.
+    twins = [frame + 16, starts[0] + 9, starts[6] + 9]
+    twins += [starts[2] + 5, starts[7] + 5]
+    # Of the scans 2, 3, 7 and 8 have a component of colour, 4 the fine detail
+    # of the light, 5 and 9 its next and its last bit.
+    return {
+        "last scan missing": without(jpeg, 9),
+        "last scan of a colour missing": without(jpeg, 7),
+        "last bits of a level missing": without(jpeg, 6),
+        "a component missing": without(jpeg, 2, 7),
+        "only coarse": without(jpeg, 1, 2, 3, 4, 5, 7, 8, 9),
+        "last scan of grey missing": without(grey, -1),
+        "another lowest bit": changed(jpeg, (starts[8] + 9, 0x21)),
+        "another component": changed(jpeg, (starts[9] + 5, 2)),
+        "another start": changed(jpeg, (starts[9] + 7, 2)),
+        "another end": changed(jpeg, (starts[9] + 8, 8)),
+        "twin components": changed(jpeg, *((place, 2) for place in twins)),
+        "the end before the last scan": (
+            without(jpeg, 9) + jpeg[slice(*scans(jpeg)[9])] + jpeg[-2:]
+        ),
+    }
+
+
 def alike(random):
     """Files that the reader and the graph decode to the same bytes."""
     scene = np.asarray(
@@ -102,6 +153,7 @@ def alike(random):
     )
     noise = random.randint(0, 256, (30, 41, 3), "uint8")
     plain = saved(scene, "JPEG")
+    staged = saved(scene, "JPEG", progressive=True)
     files = {
         name: content
         for name, content in pngs(random).items()
@@ -148,6 +200,18 @@ def alike(random):
         "jpeg comment": plain[:2] + segment(0xFE, b"a word") + plain[2:],
         "jpeg filled up": plain[:2] + b"\xff\xff\xff" + plain[2:],
         "jpeg profile": saved(scene, "JPEG", icc_profile=bytes(3000)),
+        "jpeg progressive grey": saved(scene, "JPEG", "L", progressive=True),
+        "jpeg progressive of one pixel": saved(
+            scene[:1, :1], "JPEG", progressive=True
+        ),
+        "jpeg progressive of restarts": saved(
+            scene, "JPEG", progressive=True, restart_marker_blocks=2
+        ),
+        # What comes later sends the last bits of these too.
+        "jpeg without an early scan": without(staged, 4),
+        "jpeg without the end of its detail": changed(
+            staged, (scans(staged)[9][0] + 8, 9)
+        ),
         "jpeg of late segments": (
             plain[:-2] + 256 * segment(0xFE, b"") + plain[-2:]
         ),
@@ -179,6 +243,10 @@ def by_the_reader(random):
         "tiff": (saved(scene, "TIFF"), "a TIFF"),
         "tiff alpha": (saved(alpha, "TIFF"), "a TIFF"),
         "cmyk": (saved(scene, "JPEG", "CMYK"), "CMYK"),
+        "cmyk progressive": (
+            saved(scene, "JPEG", "CMYK", progressive=True),
+            "CMYK",
+        ),
         "png with late exif": (
             png(scene, 8, 2, late=chunk(b"eXIf", exif(6))),
             "EXIF behind the pixels",

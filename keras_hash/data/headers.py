@@ -20,6 +20,9 @@ MAX_PROGRESSIVE = 1 << 27
 # Segments of a JPEG before its first scan, or behind it; chunks of a PNG before
 # its pixels.
 MAX_PARTS = 256
+# Coefficients of a progressive JPEG, the first ones, that decoders guess where
+# the scans leave them out; each in its own way.
+GUESSED = 10
 ORIENTATION = 0x0112
 TIFF = b"II*\0", b"MM\0*"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -143,8 +146,14 @@ def _jpeg(content):
         raise ValueError(f"a JPEG of more than {MAX_PARTS} segments")
     if frame is None:
         raise ValueError("damaged: a scan before the frame")
-    scans = _scans(content, place)
-    return _checked_jpeg(frame, exif, scans, b"".join([*kept, content[place:]]))
+    scans, heads = _scans(content, place)
+    content = b"".join([*kept, content[place:]])
+    header = _checked_jpeg(frame, exif, scans, content)
+    marker, data = frame
+    names = data[6 : 6 + 3 * header.layers : 3]
+    if marker == 0xC2 and not _is_complete(names, heads):
+        raise ValueError("a JPEG that lacks scans; save it again")
+    return header
 
 
 def _checked_jpeg(frame, exif, scans, content):
@@ -181,10 +190,13 @@ def _segment(content, place):
 
 
 def _scans(content, place):
-    """The scans of a JPEG, counted to the end of the file."""
-    first = None
+    """The scans of a JPEG, counted to the end of the file, and what stands at
+    the head of each that a decoder comes to."""
+    first, heads = None, []
     for _ in range(1 + MAX_PARTS):
-        segment, _ = _segment(content, place)
+        segment, marker = _segment(content, place)
+        if marker == 0xDA:
+            heads.append(segment[4:])
         place += len(segment)
         first = first or place
         found = _MARKER.search(content, place)
@@ -192,8 +204,26 @@ def _scans(content, place):
             raise ValueError("damaged: the JPEG has no end")
         place = found.start()
         if content[place + 1] == 0xD9:
-            return 1 + content.count(b"\xff\xda", first)
+            return 1 + content.count(b"\xff\xda", first), heads
     raise ValueError(f"a JPEG of more than {MAX_PARTS} parts after the first")
+
+
+def _is_complete(names, heads):
+    """Whether all that decoders may guess of a progressive JPEG is sent, for
+    each component and to the last bit."""
+    known = set()
+    for head in heads:
+        if len(head) not in (6, 8, 10, 12) or len(head) != 4 + 2 * head[0]:
+            # Decoders refuse it.
+            continue
+        first, last, bits = head[-3:]
+        band = range(first, min(last + 1, GUESSED))
+        sent = {(name, one) for name in head[1:-3:2] for one in band}
+        # What is below the bits of the last scan is not known any more.
+        known = known - sent if bits & 15 else known | sent
+    wanted = {(name, one) for name in names for one in range(GUESSED)}
+    # A name that comes twice is that of the first component.
+    return wanted <= known and len(set(names)) == len(names)
 
 
 def _png(content):

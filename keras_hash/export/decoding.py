@@ -15,6 +15,8 @@ from keras_hash.data import headers
 # may have the pixels, times scans, of one that is as large as can be.
 MAX_IMAGES = 1024
 MAX_BYTES = 1 << 26
+# Bytes of a segment of a JPEG: a frame of three components, a scan of four.
+_HEAD = 17
 # How much of a block of EXIF is read, and of its table.
 _EXIF_LENGTH = 1 << 12
 _EXIF_ENTRIES = 64
@@ -105,18 +107,20 @@ def decode(header, content):
 
 def _inspect_jpeg(index, content):
     starts, place, fine = _segments(content)
-    # Marker, length and the next 8 bytes of all segments at once.
+    # Marker, length and what follows, of all segments at once.
     head = tf.strings.substr(content, 0, place)
-    data = tf.pad(tf.io.decode_raw(head, tf.uint8), [[0, 16]])
-    rows = tf.cast(tf.gather(data, starts[:, None] + tf.range(12)), tf.int64)
+    data = tf.pad(tf.io.decode_raw(head, tf.uint8), [[0, _HEAD]])
+    rows = tf.gather(data, starts[:, None] + tf.range(_HEAD))
+    rows = tf.cast(rows, tf.int64)
     marker, size = rows[:, 1], 256 * rows[:, 2] + rows[:, 3]
-    weights = np.zeros((12, 5), "int64")
+    weights = np.zeros((_HEAD, 5), "int64")
     # Frame: marker, depth, height, width, layers.
     weights[1, 0] = weights[4, 1] = weights[6, 2] = weights[8, 3] = 1
     weights[5, 2] = weights[7, 3] = 256
     weights[9, 4] = 1
     framed = tf.gather(_MARKERS == _FRAME, marker)
     frame = tf.gather(rows, tf.argmax(tf.cast(framed, tf.int32)))
+    names = frame[10::3]
     frame = tf.reduce_sum(frame[:, None] * weights, axis=0)
     fine &= tf.math.count_nonzero(framed) == 1
     fine &= tf.reduce_all(~framed | (size >= 8))
@@ -147,8 +151,9 @@ def _inspect_jpeg(index, content):
     data = tf.io.decode_raw(rest, tf.uint8)
     again = (data[:-1] == 0xFF) & (data[1:] == 0xDA)
     scans = 1 + tf.math.count_nonzero(again)
+    heads, ends = _parts(data)
     content = require(
-        _ends(data),
+        ends,
         ["Damaged JPEG: `image_bytes` element", index],
         content,
     )
@@ -163,6 +168,20 @@ def _inspect_jpeg(index, content):
     content = require(
         pixels * scans <= headers.MAX_WORK,
         ["JPEG of too many scans: `image_bytes` element", index, scans],
+        content,
+    )
+    complete = tf.cond(
+        kind == 0xC2,
+        lambda: _is_complete(names[:layers], tf.concat([rows[-1:], heads], 0)),
+        lambda: True,
+    )
+    content = require(
+        complete,
+        [
+            "JPEG that lacks scans: `image_bytes` element",
+            index,
+            "should be saved again",
+        ],
         content,
     )
     turn = _orientation(index, content, exif, length)
@@ -202,34 +221,64 @@ def _segments(content):
     return starts.stack()[:parts], place, kind == _SCAN
 
 
-def _ends(data):
-    """Whether whole segments lead from the data of the first scan of a JPEG to
-    its end: in broken ones decoders would fill up what is missing."""
+def _is_complete(names, heads):
+    """Whether the scans among the segments of a progressive JPEG send all that
+    decoders may guess, for each component and to the last bit."""
+    marker, size = heads[:, 1], 256 * heads[:, 2] + heads[:, 3]
+    layers = heads[:, 4]
+    # Others decoders refuse.
+    scan = (marker == 0xDA) & (layers <= 4) & (size == 6 + 2 * layers)
+    heads, layers = heads[scan], layers[scan][:, None]
+    place = 5 + 2 * layers + np.arange(3)
+    band = tf.gather(heads, place, batch_dims=1)[:, None]
+    one = np.arange(headers.GUESSED)
+    slots = np.arange(4) < layers
+    named = (heads[:, 5:13:2, None] == names) & slots[..., None]
+    sent = tf.reduce_any(named, axis=1)[..., None]
+    sent &= (band[..., 0:1] <= one) & (one <= band[..., 1:2])
+    # Of each coefficient the last scan counts: odd where it leaves no bits.
+    number = 2 * tf.range(1, 1 + tf.size(layers, tf.int64))[:, None, None]
+    number += tf.cast(band[..., 2:] % 16 == 0, tf.int64)
+    last = tf.reduce_max(tf.where(sent, number, 0), axis=0)
+    # A name that comes twice is that of the first component.
+    once = tf.size(tf.unique(names)[0]) == tf.size(names)
+    return tf.reduce_all(last % 2 == 1) & once
+
+
+def _parts(data):
+    """The heads of the segments behind the first scan of a JPEG, and whether
+    they lead to its end: in broken ones decoders would fill up what is
+    missing."""
     length = tf.size(data, tf.int64)
     marker = (data[:-1] == 0xFF) & tf.gather(
         ~_CODED, tf.cast(data[1:], "int32")
     )
     # Behind the last one there is none: zeros, which are damaged.
     places = tf.concat([tf.where(marker)[:, 0], [length]], 0)
-    data = tf.pad(data, [[0, 4]])
+    data = tf.pad(data, [[0, _HEAD]])
 
-    def step(parts, start, kind):
+    def step(parts, start, kind, heads):
         place = places[tf.searchsorted(places, [start])[0]]
-        head = tf.cast(data[place : place + 4], tf.int64)
-        end = place + 2 + 256 * head[2] + head[3]
+        head = tf.cast(tf.gather(data, place + np.arange(_HEAD)), tf.int64)
+        marker, high, low = tf.unstack(head[1:4])
+        end = place + 2 + 256 * high + low
         whole = (end >= place + 4) & (end <= length)
-        kind = tf.where(whole, tf.gather(_MARKERS, head[1]), _DAMAGED)
-        return parts + 1, end, tf.where(head[1] == 0xD9, _END, kind)
+        kind = tf.where(whole, tf.gather(_MARKERS, marker), _DAMAGED)
+        kind = tf.where(marker == 0xD9, _END, kind)
+        return parts + 1, end, kind, heads.write(parts, head)
 
-    def more(parts, start, kind):
+    def more(parts, start, kind, heads):
         going = (kind != _DAMAGED) & (kind != _END)
         return going & (parts <= headers.MAX_PARTS)
 
     zero = tf.zeros([], tf.int64)
-    _, _, kind = tf.while_loop(
-        more, step, (0, zero, _SCAN), parallel_iterations=1
+    heads = tf.TensorArray(
+        tf.int64, 1 + headers.MAX_PARTS, element_shape=(_HEAD,)
     )
-    return kind == _END
+    parts, _, kind, heads = tf.while_loop(
+        more, step, (0, zero, _SCAN, heads), parallel_iterations=1
+    )
+    return heads.stack()[:parts], kind == _END
 
 
 def _png(index, content):

@@ -22,7 +22,8 @@ from tests.entry import write
 pytestmark = pytest.mark.doors
 ALIKE = photo_files.alike(np.random.RandomState(0))
 BY_THE_READER = photo_files.by_the_reader(np.random.RandomState(1))
-REFUSED = photo_files.refused(np.random.RandomState(2))
+LACKING = photo_files.lacking(np.random.RandomState(3))
+REFUSED = photo_files.refused(np.random.RandomState(2)) | LACKING
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +206,14 @@ def test_jpegs_of_many_scans(served):
     assert "too many scans" in refusal(served["encode_bytes"], huge)
     with pytest.raises(ValueError, match="too many scans"):
         images.decode(huge)
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_jpegs_that_lack_scans(served, name):
+    with pytest.raises(ValueError, match="lacks scans; save it again"):
+        images.decode(LACKING[name])
+    message = refusal(served["encode_bytes"], LACKING[name], place=2)
+    assert "lacks scans" in message and "[2]" in message
 
 
 FLOATS = {
