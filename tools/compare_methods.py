@@ -140,6 +140,8 @@ SHALLOW = (
     "collaborativehashing",
 )
 BASELINES = ("trivial", "chance")
+# Its directions are as many as labels at most: none are left for more bits.
+ALONE = ("ccaitq",)
 
 
 def raw_pixels(shape):
@@ -344,6 +346,7 @@ def plan(task, chosen, alone=()):
             continue
         bits = lengths(task, method)
         nests = task.nested and method in methods.registry()
+        nests = nests and method not in ALONE
         nests = nests and methods.registry()[method][0].nests
         if nests:
             yield from ((method, bits[-1], s, bits[:-1]) for s in task.seeds)

@@ -123,6 +123,13 @@ class ITQ(_solved.SolvedHash):
         # Bits between two nested lengths are turned by themselves.
         parts = []
         for part in np.split(found, self.nested, axis=1):
+            if not part.any():
+                raise ValueError(
+                    "Nested codes need directions of the features for the bits "
+                    "between each two lengths: take shorter ones. Received: "
+                    f"nested={self.nested}, {found.any(axis=0).sum()} "
+                    "directions that hold something"
+                )
             projected = _solved.projected(features, mean, part)
             parts.append(part @ rotation(projected, **self.settings))
         weights = {"mean": mean, "projection": np.concatenate(parts, axis=1)}

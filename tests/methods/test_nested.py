@@ -130,6 +130,14 @@ def test_itq_turns_each_part_by_itself():
     )
 
 
+def test_parts_without_directions_are_refused():
+    features, labels = models.labelled("single", 60)
+    model = models.make("ccaitq", bits=24, nested=(8, 16), input_shape=(30,))
+    wide = np.random.RandomState(0).randn(60, 30).astype("float32")
+    with pytest.raises(ValueError, match="take shorter ones"):
+        model.adapt(wide, labels, verbose=False)
+
+
 def test_shortened_codes():
     random = np.random.RandomState(0)
     signs = random.choice([-1, 1], (20, 37))
