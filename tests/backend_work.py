@@ -65,12 +65,18 @@ def data(name, seed=0):
 def of_loss(name, loss_class, model):
     """The loss of a batch, alone and against other codes, and its slopes."""
     random = np.random.RandomState(1)
-    _, labels = data(name)
-    labels = labels[:12]
+    features, labels = data(name)
+    labels = labels[: 12 // loss_class.views]
     loss = model.default_loss()
     codes = random.uniform(-0.9, 0.9, (12, model.bits)).astype("float32")
     width = model(np.zeros((1, WIDTH), "float32"))
-    if isinstance(width, dict):
+    if isinstance(width, dict) and "features" in width:
+        given = [codes]
+
+        def value(codes):
+            return loss(None, {"code": codes, "features": features[:12]})
+
+    elif isinstance(width, dict):
         logits = random.uniform(-0.9, 0.9, (12, width["logits"].shape[-1]))
         given = [codes, logits.astype("float32")]
 
@@ -109,8 +115,11 @@ def of_model(name, model, loss_class):
         model.adapt(features, labels)
     else:
         model.compile(keras.optimizers.SGD(0.02))
+        views = features
+        if loss_class.views > 1:
+            views = np.stack([features, 1.1 * features[:, ::-1]], axis=1)
         history = model.fit(
-            features, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
+            views, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
         )
         found[f"{name}/history"] = np.asarray(history.history["loss"])
     for place, weight in enumerate(model.get_weights()):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
 from keras_hash.codes import check_choice
 from keras_hash.codes import check_int
@@ -288,3 +289,36 @@ def ideal_gain(gain):
     """The discounted gain of each row in its best order."""
     ranks = ops.arange(2, ops.shape(gain)[1] + 2, dtype="float32")
     return ops.sum(-ops.sort(-gain, axis=1) / ops.log(ranks), axis=1)
+
+
+def halves(rows):
+    """The first and the second half of the rows of a batch."""
+    count = ops.shape(rows)[0] // 2
+    return rows[:count], rows[count:]
+
+
+def cosines_of_halves(rows):
+    """The cosine of each row with that half a batch further on, `[n / 2]`."""
+    return heads.cosine(*halves(rows))
+
+
+def cosine_gaps(codes, features):
+    """By how much cosines of codes differ from those of features, squared and
+    for pairs of images half a batch apart, `[n]`."""
+    features = ops.stop_gradient(ops.cast(features, "float32"))
+    gaps = cosines_of_halves(codes) - cosines_of_halves(features)
+    return ops.tile(ops.square(gaps), [2])
+
+
+def nt_xent(codes, temperature):
+    """Contrast of the two views of an image with all other rows, `[n]`.
+
+    Normalised temperature-scaled cross-entropy: `logsumexp_j s_ij - s_ip` with
+    `s = cos / temperature`, p the other view, and j all rows but i.
+    """
+    count = ops.shape(codes)[0]
+    logits = heads.cosines(codes, codes) / temperature
+    others = logits - 1e9 * ops.eye(count, dtype="float32")
+    pairs = ops.tile(cosines_of_halves(codes) / temperature, [2])
+    first, second = halves(ops.logsumexp(others, axis=1) - pairs)
+    return (first + second) / 2
