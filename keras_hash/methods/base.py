@@ -619,8 +619,15 @@ class HashModel(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def targets(self, labels, index):
-        """What the loss takes for the labels of a batch, such as what `adapt`
-        found for its images, or the labels themselves."""
+        """What the loss takes for the labels of a batch.
+
+        Args:
+            labels: as they are fed, or `None`.
+            index: int `[n]`, positions among the training images, or `None`.
+
+        Returns:
+            The labels themselves, or what a method knows of these images.
+        """
         return labels
 
     def compute_loss(
