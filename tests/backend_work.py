@@ -71,11 +71,14 @@ def of_loss(name, loss_class, model):
     codes = random.uniform(-0.9, 0.9, (12, model.bits)).astype("float32")
     width = model(np.zeros((1, WIDTH), "float32"))
     if isinstance(width, dict):
-        logits = random.uniform(-0.9, 0.9, (12, width["logits"].shape[-1]))
-        given = [codes, logits.astype("float32")]
+        rows = 12 * loss.views
+        given = [
+            random.uniform(-0.9, 0.9, (rows, x.shape[-1])).astype("float32")
+            for x in width.values()
+        ]
 
-        def value(codes, logits):
-            return loss(labels, {"code": codes, "logits": logits})
+        def value(*given):
+            return loss(labels, dict(zip(width, given)))
 
     else:
         shape = (12, width.shape[-1])
@@ -100,6 +103,9 @@ def of_loss(name, loss_class, model):
 def of_model(name, model, loss_class):
     """What training, or solving, makes of a model."""
     features, labels = data(name)
+    fed = features
+    if getattr(loss_class, "views", 1) > 1:
+        fed = np.stack([features, features[:, ::-1]], axis=1)
     path = os.path.join(FOLDER, f"{name}.npz")
     if BACKEND == "tensorflow":
         np.savez(path, *model.get_weights())
@@ -110,7 +116,7 @@ def of_model(name, model, loss_class):
     else:
         model.compile(keras.optimizers.SGD(0.02))
         history = model.fit(
-            features, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
+            fed, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
         )
         found[f"{name}/history"] = np.asarray(history.history["loss"])
     for place, weight in enumerate(model.get_weights()):

@@ -53,8 +53,9 @@ def trained(name, scope):
         keras.utils.set_random_seed(0)
         model = model_class(bits, CLASSES, **settings)
         model.compile(keras.optimizers.SGD(0.05))
+        several = loss_class.views > 1
         history = model.fit(
-            features,
+            np.stack([features] * 2, axis=1) if several else features,
             hot.argmax(axis=1) if name == "dshc" else hot,
             batch_size=8,
             shuffle=False,
