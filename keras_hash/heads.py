@@ -51,10 +51,21 @@ def constant(layer, name, shape, dtype="float32"):
 
 def cosines(a, b):
     """Cosines of all rows of `a` with all of `b`, `[n, m]`; 0 for zero rows."""
-    return _unit(a) @ ops.transpose(_unit(b))
+    return unit(a) @ ops.transpose(unit(b))
 
 
-def _unit(rows):
+def cosine(a, b):
+    """Cosines of each row of `a` with that of `b`, `[n]`; 0 for zero rows."""
+    return ops.sum(unit(a) * unit(b), axis=-1)
+
+
+def through_sign(codes, real):
+    """Signs of codes, whose gradient passes to real values unchanged
+    (straight-through)."""
+    return real + ops.stop_gradient(sign(codes) - real)
+
+
+def unit(rows):
     """Rows of length 1. `keras.ops.normalize` has NaN gradients at zero."""
     square = ops.sum(rows * rows, axis=-1, keepdims=True)
     return rows * ops.rsqrt(ops.maximum(square, 1e-6))
@@ -94,6 +105,39 @@ class Hidden(Head):
         return self.drop(features, training=training)
 
 
+class Hashing(Head):
+    """A hidden layer and a hash layer, of balanced bits where normalised.
+
+    The width of the hidden layer is `None` for that of the features.
+    """
+
+    def __init__(
+        self, bits, width, activation="relu", norm=False, initializer=None
+    ):
+        super().__init__()
+        self.width = width
+        self.options = {"activation": activation}
+        self.hash = dense(bits)
+        if initializer is not None:
+            self.options["kernel_initializer"] = initializer
+            self.hash.kernel_initializer = initializer
+        self.norm = normalization(name="norm") if norm else None
+
+    def build(self, input_shape):
+        self.hidden = layers.Dense(
+            self.width or input_shape[-1],
+            dtype="float32",
+            name="hidden",
+            **self.options,
+        )
+        chain = [self.hidden, self.hash, self.norm]
+        self._build_chain(input_shape, [x for x in chain if x is not None])
+
+    def call(self, features, training=None):
+        code = self.hash(self.hidden(features))
+        return code if self.norm is None else self.norm(code, training=training)
+
+
 class Classified(Head):
     """Codes and a linear classifier on top of them: `{"code", "logits"}`.
 
@@ -125,7 +169,7 @@ class Classified(Head):
     def classify(self, code):
         """Logits of codes, or of their first bits."""
         if self.binary:
-            code = code + ops.stop_gradient(sign(code) - code)
+            code = through_sign(code, code)
         if code.shape[-1] == self.hash.units:
             return self.classifier(code)
         logits = code @ self.classifier.kernel[: code.shape[-1]]

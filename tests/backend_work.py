@@ -65,15 +65,20 @@ def data(name, seed=0):
 def of_loss(name, loss_class, model):
     """The loss of a batch, alone and against other codes, and its slopes."""
     random = np.random.RandomState(1)
-    _, labels = data(name)
-    labels = labels[:12]
+    features, labels = data(name)
+    labels = labels[: 12 // loss_class.views]
     loss = model.default_loss()
     codes = random.uniform(-0.9, 0.9, (12, model.bits)).astype("float32")
     width = model(np.zeros((1, WIDTH), "float32"))
-    if isinstance(width, dict):
-        rows = 12 * loss.views
+    if isinstance(width, dict) and "features" in width:
+        given = [codes]
+
+        def value(codes):
+            return loss(None, {"code": codes, "features": features[:12]})
+
+    elif isinstance(width, dict):
         given = [
-            random.uniform(-0.9, 0.9, (rows, x.shape[-1])).astype("float32")
+            random.uniform(-0.9, 0.9, (12, x.shape[-1])).astype("float32")
             for x in width.values()
         ]
 
@@ -103,9 +108,6 @@ def of_loss(name, loss_class, model):
 def of_model(name, model, loss_class):
     """What training, or solving, makes of a model."""
     features, labels = data(name)
-    fed = features
-    if getattr(loss_class, "views", 1) > 1:
-        fed = np.stack([features, features[:, ::-1]], axis=1)
     path = os.path.join(FOLDER, f"{name}.npz")
     if BACKEND == "tensorflow":
         np.savez(path, *model.get_weights())
@@ -115,8 +117,11 @@ def of_model(name, model, loss_class):
         model.adapt(features, labels)
     else:
         model.compile(keras.optimizers.SGD(0.02))
+        views = features
+        if loss_class.views > 1:
+            views = np.stack([features, 1.1 * features[:, ::-1]], axis=1)
         history = model.fit(
-            fed, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
+            views, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
         )
         found[f"{name}/history"] = np.asarray(history.history["loss"])
     for place, weight in enumerate(model.get_weights()):

@@ -131,14 +131,7 @@ TRAINED = (
     "dch",
     "talr",
 )
-SHALLOW = (
-    "itq",
-    "ccaitq",
-    "sh",
-    "ksh",
-    "hashbitselection",
-    "collaborativehashing",
-)
+SHALLOW = ("itq", "ccaitq", "sh", "ksh", "hashbitselection")
 BASELINES = ("trivial", "chance")
 # Its directions are as many as labels at most: none are left for more bits.
 ALONE = ("ccaitq",)

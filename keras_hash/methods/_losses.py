@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_hash import heads
 from keras_hash import similarity
 from keras_hash.codes import check_choice
 from keras_hash.codes import check_int
@@ -237,12 +238,21 @@ def nll(logit, similar):
     return ops.softplus(logit) - similar * logit
 
 
+def exact_sum(values, axis=None):
+    """A sum of millions of values that keeps its digits in XLA on processors.
+
+    XLA of TensorFlow 2.21 adds one value after the other there, and loses 0.4%
+    of 6 million weights, but sums up products by halves.
+    """
+    return 2 * ops.sum(values / 2, axis=axis)
+
+
 def weighted_mean(values, weights):
     """Row values, `[n]`, whose mean is the weighted mean over all pairs, or 0
     without weights."""
     axes = tuple(range(1, len(values.shape)))
-    rows = ops.sum(values * weights, axis=axes)
-    total = ops.sum(weights)
+    rows = exact_sum(values * weights, axes)
+    total = exact_sum(weights)
     scale = ops.cast(ops.shape(rows)[0], "float32")
     return rows * scale / ops.where(total > 0, total, 1.0)
 
@@ -250,7 +260,8 @@ def weighted_mean(values, weights):
 def squared_distances(a, b):
     """Squared Euclidean distances of all pairs of rows, at least 0."""
     square = ops.sum(a * a, axis=1)[:, None] + ops.sum(b * b, axis=1)
-    return ops.maximum(square - 2 * a @ ops.transpose(b), 0.0)
+    # The gradient is a sum over pairs: doubled last, as in `exact_sum`.
+    return 2 * ops.maximum(square / 2 - a @ ops.transpose(b), 0.0)
 
 
 def hamming(codes, ref_codes):
@@ -288,3 +299,36 @@ def ideal_gain(gain):
     """The discounted gain of each row in its best order."""
     ranks = ops.arange(2, ops.shape(gain)[1] + 2, dtype="float32")
     return ops.sum(-ops.sort(-gain, axis=1) / ops.log(ranks), axis=1)
+
+
+def halves(rows):
+    """The first and the second half of the rows of a batch."""
+    count = ops.shape(rows)[0] // 2
+    return rows[:count], rows[count:]
+
+
+def cosines_of_halves(rows):
+    """The cosine of each row with that half a batch further on, `[n / 2]`."""
+    return heads.cosine(*halves(rows))
+
+
+def cosine_gaps(codes, features):
+    """By how much cosines of codes differ from those of features, squared and
+    for pairs of images half a batch apart, `[n]`."""
+    features = ops.stop_gradient(ops.cast(features, "float32"))
+    gaps = cosines_of_halves(codes) - cosines_of_halves(features)
+    return ops.tile(ops.square(gaps), [2])
+
+
+def nt_xent(codes, temperature):
+    """Contrast of the two views of an image with all other rows, `[n]`.
+
+    Normalised temperature-scaled cross-entropy: `logsumexp_j s_ij - s_ip` with
+    `s = cos / temperature`, p the other view, and j all rows but i.
+    """
+    count = ops.shape(codes)[0]
+    logits = heads.cosines(codes, codes) / temperature
+    others = logits - 1e9 * ops.eye(count, dtype="float32")
+    pairs = ops.tile(cosines_of_halves(codes) / temperature, [2])
+    first, second = halves(ops.logsumexp(others, axis=1) - pairs)
+    return (first + second) / 2

@@ -656,7 +656,13 @@ class HashModel(keras.Model):
             refs = self.bank.update(
                 index, labels, self.codes_in_training(y_pred)
             )
-            loss = self._method_loss(labels, y_pred, sample_weight, **refs)
+            loss = _bank.loss_of(
+                lambda outputs: self._method_loss(
+                    labels, outputs, sample_weight, **refs
+                ),
+                y_pred,
+                self.bank.size,
+            )
         for extra in self.losses:
             loss = loss + self._aggregate_additional_loss(extra)
         return loss

@@ -30,9 +30,7 @@ from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
-def dhd(
-    labels, outputs, temperature=0.2, distillation=0.1, quantization=0.1
-):
+def dhd(labels, outputs, temperature=0.2, distillation=0.1, quantization=0.1):
     """Classification of weak views, which strong ones follow.
 
     Args:
@@ -40,13 +38,10 @@ def dhd(
         distillation: float, weight of the cosine between both views.
         quantization: float, weight of the likelihood of the signs.
     """
-    codes = ops.cast(outputs["code"], "float32")
-    count = ops.shape(codes)[0] // 2
-    weak, strong = codes[:count], codes[count:]
-    logits = ops.cast(outputs["logits"], "float32")[:count]
+    weak, strong = _losses.halves(ops.cast(outputs["code"], "float32"))
+    logits = ops.cast(outputs["logits"], "float32")[: ops.shape(weak)[0]]
     classified = _losses.cross_entropy(labels, logits / temperature)
-    both = heads.unit(strong) * ops.stop_gradient(heads.unit(weak))
-    apart = 1 - ops.sum(both, axis=1)
+    apart = 1 - heads.cosine(strong, ops.stop_gradient(weak))
     pull = ops.mean(of_signs(weak), axis=1)
     return classified + distillation * apart + quantization * pull
 
@@ -108,3 +103,8 @@ class DHD(HashModel):
 
     def add_head(self):
         self.head = NormalisedProxies(self.bits, self.num_classes)
+
+    def default_augment(self):
+        from keras_hash import data
+
+        return data.Augment(flip=True), super().default_augment()

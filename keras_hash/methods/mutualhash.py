@@ -6,7 +6,7 @@ its peer has it, is a soft target.
 
     t_ij = <u_i, u_j> / 2,  p_i = softmax over j other than i of t_ij
     loss = sum over both peers mean_ij [log(1 + e^t) - s t]
-           + lambda mean_ik (u_ik - sgn u_ik)^2 + omega mean_i KL(q_i || p_i)
+           + lambda mean_i ||u_i - sgn u_i||^2 + omega mean_i KL(q_i || p_i)
 
 q is the p of the peer, without gradient. Both start differently, which is all
 that they differ in. The first one makes the codes.
@@ -37,7 +37,8 @@ def mutualhash(labels, outputs, quantization=0.1, mutual=1.0, robust=0.0):
     """Likelihood of pairs in both peers, and what each learns of the other.
 
     Args:
-        quantization: float, weight of the distance from the signs.
+        quantization: float, weight of the distance from the signs, a sum over
+            bits.
         mutual: float, weight of the divergence from the peer.
         robust: float in 0..1, the share of images with the largest losses that
             the peer leaves out of a batch.
@@ -48,7 +49,7 @@ def mutualhash(labels, outputs, quantization=0.1, mutual=1.0, robust=0.0):
     near = [others(product) for product in products]
     fits = [
         ops.mean(_losses.nll(product, similar), axis=1)
-        + quantization * _losses.to_sign(u)
+        + quantization * u.shape[-1] * _losses.to_sign(u)
         for product, u in zip(products, codes)
     ]
     values = 0.0
@@ -68,15 +69,16 @@ def others(products):
 
 def small(losses, robust):
     """Weights of mean 1 on the smallest losses; of equal ones the first."""
+    if not 0 <= robust < 1:
+        raise ValueError(
+            "`robust` should be a share of the images, at least 0 and below 1. "
+            f"Received: robust={robust}"
+        )
     if not robust:
         return ops.ones_like(losses)
-    count = ops.shape(losses)[0]
-    places = ops.arange(count)
-    equal = losses[:, None] == losses
-    before = (losses[:, None] > losses) | (equal & (places[:, None] > places))
-    ranks = ops.sum(ops.cast(before, "float32"), axis=1)
-    total = ops.cast(count, "float32")
+    total = ops.cast(ops.shape(losses)[0], "float32")
     kept = ops.maximum(ops.ceil((1 - robust) * total), 1.0)
+    ranks = ops.cast(ops.argsort(ops.argsort(losses)), "float32")
     return ops.where(ranks < kept, total / kept, 0.0)
 
 
@@ -84,15 +86,6 @@ class MutualHashLoss(_losses.CodeLoss):
     """The loss of MutualHash on `{"code", "peer"}`, real codes of both."""
 
     function = staticmethod(mutualhash)
-
-    def prepare(self, robust=0.0):
-        """Checks the share of images that is left out."""
-        if not 0 <= robust < 1:
-            raise ValueError(
-                "`robust` should be a share of the images, at least 0 and "
-                f"below 1. Received: robust={robust}"
-            )
-        return {}
 
 
 class Peers(heads.Head):

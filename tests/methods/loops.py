@@ -298,28 +298,37 @@ def dmssph(
     ref_codes=None,
     level="jaccard",
     kappa=1.0,
-    quantization=0.01,
+    quantization=0.1,
+    bounded=True,
+    power=2,
+    emphasis=5.0,
 ):
     """DMSSPH: distances pulled to what the level of similarity asks for."""
     if level not in ("jaccard", "shared"):
         raise ValueError(level)
+    if bounded:
+        codes = np.tanh(codes)
+        ref_codes = None if ref_codes is None else np.tanh(ref_codes)
     margin = 2 * len(codes[0])
     soft_margin = kappa * margin / 2
     pairs = other_pairs(labels, codes, ref_labels, ref_codes)
     most = 1
     for a, b, _, _ in pairs:
         most = max(most, shared(a, b))
-    losses = []
+    total = weights = 0.0
     for a, b, u, v in pairs:
         grade = jaccard(a, b) if level == "jaccard" else shared(a, b) / most
         d = squared_distance(u, v)
         target = (1 - grade) * soft_margin
         if grade == 0:
-            loss = max(0.0, margin - d)
+            gap = max(0.0, margin - d)
         else:
-            loss = max(0.0, d - target) + max(0.0, target - d)
-        losses.append(0.5 * loss)
-    return mean(losses) + quantization * element_mean(codes, to_one)
+            gap = max(0.0, d - target) + max(0.0, target - d)
+        weight = 1 + emphasis * grade
+        total += weight * 0.5 * gap**power / margin ** (power - 1)
+        weights += weight
+    pull = total / weights if weights else 0.0
+    return pull + quantization * element_mean(codes, to_one)
 
 
 def dtsh(
@@ -697,3 +706,22 @@ def dhd(
                 up, down = down, up
             bits.append(-math.log(up) - math.log(1 - down))
     return total + quantization * mean(bits)
+
+
+def mdshc(labels, codes, centres, pairs=1.0, quantization=1e-4, refs=None):
+    """MDSHC: cosines with centres, and similar pairs."""
+    centres, terms = rows_of(centres), []
+    for classes, u in zip(label_sets(labels), rows_of(codes)):
+        scores = [math.sqrt(len(u)) * cos(u, h) for h in centres]
+        total = sum(math.exp(z) for z in scores)
+        for c, z in enumerate(scores):
+            right = math.exp(z) / total
+            terms.append(-math.log(right if c in classes else 1 - right))
+    near = [
+        softplus((1 - cos(u, v)) / 2)
+        for a, b, u, v in all_pairs(labels, codes, *(refs or (None, None)))
+        if similar(a, b)
+    ]
+    penalty = element_mean(codes, lambda x: to_one(x) ** 2)
+    value = sum(terms) / len(codes) + pairs * mean(near)
+    return value + quantization * penalty

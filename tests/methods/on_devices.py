@@ -49,13 +49,15 @@ def trained(name, scope):
     if "dropout" in model_class.keywords:
         settings["dropout"] = 0.0  # each device draws its own
     bits = {"dshc": 15, "dshcmultilabel": CLASSES}.get(name, 12)
+    views = features
+    if loss_class.views > 1:
+        views = np.stack([features, 1.1 * features[:, ::-1]], axis=1)
     with scope:
         keras.utils.set_random_seed(0)
         model = model_class(bits, CLASSES, **settings)
         model.compile(keras.optimizers.SGD(0.05))
-        several = loss_class.views > 1
         history = model.fit(
-            np.stack([features] * 2, axis=1) if several else features,
+            views,
             hot.argmax(axis=1) if name == "dshc" else hot,
             batch_size=8,
             shuffle=False,

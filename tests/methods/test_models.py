@@ -18,6 +18,7 @@ SINGLE_ONLY = {"dshc"}
 MULTI_ONLY = {"dshcmultilabel"}
 TRAINED = [name for name in METHODS if registry()[name][0].trained]
 COMPILED = ("dpsh", "dtsh", "csq", "greedyhash", "dshcmultilabel")
+SLOW = pytest.mark.slow
 BANKED = [
     name
     for name in TRAINED
@@ -158,6 +159,83 @@ def test_the_bank_is_what_a_batch_is_compared_with():
     loss = keras_hash.losses.DPSH(12)
     expected = loss(labels, real, ref_labels=labels, ref_codes=real)
     assert history.history["loss"][0] == pytest.approx(float(expected), 1e-5)
+
+
+def is_compiled(function, *given):
+    library = (
+        function.get_concrete_function(*given).graph.as_graph_def().library
+    )
+    return any("_XlaMustCompile" in f.attr for f in library.function)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n if n in ("dch", "dsh", "hashnet") else pytest.param(n, marks=SLOW)
+        for n in BANKED
+    ],
+)
+def test_the_loss_of_a_large_bank_is_that_of_single_operations(name):
+    """The loss and its gradient at once, also as a part of another loss."""
+    random = np.random.RandomState(0)
+    labels, ref_labels = (
+        (random.rand(n, CLASSES) < 0.3).astype("float32") for n in (16, 50_000)
+    )
+    codes, ref_codes = (
+        np.tanh(random.randn(n, 12)).astype("float32") for n in (16, 50_000)
+    )
+    weights = random.rand(16).astype("float32")
+    loss = registry()[name][1](12)
+
+    def step(size, *given):
+        labels, codes, weights, ref_labels, ref_codes = given
+        with tf.GradientTape() as tape:
+            tape.watch(codes)
+            value = 3 * _bank.loss_of(
+                lambda u: loss(labels, u, weights, ref_labels, ref_codes),
+                tf.tanh(codes),
+                size,
+            )
+        return value, tape.gradient(value, codes)
+
+    found = []
+    given = map(tf.constant, (labels, codes, weights, ref_labels, ref_codes))
+    given = tuple(given)
+    for size in (24, 50_000):
+        function = tf.function(step)
+        assert is_compiled(function, size, *given) == (size > 24)
+        found.append(function(size, *given))
+    found.append(step(50_000, *given))  # not in a graph
+    for value, slopes in found[1:]:
+        np.testing.assert_allclose(value, found[0][0], rtol=1e-5)
+        scale = np.abs(found[0][1]).max()
+        np.testing.assert_allclose(slopes, found[0][1], atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
+def test_a_step_with_a_large_bank_is_that_of_single_operations(
+    dtype, monkeypatch
+):
+    features, labels = labelled("multi")
+    weights = np.linspace(0.5, 1.5, 8)
+    found = []
+    for large in (24, 1024):
+        monkeypatch.setattr(_bank, "_LARGE", large)
+        model = make("dpsh", bank_size=24, dtype=dtype)
+        model.compile(
+            keras.optimizers.SGD(0.01), weighted_metrics=[_bank.CodeAccuracy()]
+        )
+        history = model.fit(
+            features[:8],
+            labels[:8],
+            sample_weight=weights,
+            batch_size=4,
+            shuffle=False,
+            verbose=0,
+        )
+        found.append([np.array(history.history["loss"]), *model.get_weights()])
+    for plain, compiled in zip(*found):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-5)
 
 
 def test_unseen_rows_of_the_bank_stand_for_the_batch():

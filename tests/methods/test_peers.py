@@ -1,5 +1,8 @@
 """DHD, which compares two views, and MutualHash, which has two codes."""
 
+import functools
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -19,7 +22,10 @@ WEIGHTS = {
     "dhd": ("distillation", "quantization"),
     "mutualhash": ("quantization", "mutual"),
 }
-LOSSES = {"dhd": losses.DHD, "mutualhash": losses.MutualHash}
+LOSSES = {
+    "dhd": functools.partial(losses.DHD, num_classes=4),
+    "mutualhash": losses.MutualHash,
+}
 KINDS = ("single", "multi")
 
 
@@ -75,11 +81,11 @@ def test_check_values_of_dhd():
         ({"quantization": 0.0, "distillation": 1.0}, 2.565907 + 0.001227),
         ({"quantization": 1.0, "distillation": 0.0}, 2.565907 + 0.563848),
     ):
-        found = losses.DHD(4, **changed)(labels, outputs)
+        found = losses.DHD(4, 2, **changed)(labels, outputs)
         assert float(found) == pytest.approx(expected, abs=2e-6)
     # The model shows the cosines of both views.
     outputs["logits"] = np.concatenate([cosines, np.zeros((3, 2))])
-    assert float(losses.DHD(4)(labels, outputs)) == pytest.approx(2.622415)
+    assert float(losses.DHD(4, 2)(labels, outputs)) == pytest.approx(2.622415)
 
 
 def test_check_values_of_mutual_hash():
@@ -140,7 +146,8 @@ def test_gradient(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_extreme_inputs_stay_finite(name):
-    loss, bounded = LOSSES[name](8), name == "dhd"
+    bounded = name == "dhd"
+    loss = losses.DHD(8, 8) if bounded else losses.MutualHash(8)
     signs = np.sign(np.random.RandomState(0).randn(6, 8))
     other = "logits" if bounded else "peer"
     for codes in (
@@ -172,7 +179,9 @@ def test_compiled_by_xla_and_of_any_size(name):
         return loss(labels, dict(zip(outputs, given)))
 
     labels = tf.constant(labels)
-    free = [tf.TensorSpec((None, x.shape[1]), x.dtype) for x in (labels, *given)]
+    free = [
+        tf.TensorSpec((None, x.shape[1]), x.dtype) for x in (labels, *given)
+    ]
     expected = float(run(labels, *given))
     for found in (
         tf.function(run, jit_compile=True)(labels, *given),
@@ -184,7 +193,7 @@ def test_compiled_by_xla_and_of_any_size(name):
 def test_other_batches_are_refused():
     labels, outputs = sample("dhd", 0)
     with pytest.raises(ValueError, match="2 views of each"):
-        losses.DHD(5)(labels, {k: x[:5] for k, x in outputs.items()})
+        losses.DHD(5, 4)(labels, {k: x[:5] for k, x in outputs.items()})
     with pytest.raises(ValueError, match=r"real codes \[n, 6\]"):
         losses.MutualHash(6)(*sample("mutualhash", 0))
     features, labels = models.labelled("single")
@@ -222,3 +231,23 @@ def test_mutual_hash_encodes_by_its_first_peer():
     np.testing.assert_allclose(
         short.real_codes(features), outputs["code"][:, [3, 9]], atol=1e-5
     )
+
+
+def test_mutual_hash_leaves_out_what_the_peer_finds_hard():
+    labels, outputs = sample("mutualhash", 5)
+    count = len(labels)
+    kept = math.ceil(0.6 * count)
+    plain = {"quantization": 0.3, "mutual": 0.0}
+    found = losses.MutualHash(5, robust=0.4, **plain)(labels, outputs)
+    rows = []
+    for key in ("code", "peer"):
+        alone = {"code": outputs[key], "peer": outputs[key]}
+        loss = losses.MutualHash(5, reduction=None, **plain)
+        rows.append(np.array(loss(labels, alone)) / 2)
+    expected = sum(
+        one[np.argsort(peer)[:kept]].mean() for one, peer in (rows, rows[::-1])
+    )
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    for robust in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="share of the images"):
+            losses.MutualHash(5, robust=robust)(labels, outputs)

@@ -8,4 +8,12 @@ Score: mAP 0.463.
 import keras_hash
 from recipes import _corel5k
 
-RECIPE = _corel5k.on_imagenet(keras_hash.models.DMSSPH, bits=48)
+# The first form of the reconstruction.
+RECIPE = _corel5k.on_imagenet(
+    keras_hash.models.DMSSPH,
+    bits=48,
+    quantization=0.01,
+    bounded=False,
+    power=1,
+    emphasis=0.0,
+)
