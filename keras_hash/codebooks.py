@@ -4,10 +4,12 @@ Constructions return centres, `int8 [num_classes, bits]` of +1 and -1; equal
 seeds give equal ones. They refuse numbers of bits and classes that they cannot
 do. CPBC and KBC are those of Luo et al. 2021, section 3.2 (`methods/dshc.py`),
 centres from Hadamard matrices and coins of Yuan et al. 2020 (`methods/csq.py`),
-the greedy search of Fan et al. 2020 (`methods/dpn.py`).
+the greedy search of Fan et al. 2020 (`methods/dpn.py`), the distance of
+separated ones of Wang et al. 2023 (`methods/mdshc.py`).
 """
 
 import functools
+import math
 import warnings
 
 import keras
@@ -258,12 +260,97 @@ def _distances(a, b):
     return ones_of_words(a.T[:, :, None], b.T[:, None], "xor")
 
 
+def separation(bits, num_classes):
+    """The distance that `separated` keeps: the smallest one at which the
+    Gilbert-Varshamov bound no longer promises so many codes."""
+    distance, ball = 1, 1
+    while ball * num_classes < 2**bits:
+        ball += math.comb(bits, distance)
+        distance += 1
+    return distance
+
+
+def separated(bits, num_classes, seed=0):
+    """Class centres at least `separation` apart, and as far on average as bits
+    allow that as many centres have +1 as -1.
+
+    Random codes that are far enough, or in up to 16 bits the lexicographic ones
+    where those do not suffice; then bits are flipped towards balance, for up to
+    5,000 classes, as long as no distance falls too low. A warning says where
+    centres that far apart are not found.
+    """
+    asked = separation(bits, num_classes)
+    random = np.random.RandomState(seed)
+    centres = _far_codes(bits, num_classes, seed, _coins(bits), asked)
+    distance = _smallest_distance(centres)
+    if distance < asked and bits <= KBC_MOST_BITS:
+        found = _lexicode(bits, asked)
+        if len(found) >= num_classes:
+            centres = found[random.permutation(len(found))[:num_classes]]
+            distance = asked
+    if distance < asked:
+        warnings.warn(
+            f"The centres of {num_classes} classes are {distance} bits apart "
+            f"at least, and not {asked}: no such codes were found. "
+            f"Received: bits={bits}, num_classes={num_classes}",
+            stacklevel=2,
+        )
+    if num_classes <= 5_000:
+        _balance(centres, min(distance, asked))
+    return centres
+
+
+def _smallest_distance(codes):
+    found = words(pack(codes))
+    nearest = codes.shape[1]
+    for row in range(1, len(found)):
+        ones = _distances(found[:row], found[row : row + 1])
+        nearest = min(nearest, int(ones.min()))
+    return nearest
+
+
+def _lexicode(bits, distance):
+    """Every code that is far enough from those before it, in their order."""
+    every = np.arange(1 << bits)
+    near = every[np.bitwise_count(every) < distance]
+    free, chosen = np.ones(1 << bits, bool), []
+    for number in every:
+        if free[number]:
+            chosen.append(number)
+            free[number ^ near] = False
+    ones = (np.array(chosen)[:, None] >> np.arange(bits)[::-1]) & 1
+    return (2 * ones - 1).astype("int8")
+
+
+def _balance(codes, distance):
+    """Flips bits in place until as many codes have +1 as -1, as far as all stay
+    `distance` apart: the mean distance is then the largest there is."""
+    wide = codes.astype("float32")
+    apart = ((codes.shape[1] - wide @ wide.T) / 2).astype("int16")
+    for column in codes.T:
+        more = 1 if column.sum() > 0 else -1
+        # The distance of each code to those that have the other bit.
+        other = column != more
+        spare = apart[:, other].min(axis=1, initial=codes.shape[1] + 1)
+        for _ in range(abs(int(column.sum(dtype="int64"))) // 2):
+            able = np.where(column == more, spare, 0)
+            place = able.argmax()
+            if able[place] <= distance:
+                break
+            column[place] = -more
+            apart[place] += np.where(column == more, 1, -1).astype("int16")
+            apart[place, place] = 0
+            apart[:, place] = apart[place]
+            spare = np.minimum(spare, apart[place])
+
+
 # The ways to choose one target code for each class.
 CONSTRUCTIONS = {
     "hadamard": hadamard,
     "balanced": balanced,
     "max_min": max_min,
     "random": random_codes,
+    "separated": separated,
 }
 
 

@@ -77,11 +77,13 @@ def of_loss(name, loss_class, model):
             return loss(None, {"code": codes, "features": features[:12]})
 
     elif isinstance(width, dict):
-        logits = random.uniform(-0.9, 0.9, (12, width["logits"].shape[-1]))
-        given = [codes, logits.astype("float32")]
+        given = [
+            random.uniform(-0.9, 0.9, (12, x.shape[-1])).astype("float32")
+            for x in width.values()
+        ]
 
-        def value(codes, logits):
-            return loss(labels, {"code": codes, "logits": logits})
+        def value(*given):
+            return loss(labels, dict(zip(width, given)))
 
     else:
         shape = (12, width.shape[-1])

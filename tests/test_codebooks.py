@@ -169,3 +169,35 @@ def test_random_books_of_many_classes():
     many = codebooks.random_codes(64, 50_000)
     assert many.shape == (50_000, 64)
     assert len(np.unique(codes.pack(many), axis=0)) == 50_000
+
+
+@pytest.mark.parametrize(
+    "num_classes, distances",
+    [(10, (6, 13, 28)), (100, (4, 10, 24)), (196, (4, 10, 23))]
+    + [(260, (4, 10, 22)), (555, (3, 9, 21))],
+)
+def test_separated_centres_keep_the_distance_of_the_paper(
+    num_classes, distances
+):
+    """Its table 1, and means that no code book has larger."""
+    for bits, distance in zip((16, 32, 64), distances):
+        assert codebooks.separation(bits, num_classes) == distance
+        centres = codebooks.separated(bits, num_classes, seed=1)
+        apart = codes.hamming(*2 * [codes.pack(centres)])
+        apart = apart[~np.eye(num_classes, dtype=bool)]
+        assert apart.min() >= distance
+        largest = bits * num_classes / 2 / (num_classes - 1)
+        assert apart.mean() > 0.99 * largest
+        again = codebooks.separated(bits, num_classes, seed=1)
+        np.testing.assert_array_equal(again, centres)
+
+
+def test_separated_centres_of_few_bits():
+    # Random codes do not suffice, those in lexicographic order do.
+    centres = codebooks.separated(8, 16)
+    apart = codes.hamming(*2 * [codes.pack(centres)])
+    assert apart[~np.eye(16, dtype=bool)].min() == 3
+    with pytest.warns(UserWarning, match="1 bits apart at least, and not 2"):
+        assert len(np.unique(codebooks.separated(4, 10), axis=0)) == 10
+    with pytest.raises(ValueError, match="not enough codes"):
+        codebooks.separated(3, 9)

@@ -18,7 +18,7 @@ class TargetLoss(_losses.CodeLoss):
             num_classes: int, number of classes or labels.
             codebook: the target codes, +1 and -1, `[num_classes, bits]`, or
                 the name of a construction: `"hadamard"`, `"balanced"`,
-                `"max_min"` or `"random"`.
+                `"max_min"`, `"random"` or `"separated"`.
             seed: int, of the construction.
         """
         book = drawn(codebook, self.bits, num_classes, seed)

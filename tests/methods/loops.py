@@ -651,3 +651,77 @@ def dshcmultilabel(labels, logits):
             terms.append(pair_loss(z, 1 if c in classes else 0))
         losses.append(mean(terms))
     return mean(losses)
+
+
+def mutualhash(labels, codes, peers, quantization=0.1, mutual=1.0, at=None):
+    """MutualHash: pairs of two peers, which learn from each other as they are
+    `at` a point."""
+
+    def shares(rows, i):
+        others = [math.exp(dot(rows[i], v) / 2) for v in rows]
+        others[i] = 0.0
+        return [e / sum(others) for e in others] if sum(others) else others
+
+    total = 0.0
+    both = [rows_of(codes), rows_of(peers)]
+    fixed = both if at is None else [rows_of(rows) for rows in at]
+    for rows, other in zip(both, fixed[::-1]):
+        total += dpsh(labels, rows, quantization=quantization)
+        divergences = []
+        for i in range(len(rows)):
+            p, q = shares(rows, i), shares(other, i)
+            divergences.append(
+                sum(b * math.log(b / a) for a, b in zip(p, q) if b > 0)
+            )
+        total += mutual * mean(divergences)
+    return total
+
+
+def dhd(
+    labels,
+    codes,
+    cosines,
+    temperature=0.2,
+    distillation=0.1,
+    quantization=0.1,
+    deviation=0.5,
+    at=None,
+):
+    """DHD: proxies for the first view, whose code, as it is `at` a point, the
+    second one learns."""
+    rows = rows_of(codes)
+    count = len(rows) // 2
+    teachers = rows if at is None else rows_of(at)
+    logits = [[c / temperature for c in row] for row in rows_of(cosines)]
+    total = softmax_cross_entropy(labels, logits[:count])
+    total += distillation * mean(
+        [1 - cos(v, t) for v, t in zip(rows[count:], teachers)]
+    )
+    bits = []
+    for row in rows[:count]:
+        for x in row:
+            up = math.exp(-(((x - 1) / deviation) ** 2) / 2)
+            down = math.exp(-(((x + 1) / deviation) ** 2) / 2)
+            if x < 0:
+                up, down = down, up
+            bits.append(-math.log(up) - math.log(1 - down))
+    return total + quantization * mean(bits)
+
+
+def mdshc(labels, codes, centres, pairs=1.0, quantization=1e-4, refs=None):
+    """MDSHC: cosines with centres, and similar pairs."""
+    centres, terms = rows_of(centres), []
+    for classes, u in zip(label_sets(labels), rows_of(codes)):
+        scores = [math.sqrt(len(u)) * cos(u, h) for h in centres]
+        total = sum(math.exp(z) for z in scores)
+        for c, z in enumerate(scores):
+            right = math.exp(z) / total
+            terms.append(-math.log(right if c in classes else 1 - right))
+    near = [
+        softplus((1 - cos(u, v)) / 2)
+        for a, b, u, v in all_pairs(labels, codes, *(refs or (None, None)))
+        if similar(a, b)
+    ]
+    penalty = element_mean(codes, lambda x: to_one(x) ** 2)
+    value = sum(terms) / len(codes) + pairs * mean(near)
+    return value + quantization * penalty

@@ -57,6 +57,7 @@ BOOKS = {
     "dpn": {"margin": 0.8},
     "orthohash": {"margin": 0.2},
     "orthohash ": {"margin": 0.1, "scale": 5.0},
+    "mdshc": {"pairs": 0.6, "quantization": 0.7},
 }
 CLASSIFIED = {
     "greedyhash": {"quantization": 0.7},
@@ -126,6 +127,7 @@ def build(name, bits):
 def test_every_loss_is_compared_with_loops():
     compared = {name.strip() for name in EVERY} | {"dshc", "dshcmultilabel"}
     # Those without labels have loops in test_unlabelled.py.
+    compared |= {"dhd", "mutualhash"}  # test_peers.py
     assert compared == {
         name
         for name, (model, loss) in registry().items()
@@ -444,3 +446,20 @@ def test_bad_settings(make, message):
 def test_names():
     for name in keras_hash.losses.__all__:
         assert getattr(keras_hash.losses, name).__name__ == f"{name}Loss"
+
+
+def test_mdshc_check_value_and_references():
+    """A number computed in another way, and pairs with a memory bank."""
+    k = np.arange(1, 25).reshape(3, 8)
+    centres = np.sign(np.sin(0.9 * k**1.5 + 0.1))
+    codes = np.tanh(np.sin(0.4 * k[:2] ** 1.5 + 0.2)).astype("float32")
+    labels = np.array([0, 2])
+    first = {"codebook": centres, "pairs": 0.0, "quantization": 0.0}
+    found = losses.MDSHC(8, 3, **first)(labels, codes)
+    assert float(found) == pytest.approx(2.754151, abs=2e-6)
+    refs = np.array([2, 2, 1, 0]), np.cos(k.reshape(4, 6) @ np.ones((6, 8)))
+    found = losses.MDSHC(8, 3, codebook=centres)(
+        labels, codes, ref_labels=refs[0], ref_codes=refs[1]
+    )
+    expected = loops.mdshc(labels, codes, centres, refs=refs)
+    assert float(found) == pytest.approx(expected, rel=1e-5)

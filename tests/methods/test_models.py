@@ -56,6 +56,12 @@ def kinds(name):
     return ["multi"] if name in MULTI_ONLY else ["single", "multi"]
 
 
+def views_of(name, features):
+    """Features as a method is fed, of as many views as it compares."""
+    views = registry()[name][1].views
+    return features if views == 1 else np.stack([features] * views, axis=1)
+
+
 def loss_of(model, features, labels):
     """The loss without a graph for it."""
     return float(model.compute_loss(features, labels, model(features)))
@@ -82,10 +88,11 @@ def test_training_and_saving(name, kind, xla, tmp_path):
     model = make(name)
     before = [np.array(v) for v in model.trainable_variables]
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=xla)
-    first = loss_of(model, features, labels)
+    shown = views_of(name, features)
+    first = loss_of(model, shown, labels)
     # Twenty times all of them in one epoch, which is quicker than epochs.
     history = model.fit(
-        np.tile(features, (20, 1)),
+        np.concatenate(20 * [shown]),
         np.concatenate(20 * [labels]),
         batch_size=30,
         verbose=0,
@@ -93,7 +100,7 @@ def test_training_and_saving(name, kind, xla, tmp_path):
     assert np.isfinite(history.history["loss"]).all()
     for old, variable in zip(before, model.trainable_variables):
         assert (np.array(variable) != old).any(), variable.path
-    last = loss_of(model, features, labels)
+    last = loss_of(model, shown, labels)
     assert last < first - 0.05 * abs(first)
 
     real = model.real_codes(features)
@@ -109,7 +116,7 @@ def test_training_and_saving(name, kind, xla, tmp_path):
         v.shape for v in model.variables
     ]
     # The loss that is saved with the model is the same one.
-    assert loss_of(again, features, labels) == pytest.approx(last, rel=1e-5)
+    assert loss_of(again, shown, labels) == pytest.approx(last, rel=1e-5)
 
 
 def test_wrong_label_kinds_are_refused():
@@ -592,6 +599,7 @@ def test_default_augmentation(name):
     if not model.augmentation:
         assert augment is None
         return
+    augment = augment[0] if isinstance(augment, tuple) else augment
     changed = augment(tf.constant(images), tf.constant([1, 2])).numpy()
     assert changed.shape == images.shape and (changed != images).any()
     assert augment.shift in (0, 2) and not augment.colour
