@@ -81,6 +81,8 @@ class HashModel(keras.Model):
     trained = True
     # Whether the loss sees the features of the backbone, without gradient.
     shows_features = False
+    # Whether `adapt` stores what is known of the pairs of all training images.
+    stores_pairs = False
     # Whether the first bits of its codes can be codes too.
     nests = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.

@@ -63,6 +63,7 @@ class CIMON(HashModel):
 
     loss_class = CIMONLoss
     supervised = False
+    stores_pairs = True
     activation = "tanh"
 
     def add_head(self, clusters=70, threshold=0.1, quantile=None):
@@ -100,9 +101,8 @@ class CIMON(HashModel):
                 finite or all the same.
         """
         if self.bank is None:
-            raise ValueError(
-                "CIMON needs the number of images. Received: bank_size=None"
-            )
+            error = "CIMON needs the number of images. Received: bank_size=None"
+            raise ValueError(error)
         features = _views.features_of(self, data, self.bank.size, batch_size)
         self.bank.fill(
             features, **_keywords.fitting(self.add_head, self.settings)
