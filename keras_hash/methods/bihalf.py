@@ -8,7 +8,9 @@ codes then follow those of the features.
     loss = mean_i (cos(b_i, b_(i + n/2)) - cos(x_i, x_(i + n/2)))^2
     gradient of u: that of b, and gamma / (n bits) (u - b)
 
-When to use: no labels, a trained backbone, and balanced bits.
+When to use: as a published baseline, with many images: trained on 25,000 of
+CIFAR-10 in 128 dimensions it had a mAP of .271 (ITQ .261), on 5,000 in 1,280
+dimensions .146, below its untrained head.
 Cost: sorting each bit of a batch, O(n bits log n) a step.
 Other code: the release splits a batch in two halves, image i with image
 i + n / 2, and so does this. Images with equal numbers count in their order. In

