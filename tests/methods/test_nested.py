@@ -12,15 +12,23 @@ from tests.entry import publish
 from tests.methods import test_models as models
 
 CLASSES = models.CLASSES
+# One of each kind of head at once, the others in the slow tier.
+FEW = ("csq", "dpsh", "greedyhash", "hyp2", "itq", "ninh", "mutualhash")
 NESTING = sorted(n for n, (model, _) in registry().items() if model.nests)
 TRAINED = [n for n in NESTING if n in models.TRAINED]
+
+
+def some_slow(names):
+    """Parameters of which all but a few are slow tests."""
+    slow = pytest.mark.slow
+    return [n if n in FEW else pytest.param(n, marks=slow) for n in names]
 
 
 def make(name, bits=24, nested=(8, 16), **given):
     return models.make(name, bits=bits, nested=nested, **given)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", some_slow(TRAINED))
 def test_the_loss_is_the_mean_over_all_lengths(name):
     features, labels = models.labelled("multi")
     model = make(name, nested_weights=(1, 2, 5))
@@ -40,7 +48,7 @@ def test_the_loss_is_the_mean_over_all_lengths(name):
     assert found == pytest.approx(total, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["dpsh", "csq", "greedyhash", "hyp2", "dsrh"])
+@pytest.mark.parametrize("name", ["dpsh", "csq", "greedyhash"])
 def test_nested_models_train_save_and_load(name, tmp_path):
     features, labels = models.labelled("multi", 60)
     model = make(name)
@@ -55,7 +63,7 @@ def test_nested_models_train_save_and_load(name, tmp_path):
     again.fit(features, labels, verbose=0)
 
 
-@pytest.mark.parametrize("name", NESTING)
+@pytest.mark.parametrize("name", some_slow(NESTING))
 def test_a_shorter_model_makes_the_chosen_bits(name):
     features, labels = models.labelled("multi", 60)
     given = {"bits": 24} if registry()[name][0].trained else {"bits": 8}

@@ -330,7 +330,9 @@ def make(name, **given):
     return registry()[name][0](16, **given)
 
 
-@pytest.mark.parametrize("nested", [None, (8,)])
+@pytest.mark.parametrize(
+    "nested", [None, pytest.param((8,), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_training_saving_and_encoding(name, nested, tmp_path):
     views = registry()[name][1].views
@@ -363,7 +365,7 @@ def test_training_saving_and_encoding(name, nested, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_batches_and_single_images_train(name):
     views = registry()[name][1].views
-    for count in (1, 2, 7, 33):
+    for count in (1, 33):
         features, _ = features_of_views(count, views)
         model = make(name)
         model.compile("sgd")
