@@ -33,16 +33,13 @@ PROTOCOLS = (
 
 def load(plan):
     """The photos, each split in the order of its label file."""
-    folder = places.found("corel5k")
-    if folder is None:
-        looked = " and ".join(str(p) for p in places.folders("corel5k"))
-        raise FileNotFoundError(
-            "Corel-5K is not here. Get its official split (Duygulu et al. "
-            "2002; 4,500 training and 499 test photos), put `train_jpeg/`, "
-            "`test_jpeg/` and `labels/` into a folder `corel5k` and set "
-            "KERAS_HASH_DATA to the folder around it. "
-            f"Looked for: {looked}"
-        )
+    folder = places.required(
+        "corel5k",
+        "Corel-5K is not here. Get its official split (Duygulu et al. 2002; "
+        "4,500 training and 499 test photos), put `train_jpeg/`, `test_jpeg/` "
+        "and `labels/` into a folder `corel5k` and set KERAS_HASH_DATA to the "
+        "folder around it.",
+    )
     words = _words(folder / "labels" / "words")
     paths, ids, rows, splits = [], [], [], []
     for split, (photos, listed) in _SPLITS.items():

@@ -48,15 +48,12 @@ PROTOCOLS = (
 
 def load(plan):
     """The photos in the order of `labels.csv`."""
-    folder = places.found("mirflickr20k")
-    if folder is None:
-        looked = " and ".join(str(p) for p in places.folders("mirflickr20k"))
-        raise FileNotFoundError(
-            "The small MIRFLICKR is not here. Put `images/` and `labels.csv` "
-            "into a folder `mirflickr20k` and set KERAS_HASH_DATA to the "
-            "folder around it; the full set is `mirflickr25k`. "
-            f"Looked for: {looked}"
-        )
+    folder = places.required(
+        "mirflickr20k",
+        "The small MIRFLICKR is not here. Put `images/` and `labels.csv` into "
+        "a folder `mirflickr20k` and set KERAS_HASH_DATA to the folder around "
+        "it; the full set is `mirflickr25k`.",
+    )
     names = list(label_sets.MIR24)
     rows = list(_rows(folder / "labels.csv", names))
     targets = np.zeros((len(rows), len(names)), "uint8")

@@ -19,6 +19,16 @@ def found(name):
     return next((p for p in folders(name) if p.exists()), None)
 
 
+def required(name, remedy):
+    """The folder of a data set; where there is none, the error says the remedy
+    and the places."""
+    folder = found(name)
+    if folder is None:
+        looked = " and ".join(str(place) for place in folders(name))
+        raise FileNotFoundError(f"{remedy} Looked for: {looked}")
+    return folder
+
+
 def prepared(name):
     """The folder of TensorFlow Datasets in which a dataset is prepared."""
     candidates = [

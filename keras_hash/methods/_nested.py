@@ -11,6 +11,11 @@ def check_lengths(lengths, bits, name):
     """The lengths of nested codes as a tuple, in bits and without the last."""
     if lengths is None:
         return ()
+    if not isinstance(lengths, (tuple, list)):
+        raise ValueError(
+            "`nested` should be a tuple of lengths, such as (16, 32). "
+            f"Received: nested={lengths!r}"
+        )
     found = tuple(check_int(n, "nested", 8) for n in lengths)
     rising = all(a < b for a, b in zip(found, (*found[1:], bits)))
     if any(n % 8 for n in found) or not rising:

@@ -11,8 +11,10 @@ its peer has it, is a soft target.
 q is the p of the peer, without gradient. Both start differently, which is all
 that they differ in. The first one makes the codes.
 
-When to use: in place of DPSH, one or several labels an image; with `robust`
-where some of the labels are wrong.
+When to use: to compare with; with `robust` where some of the labels are wrong.
+On MIRFLICKR (frozen features, 32 bits, one seed) it had a mAP of .723, without
+the divergence .725, DPSH .720: the peers gained nothing from each other there,
+and with a weight of 1 they lost much, .589.
 Cost: two products of codes a step, O(n^2 bits); an encoder as that of DPSH.
 Other code: this is a reconstruction. It stands in the place of "robust mutual
 learning hashing" (RMLH, ICIP 2019), a row in the table of Luo et al. 2021, of
@@ -33,7 +35,7 @@ from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
 
-def mutualhash(labels, outputs, quantization=0.1, mutual=1.0, robust=0.0):
+def mutualhash(labels, outputs, quantization=0.1, mutual=0.1, robust=0.0):
     """Likelihood of pairs in both peers, and what each learns of the other.
 
     Args:

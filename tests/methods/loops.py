@@ -653,7 +653,7 @@ def dshcmultilabel(labels, logits):
     return mean(losses)
 
 
-def mutualhash(labels, codes, peers, quantization=0.1, mutual=1.0, at=None):
+def mutualhash(labels, codes, peers, quantization=0.1, mutual=0.1, at=None):
     """MutualHash: pairs of two peers, which learn from each other as they are
     `at` a point."""
 

@@ -100,7 +100,7 @@ def test_what_has_no_bits_of_its_own_is_refused():
 
 
 @pytest.mark.parametrize(
-    "bad", [(12,), (16, 8), (24,), (32,), (0,), (8.0,), (8, 8), ("8",)]
+    "bad", [(12,), (16, 8), (24,), (32,), (0,), (8.0,), (8, 8), ("8",), 8, "8"]
 )
 def test_lengths_are_checked(bad):
     with pytest.raises(ValueError, match="nested|Received"):
