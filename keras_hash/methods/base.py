@@ -502,6 +502,12 @@ class HashModel(keras.Model):
                 batch_size=kwargs.get("validation_batch_size", batch_size),
             )
         setters = feed.epoch_setters(x)
+        split = kwargs.get("validation_split") if validation is None else None
+        again = None
+        if type(self).after_epoch is not HashModel.after_epoch:
+            held_out = split and y is not None
+            shown = x[: int(len(x) * (1 - split))] if held_out else x
+            again = feed.again(shown, self.image_shape)
         x, y, weights = self._taken(
             fed,
             x,
@@ -514,11 +520,12 @@ class HashModel(keras.Model):
             # Keras' default would give batches that have an order another one,
             # by the random state of Python, and warn elsewhere that it cannot.
             kwargs.setdefault("shuffle", False)
-        split = kwargs.get("validation_split") if validation is None else None
         if split and class_weight is not None and weights is not None:
             # What is held out has no class weights, as in Keras.
             weights[int(len(weights) * (1 - split)) :] = 1
         callbacks = kwargs.pop("callbacks", None)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = keras.tree.flatten(callbacks or [])
         if setters:
             # Which epoch starts, also where a training goes on.
             told = keras.callbacks.LambdaCallback(
@@ -526,10 +533,13 @@ class HashModel(keras.Model):
                     set_epoch(epoch) for set_epoch in setters
                 ]
             )
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                callbacks.append(told)
-            else:
-                callbacks = [*keras.tree.flatten(callbacks or []), told]
+            callbacks.append(told)
+        if again is not None:
+            ended = keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: self._end_epoch(again)
+            )
+            # First: others measure and save what it sets.
+            getattr(callbacks, "callbacks", callbacks).insert(0, ended)
         with fed.errors(), held.errors():
             return super().fit(
                 x,
@@ -539,6 +549,22 @@ class HashModel(keras.Model):
                 callbacks=callbacks,
                 **kwargs,
             )
+
+    def _end_epoch(self, again):
+        if keras.backend.backend() == "jax":
+            self.jax_state_sync()
+        self.after_epoch(again())
+
+    def after_epoch(self, batches):
+        """Sets what the method computes of its training images after an epoch.
+
+        `fit` calls it before other callbacks; nothing, unless a method defines
+        it. What it sets are weights, which are saved with the model.
+
+        Args:
+            batches: what `fit` was fed, read once more: float32 images
+                `[n, *image_shape]`, and their index or `None`.
+        """
 
     def evaluate(
         self,

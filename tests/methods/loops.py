@@ -725,3 +725,12 @@ def mdshc(labels, codes, centres, pairs=1.0, quantization=1e-4, refs=None):
     penalty = element_mean(codes, lambda x: to_one(x) ** 2)
     value = sum(terms) / len(codes) + pairs * mean(near)
     return value + quantization * penalty
+
+
+def vdsh(labels, codes, logits):
+    """VDSH: squared errors of the regressed labels."""
+    losses = []
+    for classes, row in zip(label_sets(labels), rows_of(logits)):
+        for c, z in enumerate(row):
+            losses.append((z - (1 if c in classes else 0)) ** 2)
+    return sum(losses) / len(logits)
