@@ -120,6 +120,8 @@ def of_model(name, model, loss_class):
         views = features
         if loss_class.views > 1:
             views = np.stack([features, 1.1 * features[:, ::-1]], axis=1)
+        if name == "cimon":
+            model.adapt(views)
         history = model.fit(
             views, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
         )
@@ -187,6 +189,8 @@ for name, (model_class, loss_class) in methods.registry().items():
         settings["bank_size"] = COUNT
     if model_class.supervised:
         settings["num_classes"] = CLASSES
+    if name == "cimon":
+        settings.update(bank_size=COUNT, clusters=5, quantile=0.2)
     if "dropout" in model_class.keywords:
         settings["dropout"] = 0.0  # each backend draws others
     model = model_class(BITS.get(name, 12), **settings)

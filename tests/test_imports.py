@@ -16,6 +16,7 @@ FLOORS = [
         "forks",
         "progress",
         "codes",
+        "selection",
         "similarity",
     },
     {"backbones", "heads", "codebooks"},

@@ -75,6 +75,11 @@ def _info(chosen):
     for key, value in card.items():
         if key in ("files", "model", "code_sha256"):
             continue
+        if key == "lengths":
+            value = {
+                f"{bits} bits": f"mAP {found['map']:.4f}"
+                for bits, found in value.items()
+            }
         if isinstance(value, dict):
             value = "\n".join(f"{k}: {v}" for k, v in value.items())
         table.add_row(key, str(value))

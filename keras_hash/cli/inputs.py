@@ -64,7 +64,13 @@ def at_least(least, most=(1 << 31) - 1):
 
 def lengths(text):
     """The type of an option: ints with commas between them."""
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "should be numbers with commas between them, such as 16,32. "
+            f"Received: {text}"
+        ) from None
 
 
 def rate(text):

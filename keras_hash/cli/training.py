@@ -169,12 +169,17 @@ def _untrained(chosen):
     benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
     print(benchmark.summary(), flush=True)
     size = chosen.size and (chosen.size, chosen.size)
-    return benchmark, known[method][0](
+    model = known[method][0]
+    stored = {}
+    if model.stores_pairs:
+        stored["bank_size"] = len(benchmark.parts["train"])
+    return benchmark, model(
         bits=chosen.bits,
         num_classes=benchmark.num_classes,
         backbone=chosen.backbone,
         nested=chosen.nested,
         input_shape=(*(size or benchmark.image_size or (224, 224)), 3),
+        **stored,
     )
 
 
@@ -201,6 +206,8 @@ def _fit(chosen, model, benchmark, path):
         shuffle=True,
         seed=chosen.seed,
     )
+    if model.stores_pairs:
+        model.adapt(batches)
     # Kept until the entry is written: a stop while measuring loses nothing.
     backup = callbacks.Backup(path, about)
     try:

@@ -107,7 +107,7 @@ class CodeLoss(keras.losses.Loss):
 
     def check(self, labels, outputs):
         """Refuses labels and outputs of another shape."""
-        rows = self.check_codes(outputs)
+        rows = self._check_codes(outputs)
         if not hasattr(labels, "shape"):
             raise ValueError(
                 f"{self.name} takes arrays of labels. "
@@ -126,7 +126,7 @@ class CodeLoss(keras.losses.Loss):
                 f"Received: {both[0]} labels, {both[1]} codes"
             )
 
-    def check_codes(self, outputs):
+    def _check_codes(self, outputs):
         """Refuses codes of another shape; the number of images, if known."""
         real = outputs["code"] if isinstance(outputs, dict) else outputs
         if not hasattr(real, "shape"):
@@ -181,7 +181,7 @@ class UnlabelledLoss(CodeLoss):
         return super().__call__(refs, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
-        self.check_codes(y_pred)
+        self._check_codes(y_pred)
         function = type(self).function
         return function(
             y_pred, **y_true, **_keywords.fitting(function, self.settings)

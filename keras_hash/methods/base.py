@@ -81,6 +81,8 @@ class HashModel(keras.Model):
     trained = True
     # Whether the loss sees the features of the backbone, without gradient.
     shows_features = False
+    # Whether `adapt` stores what is known of the pairs of all training images.
+    stores_pairs = False
     # Whether the first bits of its codes can be codes too.
     nests = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
@@ -645,8 +647,15 @@ class HashModel(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def targets(self, labels, index):
-        """What the loss takes for the labels of a batch, such as what `adapt`
-        found for its images, or the labels themselves."""
+        """What the loss takes for the labels of a batch.
+
+        Args:
+            labels: as they are fed, or `None`.
+            index: int `[n]`, positions among the training images, or `None`.
+
+        Returns:
+            The labels themselves, or what a method knows of these images.
+        """
         return labels
 
     def compute_loss(

@@ -10,11 +10,10 @@ by products, codes of rows and of columns should predict its entries.
 When to use: words by images, users by items, where columns need codes too
 (`column_codes`). On features of networks ITQ is as good or better.
 Cost: O(n d^2 + d^3), then 20 rounds of O(n d bits).
-Other code: none is published. Features are divided by their largest value;
-signs are soft below twice the spread while the rotations are sought, and weak
-directions count less, so that rounding decides nothing: with hard ones up to
-40 % of the bits moved, and retrieval was the same (mAP .630 and .632 at 32 bits
-of MIRFLICKR, where ITQ has .638 and a random rotation .631).
+Other code: none is published. Features are divided by their largest value. So
+that rounding decides nothing, signs are soft below twice the spread while the
+rotations are sought, and weak directions count less: retrieval is the same (mAP
+.630, hard ones .632, ITQ .638, at 32 bits of MIRFLICKR).
 Reference: Liu, He, Deng and Lang, "Collaborative Hashing", CVPR 2014.
 """
 
@@ -28,46 +27,34 @@ from keras_hash.methods import itq
 
 # Signs are soft below this share of the spread, and directions count less and
 # less below this share of the largest.
-_SOFT, _SOFT_DIRECTIONS = 2.0, 0.1
+_SIGNS, _DIRECTIONS = 2.0, 0.1
 
 
-def alternate(matrix, rows, columns, turn, weight, rounds, soft=True):
-    """Codes `[bits, n]` and `[bits, m]` and their rotations.
-
-    `soft` keeps rounding from deciding where signs or directions are near 0.
-    """
+def alternate(matrix, rows, columns, turn, weight, rounds, soft=1.0):
+    """Codes `[bits, n]` and `[bits, m]`, and their rotations; hard ones where
+    `soft` is nearly 0."""
     (count, width), bits = matrix.shape, len(turn)
-    sign = _soft_signs if soft else codes.sign
-    polar = _soft_polar if soft else _solved.nearest_rotation
-    nearest = itq.next_rotation if soft else _nearest
+
+    def signs(real):
+        return _solved.soft_signs(real, soft * _SIGNS)
+
+    def polar(matrix):
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        least = soft * _DIRECTIONS * values[0]
+        return left * (values / np.hypot(values, least)) @ right
+
     turn_rows = turn_columns = turn
-    h, g = sign(turn @ rows), sign(turn @ columns)
+    h, g = signs(turn @ rows), signs(turn @ columns)
     for _ in range(rounds):
         predicted = 0.5 + h.T @ g / (2 * bits)
         sigma = np.sum(predicted * matrix) / np.sum(predicted**2)
         pull = weight * sigma / (2 * bits * count * width)
         centred = matrix - sigma / 2
-        h = turn_rows @ rows / count + pull * g @ centred.T
-        h = sign(polar(h))
-        g = sign(polar(turn_columns @ columns / width + pull * h @ centred))
-        turn_rows = nearest(h @ rows.T, turn_rows)
-        turn_columns = nearest(g @ columns.T, turn_columns)
+        h = signs(polar(turn_rows @ rows / count + pull * g @ centred.T))
+        g = signs(polar(turn_columns @ columns / width + pull * h @ centred))
+        turn_rows = itq.next_rotation(h @ rows.T, turn_rows)
+        turn_columns = itq.next_rotation(g @ columns.T, turn_columns)
     return h, g, turn_rows, turn_columns
-
-
-def _soft_signs(real):
-    return _solved.soft_signs(real, _SOFT)
-
-
-def _nearest(pull, turn):
-    return _solved.nearest_rotation(pull)
-
-
-def _soft_polar(matrix):
-    """The orthonormal factor, without directions that hold nearly nothing."""
-    left, values, right = np.linalg.svd(matrix, full_matrices=False)
-    share = values / np.hypot(values, _SOFT_DIRECTIONS * values[0])
-    return left * share @ right
 
 
 class Collaborative(itq.Projection):
@@ -105,10 +92,8 @@ class CollaborativeHashing(_solved.SolvedHash):
 
     @property
     def column_codes(self):
-        """Packed codes of the features, `uint8 [d, ceil(bits / 8)]`.
-
-        An image and a feature whose codes are near go together.
-        """
+        """Packed codes of the features, `uint8 [d, ceil(bits / 8)]`, near those
+        of images that have them."""
         self.check_ready()
         return codes.pack(np.array(self.head.columns))
 
@@ -133,14 +118,9 @@ class CollaborativeHashing(_solved.SolvedHash):
         random = np.random.RandomState(self.settings["seed"])
         start = random.standard_normal((self.bits, self.bits))
         with _solved.one_thread():
-            _, g, turn, _ = alternate(
-                matrix,
-                rows,
-                columns,
-                _solved.nearest_rotation(start),
-                self.settings["weight"],
-                self.settings["rounds"],
-            )
+            start = _solved.nearest_rotation(start)
+            rule = self.settings["weight"], self.settings["rounds"]
+            _, g, turn, _ = alternate(matrix, rows, columns, start, *rule)
         weights = {
             "mean": mean * scale,
             "projection": found @ turn.T,

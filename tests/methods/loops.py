@@ -734,3 +734,87 @@ def vdsh(labels, codes, logits):
         for c, z in enumerate(row):
             losses.append((z - (1 if c in classes else 0)) ** 2)
     return sum(losses) / len(logits)
+
+
+def halves(rows):
+    """Rows i and i + n/2 as pairs: two images, or two views of one."""
+    rows = rows_of(rows)
+    return list(zip(rows[: len(rows) // 2], rows[len(rows) // 2 :]))
+
+
+def ntxent(codes, temperature):
+    """The contrastive loss: the other view of an image among all rows."""
+    rows = rows_of(codes)
+    n = len(rows) // 2
+    losses = []
+    for i in range(2 * n):
+        total = 0.0
+        for j in range(2 * n):
+            if j != i:
+                total += math.exp(cos(rows[i], rows[j]) / temperature)
+        pair = cos(rows[i], rows[(i + n) % (2 * n)]) / temperature
+        losses.append(math.log(total) - pair)
+    return mean(losses)
+
+
+def cimon(
+    codes, similar=None, confidence=None, at=None, eta=0.3, temperature=0.5
+):
+    """CIMON: trusted similarities of pairs, and contrast of the views."""
+    loss = eta * ntxent(codes, temperature)
+    if similar is None:
+        return loss
+    for view in zip(*halves(codes)):
+        for signs, weights in zip(
+            map(rows_of, similar), map(rows_of, confidence)
+        ):
+            gaps = []
+            for i, u in enumerate(view):
+                for j, v in enumerate(view):
+                    gap = dot(u, v) / len(u) - signs[i][j]
+                    gaps.append(weights[i][j] * gap**2)
+            loss += mean(gaps)
+    return loss
+
+
+def cimon_targets(features, clusters, threshold=0.1):
+    """CIMON: similarities and confidences of all pairs, mode and spreads."""
+    rows = rows_of(features)
+    n = len(rows)
+    d = [
+        [0.0 if i == j else 1 - cos(rows[i], rows[j]) for j in range(n)]
+        for i in range(n)
+    ]
+    every = [x for row in d for x in row]
+    counts = [0] * 100
+    for x in every:
+        for k in range(100):
+            counts[k] += k / 100 < x < (k + 1) / 100
+    mode = counts.index(max(counts)) / 100
+    spreads = []
+    for half in (
+        [x for x in every if x <= mode],
+        [x for x in every if x > mode],
+    ):
+        spreads.append(math.sqrt(mean((x - mode) ** 2 for x in half)))
+
+    def normal(x, spread):
+        return (1 + math.erf((x - mode) / spread / math.sqrt(2))) / 2
+
+    left, right = spreads
+    similar = [[1.0 if x <= threshold else -1.0 for x in row] for row in d]
+    confidence = []
+    for i in range(n):
+        row = []
+        for j in range(n):
+            if d[i][j] <= threshold:
+                least = normal(threshold, left)
+                sure = (least - normal(d[i][j], left)) / least
+            else:
+                most = normal(threshold, right)
+                sure = (normal(d[i][j], right) - most) / (1 - most)
+            together = clusters[i] == clusters[j]
+            agree = together == (d[i][j] <= threshold)
+            row.append(min(max(sure, 0.0), 1.0) * agree)
+        confidence.append(row)
+    return similar, confidence, (mode, left, right)

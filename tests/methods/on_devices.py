@@ -44,6 +44,8 @@ def trained(name, scope):
     settings = {"backbone": "features", "input_shape": (16,)}
     if getattr(loss_class, "takes_bank", False):
         settings["bank_size"] = COUNT
+    if name == "cimon":
+        settings.update(bank_size=COUNT, clusters=5, quantile=0.2)
     if name == "dsrh":
         settings["list_size"] = 3
     if "dropout" in model_class.keywords:
@@ -55,6 +57,8 @@ def trained(name, scope):
     with scope:
         keras.utils.set_random_seed(0)
         model = model_class(bits, CLASSES, **settings)
+        if name == "cimon":
+            model.adapt(views)
         model.compile(keras.optimizers.SGD(0.05))
         history = model.fit(
             views,

@@ -150,7 +150,7 @@ def test_the_check_values_of_collaborative_hashing():
         largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(3)]
         sides.append((vectors * np.sign(largest)).T @ centred)
     h, g, turn_h, turn_g = collaborativehashing.alternate(
-        matrix, *sides, start, 1000.0, 20, soft=False
+        matrix, *sides, start, 1000.0, 20, soft=1e-9
     )
     predicted = 0.5 + h.T @ g / 6
     sigma = np.sum(predicted * matrix) / np.sum(predicted**2)
