@@ -29,6 +29,8 @@ BANKED = [
 def settings(name, **given):
     bits = {"dshc": 15, "dshcmultilabel": None}.get(name, 12)
     given = {"bits": bits, "num_classes": CLASSES, **given}
+    if name == "dslh":
+        given.setdefault("bank_size", 1200)
     return {k: v for k, v in given.items() if v is not None}
 
 
