@@ -37,7 +37,7 @@ def test_function_loss_and_model_show_the_same_constants(name):
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
         if parameter.default is not parameter.empty
-        and parameter.name not in ("ref_labels", "ref_codes", "num_classes")
+        and parameter.name not in (*_keywords.REFERENCES, "num_classes")
     ]
     expected = defaults(function, constants)
     for thing in (loss, model):
