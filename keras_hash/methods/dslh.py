@@ -51,6 +51,7 @@ def dslh(
     Labels may have the corrected ones beside them, `[n, 2 num_classes]`.
 
     Args:
+        num_classes: int, number of classes or labels.
         correction: float in 0..1, the share of corrected labels.
         quantization: float, weight of the distance from the signs, over the
             number of images.

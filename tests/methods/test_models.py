@@ -66,7 +66,11 @@ def views_of(name, features):
 
 def loss_of(model, features, labels):
     """The loss without a graph for it."""
-    return float(model.compute_loss(features, labels, model(features)))
+    alone = model.bank is None
+    outputs = model(features)
+    return float(
+        model.compute_loss(features, labels, outputs, training=alone)
+    )
 
 
 # Every method on its first kind of labels, and compiled by XLA on its last:
