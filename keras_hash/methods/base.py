@@ -83,6 +83,8 @@ class HashModel(keras.Model):
     shows_features = False
     # Whether `adapt` stores what is known of the pairs of all training images.
     stores_pairs = False
+    # What keeps the latest codes of all images.
+    bank_class = _bank.MemoryBank
     # Whether the first bits of its codes can be codes too.
     nests = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
@@ -167,7 +169,8 @@ class HashModel(keras.Model):
                 f"{type(self).__name__} cannot compare a batch with a memory "
                 f"bank of all images. Received: bank_size={size}"
             )
-        return _bank.MemoryBank(size, self.bits, self.num_classes, name="bank")
+        make = self.bank_class
+        return make(size, self.bits, self.num_classes, name="bank")
 
     def add_head(self):
         """Sets `self.head`, from features to what the loss takes.

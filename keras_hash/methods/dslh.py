@@ -16,8 +16,8 @@ is the code length, N the number of training images, which `bank_size` has to
 be: without a memory bank there is no DSLH.
 
 When to use: some of the labels are wrong, one an image.
-Cost: O(n N bits) a step; after each epoch features of all images, N d numbers,
-and cosines with up to 8 prototypes a class, from up to 1,000 of its images.
+Cost: O(n N bits) a step; after each epoch features of all images and cosines
+with up to 8 prototypes a class, from up to 1,000 of its images.
 Other code: the authors' last term is linear, (50 / N) mean_i sum_k b_ik, and
 pushes all bits to -1 (`balance="linear"`). Their prototypes come from the last
 minibatch of a class and features of the running epoch; here from all its images
@@ -105,11 +105,7 @@ class DSLH(HashModel):
 
     loss_class = DSLHLoss
 
-    def _make_bank(self, size):
-        if size is None:
-            return None
-        make = _corrected.CorrectedBank
-        return make(size, self.bits, self.num_classes, name="bank")
+    bank_class = _corrected.CorrectedBank
 
     def compile(self, optimizer="adam", loss=None, *args, **kwargs):
         if loss is None and self.bank is None:
@@ -129,6 +125,6 @@ class DSLH(HashModel):
         return ops.concatenate([hot, ops.cast(rows, "float32")], axis=1)
 
     def after_epoch(self, batches):
-        """Corrects the labels of all images by their features."""
+        """Corrects labels by features."""
         if self.bank is not None:
             self.bank.correct(self.backbone, batches)

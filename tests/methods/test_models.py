@@ -68,9 +68,7 @@ def loss_of(model, features, labels):
     """The loss without a graph for it."""
     alone = model.bank is None
     outputs = model(features)
-    return float(
-        model.compute_loss(features, labels, outputs, training=alone)
-    )
+    return float(model.compute_loss(features, labels, outputs, training=alone))
 
 
 # Every method on its first kind of labels, and compiled by XLA on its last:
