@@ -671,7 +671,9 @@ class HashModel(keras.Model):
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
-        index = y.get("index") if isinstance(y, dict) else None
+        # That of other images is none of the bank.
+        known = training and isinstance(y, dict)
+        index = y.get("index") if known else None
         views = self._views(x)
         # Pairs and lists are those of the whole batch, on all devices.
         whole = devices.gathered(

@@ -228,3 +228,15 @@ def test_dslh_needs_a_bank(tmp_path):
     model.save(path)
     again = keras.models.load_model(path)
     np.testing.assert_array_equal(again.bank.corrected, model.bank.corrected)
+
+
+def test_dslh_is_measured_on_images_that_the_bank_does_not_hold():
+    features, labels = models.labelled("single", 60)
+    model = models.make("dslh", bank_size=60)
+    model.compile("sgd")
+    model.fit(features, labels, verbose=0)
+    expected = model.evaluate(features, labels, batch_size=60, verbose=0)
+    y = {"label": labels, "index": 1000 + np.arange(60)}
+    data = tf.data.Dataset.from_tensor_slices((features, y)).batch(60)
+    found = model.evaluate(data, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
