@@ -193,6 +193,8 @@ for name, (model_class, loss_class) in methods.registry().items():
         settings.update(bank_size=COUNT, clusters=5, quantile=0.2)
     if "dropout" in model_class.keywords:
         settings["dropout"] = 0.0  # each backend draws others
+    if name == "vdsh":
+        settings["width"] = 16  # of features as small as these
     model = model_class(BITS.get(name, 12), **settings)
     if loss_class is not None:
         of_loss(name, loss_class, model)

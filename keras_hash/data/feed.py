@@ -180,12 +180,84 @@ def epoch_setters(data):
     """Functions that tell data the number of the epoch that starts."""
     if isinstance(data, SampledBatches):
         return [functools.partial(setattr, data, "epoch")]
+    return [variable.assign for variable in _epoch_variables(data)]
+
+
+def _epoch_variables(data):
+    """Where `batches`, or datasets derived from them, keep the next epoch."""
     if not reading.is_dataset(data):
         return []
     own = getattr(data, "_keras_hash_epoch", None)
     if own is not None:
-        return [own.assign]
-    return [each for one in data._inputs() for each in epoch_setters(one)]
+        return [own]
+    return [each for one in data._inputs() for each in _epoch_variables(one)]
+
+
+def again(x, shape, size=256):
+    """A function that reads once more what `fit` is fed, as a model encodes it.
+
+    It yields batches of images, float32 `[n, *shape]`, the first view of each,
+    and their index, or `None` where batches have none. The epoch of the data,
+    and with it the order and the augmentation of the next one, stay.
+
+    Args:
+        x: as `fit` is given it.
+        shape: that of an image.
+        size: int, images a batch, of arrays and of unbatched datasets.
+
+    Raises:
+        ValueError: data that cannot be read again, or never end.
+    """
+    reading.finite(x, "x")
+    hosted = isinstance(x, keras.utils.PyDataset)
+    arrays = hasattr(x, "shape") or isinstance(x, (list, tuple))
+    if not (arrays or hosted or reading.is_dataset(x)):
+        raise ValueError(
+            "This method reads its training images once more after each epoch: "
+            "train on arrays, a `tf.data.Dataset` or a `PyDataset`. "
+            f"Received: x of type {type(x).__name__}"
+        )
+
+    def read():
+        if arrays:
+            images = reading.check_images(x, shape, False, views=True)
+            for low in range(0, len(images), size):
+                part = images[low : low + size]
+                yield part, np.arange(low, low + len(part))
+            return
+        data = x
+        if hosted:
+            data = (x[step] for step in range(x.num_batches))
+        else:
+            data = reading.pairs(data, "x", labelled=False)
+            if len(keras.tree.flatten(data.element_spec)[0].shape) == len(
+                shape
+            ):
+                image = keras.tree.flatten(data.element_spec)[0]
+                if None in image.shape:
+                    data = of_one_size(data, shape[:2])
+                data = data.batch(size)
+            data = data.as_numpy_iterator()
+        for batch in data:
+            batch = reading.of_dict(batch) if isinstance(batch, dict) else batch
+            whole = isinstance(batch, (tuple, list)) and len(batch) > 1
+            images, y = batch[:2] if whole else (batch, None)
+            yield images, y.get("index") if isinstance(y, dict) else None
+
+    def fitted():
+        kept = [(each, each.numpy()) for each in _epoch_variables(x)]
+        for each, number in kept:
+            each.assign(max(number - 1, 0))
+        try:
+            for images, index in read():
+                if len(images.shape) == len(shape) + 2:
+                    images = images[:, 0]
+                yield reading.fitted(images, shape), index
+        finally:
+            for each, number in kept:
+                each.assign(number)
+
+    return fitted
 
 
 def of_one_size(dataset, size):

@@ -128,7 +128,7 @@ def read(images, labels, size, shape):
             (images[part], None if labels is None else labels[part])
             for part in parts
         )
-    fit = functools.partial(_fitted, shape=shape, checked=checked)
+    fit = functools.partial(fitted, shape=shape, checked=checked)
     return ((fit(x), y) for x, y in found), steps
 
 
@@ -168,7 +168,7 @@ def _batches_of(pairs, size):
         yield images, None if labels[0] is None else np.stack(labels)
 
 
-def _fitted(images, shape, checked=False):
+def fitted(images, shape, checked=False):
     """A batch as a model takes it, of an array or images of several sizes."""
     if isinstance(images, (list, tuple)):
         images = [check_images(image, shape)[0] for image in images]
@@ -176,7 +176,7 @@ def _fitted(images, shape, checked=False):
             [
                 pixels.fitted(one, shape[:2])
                 if one.dtype == np.uint8
-                else _fitted(one[None], shape, True)[0]
+                else fitted(one[None], shape, True)[0]
                 for one in images
             ]
         )

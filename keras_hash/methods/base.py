@@ -83,6 +83,8 @@ class HashModel(keras.Model):
     shows_features = False
     # Whether `adapt` stores what is known of the pairs of all training images.
     stores_pairs = False
+    # What keeps the latest codes of all images.
+    bank_class = _bank.MemoryBank
     # Whether the first bits of its codes can be codes too.
     nests = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
@@ -167,7 +169,8 @@ class HashModel(keras.Model):
                 f"{type(self).__name__} cannot compare a batch with a memory "
                 f"bank of all images. Received: bank_size={size}"
             )
-        return _bank.MemoryBank(size, self.bits, self.num_classes, name="bank")
+        make = self.bank_class
+        return make(size, self.bits, self.num_classes, name="bank")
 
     def add_head(self):
         """Sets `self.head`, from features to what the loss takes.
@@ -504,6 +507,12 @@ class HashModel(keras.Model):
                 batch_size=kwargs.get("validation_batch_size", batch_size),
             )
         setters = feed.epoch_setters(x)
+        split = kwargs.get("validation_split") if validation is None else None
+        again = None
+        if type(self).after_epoch is not HashModel.after_epoch:
+            held_out = split and y is not None
+            shown = x[: int(len(x) * (1 - split))] if held_out else x
+            again = feed.again(shown, self.image_shape)
         x, y, weights = self._taken(
             fed,
             x,
@@ -516,11 +525,12 @@ class HashModel(keras.Model):
             # Keras' default would give batches that have an order another one,
             # by the random state of Python, and warn elsewhere that it cannot.
             kwargs.setdefault("shuffle", False)
-        split = kwargs.get("validation_split") if validation is None else None
         if split and class_weight is not None and weights is not None:
             # What is held out has no class weights, as in Keras.
             weights[int(len(weights) * (1 - split)) :] = 1
         callbacks = kwargs.pop("callbacks", None)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = keras.tree.flatten(callbacks or [])
         if setters:
             # Which epoch starts, also where a training goes on.
             told = keras.callbacks.LambdaCallback(
@@ -528,10 +538,13 @@ class HashModel(keras.Model):
                     set_epoch(epoch) for set_epoch in setters
                 ]
             )
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                callbacks.append(told)
-            else:
-                callbacks = [*keras.tree.flatten(callbacks or []), told]
+            callbacks.append(told)
+        if again is not None:
+            ended = keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: self._end_epoch(again)
+            )
+            # First: others measure and save what it sets.
+            getattr(callbacks, "callbacks", callbacks).insert(0, ended)
         with fed.errors(), held.errors():
             return super().fit(
                 x,
@@ -541,6 +554,22 @@ class HashModel(keras.Model):
                 callbacks=callbacks,
                 **kwargs,
             )
+
+    def _end_epoch(self, again):
+        if keras.backend.backend() == "jax":
+            self.jax_state_sync()
+        self.after_epoch(again())
+
+    def after_epoch(self, batches):
+        """Sets what the method computes of its training images after an epoch.
+
+        `fit` calls it before other callbacks; nothing, unless a method defines
+        it. What it sets are weights, which are saved with the model.
+
+        Args:
+            batches: what `fit` was fed, read once more: float32 images
+                `[n, *image_shape]`, and their index or `None`.
+        """
 
     def evaluate(
         self,
@@ -642,7 +671,9 @@ class HashModel(keras.Model):
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
-        index = y.get("index") if isinstance(y, dict) else None
+        # That of other images is none of the bank.
+        known = training and isinstance(y, dict)
+        index = y.get("index") if known else None
         views = self._views(x)
         # Pairs and lists are those of the whole batch, on all devices.
         whole = devices.gathered(

@@ -21,7 +21,6 @@ import numpy as np
 from keras import ops
 
 from keras_hash.codes import check_int
-from keras_hash.data import reading
 from keras_hash.methods import _keywords
 from keras_hash.methods import _losses
 from keras_hash.methods import _semantics
@@ -111,13 +110,6 @@ class CIMON(HashModel):
     def targets(self, labels, index):
         """Similarities that `adapt` found, by the index of its images."""
         return {} if index is None else self.bank.pairs(index)
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        if not training:
-            y, sample_weight = map(reading.label_of, (y, sample_weight))
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def fit(self, x=None, y=None, **kwargs):
         if self.bank is None or not self.bank.filled():

@@ -727,6 +727,15 @@ def mdshc(labels, codes, centres, pairs=1.0, quantization=1e-4, refs=None):
     return value + quantization * penalty
 
 
+def vdsh(labels, codes, logits):
+    """VDSH: squared errors of the regressed labels."""
+    losses = []
+    for classes, row in zip(label_sets(labels), rows_of(logits)):
+        for c, z in enumerate(row):
+            losses.append((z - (1 if c in classes else 0)) ** 2)
+    return sum(losses) / len(logits)
+
+
 def halves(rows):
     """Rows i and i + n/2 as pairs: two images, or two views of one."""
     rows = rows_of(rows)
@@ -809,3 +818,46 @@ def cimon_targets(features, clusters, threshold=0.1):
             row.append(min(max(sure, 0.0), 1.0) * agree)
         confidence.append(row)
     return similar, confidence, (mode, left, right)
+
+
+def dslh(
+    labels,
+    codes,
+    ref_labels=None,
+    ref_codes=None,
+    num_classes=3,
+    correction=0.4,
+    quantization=200.0,
+    evenness=50.0,
+    balance="square",
+):
+    """DSLH: similarities by given and by corrected labels, which may stand
+    beside them; the two kinds of pairs weigh the same."""
+    codes = rows_of(codes)
+    n, q = len(codes), len(codes[0])
+    if ref_codes is None:
+        ref_labels, ref_codes = labels, codes
+    total = 0.0
+    for side, share in ((0, 1 - correction), (1, correction)):
+        sets = []
+        for some in (labels, ref_labels):
+            if np.ndim(some) == 2 and np.shape(some)[1] == 2 * num_classes:
+                some = np.split(np.asarray(some), 2, axis=1)[side]
+            sets.append(label_sets(some))
+        same = [[similar(a, b) for b in sets[1]] for a in sets[0]]
+        positive = sum(sum(row) for row in same)
+        negative = n * len(ref_codes) - positive
+        gaps = []
+        for i, u in enumerate(codes):
+            for j, v in enumerate(rows_of(ref_codes)):
+                target = 1.0 if same[i][j] else -positive / negative
+                product = sum(math.tanh(x) * math.tanh(y) for x, y in zip(u, v))
+                gaps.append((q * target - product) ** 2 / 2)
+        total += share * mean(gaps)
+    size = len(ref_codes)
+    signs = [sum(to_one(x) ** 2 for x in u) for u in codes]
+    total += quantization / size * mean(signs)
+    if balance == "linear":
+        return total + evenness / size * mean(sum(u) for u in codes)
+    means = [mean(u[k] for u in codes) for k in range(q)]
+    return total + evenness / size * sum(m**2 for m in means)

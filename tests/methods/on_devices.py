@@ -46,6 +46,9 @@ def trained(name, scope):
         settings["bank_size"] = COUNT
     if name == "cimon":
         settings.update(bank_size=COUNT, clusters=5, quantile=0.2)
+    if name == "dslh":
+        # The weights over so few images would let codes grow.
+        settings.update(quantization=1.0, evenness=1.0)
     if name == "dsrh":
         settings["list_size"] = 3
     if "dropout" in model_class.keywords:

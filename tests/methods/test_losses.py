@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import losses
+from keras_hash.methods import _corrected
 from keras_hash.methods import registry
 from keras_hash.methods.dsdh import dcc
 from keras_hash.methods.hyp2 import code_distance
@@ -37,6 +38,8 @@ PAIRS = {
     },
     "dtsh": {"quantization": 0.2},
     "dtsh ": {"margin": 0.5},
+    "dslh": {"num_classes": CLASSES, "quantization": 0.9, "evenness": 0.7},
+    "dslh ": {"num_classes": CLASSES, "balance": "linear"},
     "ninh": {"margin": 1.0},
     "dch": {"gamma": 3.0, "quantization": 0.7},
     "dsdh": {
@@ -64,6 +67,7 @@ CLASSIFIED = {
     "dlbhc": {},
     "ssdh": {},
     "hyp2": {"beta": 0.9},
+    "vdsh": {},
 }
 EVERY = {**PAIRS, **ALONE, **BOOKS, **CLASSIFIED}
 # Every loss; with other settings than its first in the slow tier.
@@ -226,8 +230,8 @@ def test_gradient(name, kind):
             result = loss(labels, outputs(*(tensors + [None])[:2]))
         gradients = tape.gradient(result, tensors)
         for place, (array, gradient) in enumerate(zip(inputs, gradients)):
-            if gradient is None:  # DLBHC's loss sees the logits alone.
-                assert (name, place) == ("dlbhc", 0)
+            if gradient is None:  # These see the logits alone.
+                assert name in ("dlbhc", "vdsh") and place == 0
                 continue
             for at in np.ndindex(array.shape):
                 ends = []
@@ -463,3 +467,49 @@ def test_mdshc_check_value_and_references():
     )
     expected = loops.mdshc(labels, codes, centres, refs=refs)
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def both_labels(given, corrected):
+    return np.concatenate([np.eye(3)[given], np.eye(3)[corrected]], axis=1)
+
+
+def test_dslh_check_value():
+    """A number computed in another way, with corrected labels."""
+    labels = both_labels([0, 1, 2, 0, 1, 0], [0, 1, 1, 0, 2, 0])
+    k = np.arange(1, 25).reshape(6, 4)
+    codes = 1.5 * np.sin(1.7 * k[:2] ** 1.5 + 0.3)
+    refs = np.sin(0.9 * k**1.5 + 0.1)
+    given = {"ref_labels": labels, "ref_codes": refs}
+    for balance in ("linear", "square"):
+        loss = losses.DSLH(4, 3, balance=balance)
+        found = float(loss(labels[:2], codes, **given))
+        expected = loops.dslh(
+            labels[:2], codes, labels, refs, num_classes=3, balance=balance
+        )
+        assert found == pytest.approx(expected, rel=1e-5)
+        if balance == "linear":
+            assert found == pytest.approx(55.443840, abs=1e-4)
+    with pytest.raises(ValueError, match="balance='cubic'"):
+        losses.DSLH(4, 3, balance="cubic")
+
+
+def test_dslh_prototypes():
+    features = np.abs(np.sin(1.3 * np.arange(1, 61.0) ** 1.5 + 0.2))
+    features = features.reshape(12, 5)
+    assert _corrected.prototypes(features, count=3).tolist() == [10]
+    # All images where there are few, or none is chosen.
+    assert len(_corrected.prototypes(features[:8])) == 8
+    assert len(_corrected.prototypes(np.ones((20, 5)))) == 20
+
+
+def test_dslh_corrects_labels_by_features():
+    random = np.random.RandomState(0)
+    true = np.arange(90) % 3
+    features = 3 * np.eye(3)[true] + 0.3 * np.abs(random.randn(90, 3))
+    given = true.copy()
+    given[::6] = (given[::6] + 1) % 3
+    found = _corrected.labels_of(features, np.eye(3, dtype="uint8")[given])
+    np.testing.assert_array_equal(found.argmax(axis=1), true)
+    # A class without images is nobody's.
+    found = _corrected.labels_of(features, np.eye(5, dtype="uint8")[given])
+    np.testing.assert_array_equal(found.argmax(axis=1), true)

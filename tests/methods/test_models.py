@@ -29,6 +29,8 @@ BANKED = [
 def settings(name, **given):
     bits = {"dshc": 15, "dshcmultilabel": None}.get(name, 12)
     given = {"bits": bits, "num_classes": CLASSES, **given}
+    if name == "dslh":
+        given.setdefault("bank_size", 1200)
     return {k: v for k, v in given.items() if v is not None}
 
 
@@ -64,7 +66,9 @@ def views_of(name, features):
 
 def loss_of(model, features, labels):
     """The loss without a graph for it."""
-    return float(model.compute_loss(features, labels, model(features)))
+    alone = model.bank is None
+    outputs = model(features)
+    return float(model.compute_loss(features, labels, outputs, training=alone))
 
 
 # Every method on its first kind of labels, and compiled by XLA on its last:
