@@ -69,17 +69,29 @@ class Task:
     nested: bool = False
 
     @functools.cached_property
+    def photos(self):
+        """The benchmark as it is."""
+        return keras_hash.data.load(self.name)
+
+    @functools.cached_property
     def benchmark(self):
         """The benchmark, with features in place of images where frozen."""
-        benchmark = keras_hash.data.load(self.name)
         if self.pixels is None:
-            return benchmark
-        features = frozen_features(benchmark, self.pixels)
-        # Shifted and scaled as a whole, which changes no distance but their
-        # unit: losses that start from a far-off mean take long to leave it.
-        train = features[benchmark.parts["train"]]
-        features = (features - train.mean(axis=0)) / train.std()
-        return dataclasses.replace(benchmark, images=features)
+            return self.photos
+        features = frozen_features(self.photos, self.pixels)
+        return dataclasses.replace(self.photos, images=self.scaled(features))
+
+    @functools.cached_property
+    def views(self):
+        """Features of four strongly augmented views of each training image."""
+        return self.scaled(frozen_views(self.photos, self.pixels))
+
+    def scaled(self, features):
+        """Features shifted and scaled as a whole, which changes no distance but
+        their unit: losses that start from a far-off mean take long to leave."""
+        train = frozen_features(self.photos, self.pixels)
+        train = train[self.photos.parts["train"]]
+        return (features - train.mean(axis=0)) / train.std()
 
     def settings(self, method):
         """Backbone arguments of a model of this task."""
@@ -88,8 +100,8 @@ class Task:
             backbone = raw_pixels(shape) if method in SHALLOW else "small"
             return {"backbone": backbone, "input_shape": shape}
         width = self.benchmark.images.shape[1]
-        if method in SHALLOW or method == "dsrh":
-            # DSRH brings fully connected layers of its own.
+        own_layers = ("dsrh", "vdsh", *UNLABELLED)
+        if method in SHALLOW or method in own_layers:
             return {"backbone": "features", "input_shape": (width,)}
         inputs = keras.Input((width,))
         x = keras.layers.Dense(512, "relu")(inputs)
@@ -131,10 +143,21 @@ TRAINED = (
     "dch",
     "talr",
 )
+# Run on the tasks with nested codes only.
+MODERN = ("mdshc", "dhd", "dslh", "mutualhash", "vdsh")
+UNLABELLED = (
+    "sdc",
+    "bihalf",
+    "greedyhashunsupervised",
+    "crovca",
+    "cibhash",
+    "cimon",
+)
 SHALLOW = ("itq", "ccaitq", "sh", "ksh", "hashbitselection")
 BASELINES = ("trivial", "chance")
-# Its directions are as many as labels at most: none are left for more bits.
-ALONE = ("ccaitq",)
+# Solved in a second for each length; the first bits of ITQ's codes are good,
+# the others are not.
+ALONE = ("itq", "ccaitq", "sh", "ksh")
 
 
 def raw_pixels(shape):
@@ -145,21 +168,25 @@ def raw_pixels(shape):
     return keras.Model(inputs, keras.layers.Flatten()(small))
 
 
-def frozen_features(benchmark, pixels):
-    """MobileNetV2 features of the whole pool, computed once."""
-    path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}.npy"
-    if path.exists():
-        return np.load(path)
+def network(pixels):
+    """MobileNetV2 with the weights of ImageNet."""
     weights = places.found(f"weights/{WEIGHTS}")
     if weights is None:
         raise FileNotFoundError(
             f"The features need {WEIGHTS} in the folder `weights` of "
             "KERAS_HASH_DATA."
         )
-    backbone = keras_hash.backbones.build(
+    return keras_hash.backbones.build(
         "mobilenet_v2", (pixels, pixels, 3), str(weights)
     )
-    features = []
+
+
+def frozen_features(benchmark, pixels):
+    """MobileNetV2 features of the whole pool, computed once."""
+    path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}.npy"
+    if path.exists():
+        return np.load(path)
+    backbone, features = network(pixels), []
     for start in range(0, len(benchmark.images), 250):
         some = benchmark.images[start : start + 250]
         some = np.stack([fitted(image, (pixels, pixels)) for image in some])
@@ -168,6 +195,32 @@ def frozen_features(benchmark, pixels):
     with files.beside(path) as new:
         np.save(new, features)
     return features
+
+
+def frozen_views(benchmark, pixels, count=4):
+    """MobileNetV2 features of augmented training images, computed once."""
+    path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}_views.npy"
+    if not path.exists():
+        augment = keras_hash.data.Augment.strong(flip=True)
+        views = keras_hash.data.batches(
+            benchmark.train, 64, pixels, augment, views=count
+        )
+        found = keras_hash.data.feature_views(network(pixels), views)
+        with files.beside(path) as new:
+            np.save(new, found)
+    return np.load(path)
+
+
+class WeakAndStrong(keras_hash.data.SampledBatches):
+    """An image as it is, and one of its augmented views."""
+
+    def __init__(self, images, views, labels, sampler):
+        super().__init__(views, labels, sampler)
+        self.weak = images
+
+    def __getitem__(self, step):
+        strong, y = super().__getitem__(step)
+        return np.stack([self.weak[y["index"]], strong], axis=1), y
 
 
 def lengths(task, method):
@@ -186,7 +239,8 @@ def all_methods(task):
     own = ("dshcmultilabel",) if task.benchmark.multi_label else ("dshc",)
     if not task.benchmark.multi_label:
         own += ("dshc_kbc",)
-    return own + TRAINED + SHALLOW + BASELINES
+    modern = MODERN + UNLABELLED if task.nested else ()
+    return own + TRAINED + modern + SHALLOW + BASELINES
 
 
 def build(task, method, bits, nested=None):
@@ -196,6 +250,11 @@ def build(task, method, bits, nested=None):
     settings["nested"] = nested
     if method == "dshc_kbc":
         method, settings["codebook"] = "dshc", "kbc"
+    count = len(task.benchmark.parts["train"])
+    if method == "cimon":
+        settings["bank_size"] = count
+    if method == "dslh":
+        settings["bank_size"] = count // task.batch_size * task.batch_size
     if method == "talr" and task.benchmark.multi_label:
         settings["objective"] = "ndcg"
     return methods.registry()[method][0](**settings)
@@ -210,6 +269,17 @@ def fit(task, model):
     steps = task.epochs * (len(images) // task.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(task.rate, steps)
     model.compile(keras.optimizers.Adam(rate), steps_per_execution=8)
+    if model.loss_class.views > 1:
+        sampler = keras_hash.data.EpochSampler(len(images), task.batch_size)
+        batches = keras_hash.data.SampledBatches(
+            task.views, labels, sampler, views=2
+        )
+        if model.supervised:
+            batches = WeakAndStrong(images, task.views, labels, sampler)
+        if model.stores_pairs:
+            model.adapt(task.views[:, :2])
+        model.fit(batches, epochs=task.epochs, verbose=0)
+        return
     order = np.random.RandomState(0).permutation(len(images))
     whole = order[: len(images) // task.batch_size * task.batch_size]
     model.fit(

@@ -7,6 +7,7 @@ from keras_hash.data import protocols
 from keras_hash.data.augment import Augment
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.feed import batches
+from keras_hash.data.feed import feature_views
 from keras_hash.data.images import ImageFiles
 from keras_hash.data.own import from_arrays
 from keras_hash.data.own import from_csv
@@ -28,6 +29,7 @@ __all__ = [
     "SampledBatches",
     "batches",
     "disjoint_classes",
+    "feature_views",
     "from_arrays",
     "from_csv",
     "from_dataset",

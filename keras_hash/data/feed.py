@@ -193,28 +193,21 @@ def _epoch_variables(data):
     return [each for one in data._inputs() for each in _epoch_variables(one)]
 
 
-def again(x, shape, size=256):
+def again(x, shape, size=256, views=True):
     """A function that reads once more what `fit` is fed, as a model encodes it.
 
-    It yields batches of images, float32 `[n, *shape]`, the first view of each,
-    and their index, or `None` where batches have none. The epoch of the data,
-    and with it the order and the augmentation of the next one, stay.
-
-    Args:
-        x: as `fit` is given it.
-        shape: that of an image.
-        size: int, images a batch, of arrays and of unbatched datasets.
-
-    Raises:
-        ValueError: data that cannot be read again, or never end.
+    It yields batches of images, float32 `[n, *shape]`, of several views
+    `[n, views, *shape]`, or with `views=False` the first one; and their index,
+    or `None` where batches have none. The epoch of the data, and with it the
+    order and the augmentation of the next one, stay.
     """
     reading.finite(x, "x")
     hosted = isinstance(x, keras.utils.PyDataset)
     arrays = hasattr(x, "shape") or isinstance(x, (list, tuple))
     if not (arrays or hosted or reading.is_dataset(x)):
         raise ValueError(
-            "This method reads its training images once more after each epoch: "
-            "train on arrays, a `tf.data.Dataset` or a `PyDataset`. "
+            "These images are read more than once: pass arrays, a "
+            "`tf.data.Dataset` or a `PyDataset`. "
             f"Received: x of type {type(x).__name__}"
         )
 
@@ -223,41 +216,104 @@ def again(x, shape, size=256):
             images = reading.check_images(x, shape, False, views=True)
             for low in range(0, len(images), size):
                 part = images[low : low + size]
-                yield part, np.arange(low, low + len(part))
+                yield part, {"index": np.arange(low, low + len(part))}
             return
         data = x
         if hosted:
             data = (x[step] for step in range(x.num_batches))
         else:
             data = reading.pairs(data, "x", labelled=False)
-            if len(keras.tree.flatten(data.element_spec)[0].shape) == len(
-                shape
-            ):
-                image = keras.tree.flatten(data.element_spec)[0]
-                if None in image.shape:
-                    data = of_one_size(data, shape[:2])
-                data = data.batch(size)
-            data = data.as_numpy_iterator()
+            data = in_batches(data, shape, size).as_numpy_iterator()
         for batch in data:
             batch = reading.of_dict(batch) if isinstance(batch, dict) else batch
-            whole = isinstance(batch, (tuple, list)) and len(batch) > 1
-            images, y = batch[:2] if whole else (batch, None)
-            yield images, y.get("index") if isinstance(y, dict) else None
+            whole = isinstance(batch, (tuple, list))
+            yield (*batch, None)[:2] if whole else (batch, None)
 
     def fitted():
         kept = [(each, each.numpy()) for each in _epoch_variables(x)]
         for each, number in kept:
             each.assign(max(number - 1, 0))
         try:
-            for images, index in read():
-                if len(images.shape) == len(shape) + 2:
-                    images = images[:, 0]
-                yield reading.fitted(images, shape), index
+            for images, y in read():
+                several = len(images.shape) == len(shape) + 2
+                if several and not views:
+                    images, several = images[:, 0], False
+                sides = images.shape[:2] if several else images.shape[:1]
+                if several:
+                    images = images.reshape(-1, *images.shape[2:])
+                rows = reading.fitted(images, shape)
+                index = y.get("index") if isinstance(y, dict) else None
+                yield rows.reshape(*sides, *shape), index
         finally:
             for each, number in kept:
                 each.assign(number)
 
     return fitted
+
+
+def feature_views(backbone, data, batch_size=256):
+    """Features of all views of images, to train on `backbone="features"`.
+
+    A frozen network sees each view once, and a head is trained in seconds on
+    what it gave: `SampledBatches(features, labels, sampler, views=2)` draws two
+    of the views of an image in each epoch.
+
+    Args:
+        backbone: `keras.Model` from images in 0..255 to features `[n, d]`, such
+            as the `backbone` of a model of this library.
+        data: images, arrays `[n, h, w, 3]` or `[n, views, h, w, 3]`; or batches
+            with the index of each image, as `batches(dataset, size, views=4)`
+            and `SampledBatches` yield them, of which each image has to be in
+            one.
+        batch_size: int, images that go through the network at once.
+
+    Returns:
+        `float32 [n, views, d]`, in the order of the index; of images without
+        views `[n, 1, d]`.
+
+    Raises:
+        ValueError: batches without the index, images that are missing among
+            them, or values that are no raw pixels.
+    """
+    check_int(batch_size, "batch_size")
+    shape = tuple(backbone.input_shape[1:])
+    found, places = [], []
+    for images, index in again(data, shape, batch_size)():
+        if index is None:
+            raise ValueError(
+                "The index of every image is needed, as "
+                "`keras_hash.data.batches` yields it. "
+                "Received: batches without an index"
+            )
+        several = images.ndim == len(shape) + 2
+        rows = images.reshape(-1, *shape)
+        parts = [
+            backbone.predict_on_batch(rows[low : low + batch_size])
+            for low in range(0, len(rows), batch_size)
+        ]
+        rows = np.concatenate([np.asarray(p, "float32") for p in parts])
+        views = images.shape[1] if several else 1
+        found.append(rows.reshape(len(images), views, -1))
+        places.append(ops.convert_to_numpy(index))
+    places = np.concatenate(places) if places else np.zeros(0, int)
+    images, first = np.unique(places, return_index=True)
+    if not len(images) or images[-1] != len(images) - 1 or images[0] < 0:
+        raise ValueError(
+            "Every image should be in one of the batches. "
+            f"Received: {len(images)} images, the last index "
+            f"{max(images, default=None)}"
+        )
+    return np.concatenate(found)[first]
+
+
+def in_batches(dataset, shape, size):
+    """A dataset in batches, as it is or of single images, of one size then."""
+    image = keras.tree.flatten(dataset.element_spec)[0]
+    if len(image.shape) == len(shape):
+        if None in image.shape:
+            dataset = of_one_size(dataset, shape[:2])
+        dataset = dataset.batch(size)
+    return dataset
 
 
 def of_one_size(dataset, size):
@@ -283,13 +339,21 @@ class TrainingFeed:
     of images here, as Keras knows none for labels with an index.
 
     `num_classes` is `None` where labels may be anything; `shape` is that of an
-    image; `bank_size` is given where the memory bank is filled.
+    image; `bank_size` is given where the memory bank is filled; `views` is how
+    many views of an image are compared.
     """
 
     def __init__(
-        self, num_classes, shape, soft=True, bank_size=None, class_weight=None
+        self,
+        num_classes,
+        shape,
+        soft=True,
+        bank_size=None,
+        class_weight=None,
+        views=1,
     ):
         self.num_classes, self.shape, self.soft = num_classes, shape, soft
+        self.views = views
         self.bank_size, self.class_weight = bank_size, class_weight
         # TensorFlow passes on the text of an error, not its type.
         self.error = None
@@ -325,6 +389,7 @@ class TrainingFeed:
         whole = isinstance(batch, (tuple, list)) and len(batch) > 1
         images, y, *weights = batch if whole else (batch, None)
         try:
+            self._check_views(np.shape(images))
             labels = self._checked(reading.label_of(y), y)
             if hasattr(images, "dtype") and len(self.shape) == 3:
                 dtype = keras.backend.standardize_dtype(images.dtype)
@@ -339,6 +404,14 @@ class TrainingFeed:
             _check_weights(weights)
             weights = [self._weights(labels)]
         return images, y, *weights
+
+    def _check_views(self, shape):
+        """Refuses images without the views that a loss compares: here, as a
+        step that failed while it was traced is of no use afterwards."""
+        if self.views > 1:
+            found = shape[1] if len(shape) == len(self.shape) + 2 else 1
+            if found is not None:
+                reading.check_views(found, self.views)
 
     def _checked(self, labels, y=None):
         if self.num_classes is not None:
@@ -372,11 +445,9 @@ class TrainingFeed:
         """A dataset in batches, whose map looks at them."""
         looks = self.num_classes is not None or self.class_weight is not None
         dataset = reading.pairs(dataset, "x", labelled=looks)
+        dataset = in_batches(dataset, self.shape, batch_size or 32)
         image = keras.tree.flatten(dataset.element_spec)[0]
-        if len(image.shape) == len(self.shape):
-            if None in image.shape:
-                dataset = of_one_size(dataset, self.shape[:2])
-            dataset = dataset.batch(batch_size or 32)
+        self._check_views(image.shape)
         raw = image.dtype.name == "uint8" or len(self.shape) != 3
         if not looks:
             return dataset if raw else dataset.map(self._look_at_images)

@@ -90,6 +90,17 @@ def check_images(images, shape, values=True, views=False):
     return images
 
 
+def check_views(found, views):
+    """Refuses another number of views than a method compares."""
+    if found != views:
+        raise ValueError(
+            f"This method compares {views} views of each image: pass "
+            f"`keras_hash.data.batches(dataset, size, views={views})`, or "
+            f"arrays [n, {views}, ...]. Received: {found} "
+            + ("view" if found == 1 else "views")
+        )
+
+
 def read(images, labels, size, shape):
     """Batches of images, float32 `[n, *shape]`, and of their labels, or `None`;
     and the number of batches where it is known.

@@ -167,7 +167,9 @@ class SampledBatches(keras.utils.PyDataset):
     """What a sampler draws, ready for `fit` on any backend.
 
     Args:
-        images: array `[n, h, w, 3]` (or features `[n, d]`).
+        images: array `[n, h, w, 3]` (or features `[n, d]`); or several views
+            of each, `[n, k, ...]`, such as `keras_hash.data.feature_views`
+            computes them.
         labels: int `[n]`, or multi-hot `[n, num_classes]`.
         sampler: an `EpochSampler`, `ClassSampler` or `ListSampler` over the
             same images.
@@ -176,6 +178,12 @@ class SampledBatches(keras.utils.PyDataset):
             views it is given a third, the number of the view.
         views: int, how many times each image is augmented. More than one are
             `[n, views, ...]`, and augmented by `Augment.strong()` by default.
+            Where `images` has views already, so many of them are drawn, others
+            in each epoch, and not augmented further.
+
+    Raises:
+        ValueError: more views than `images` has of each image, or views and
+            an `augment`.
 
     Example:
 
@@ -191,7 +199,17 @@ class SampledBatches(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.images, self.labels = images, np.asarray(labels)
         self.views = check_int(views, "views")
-        if views > 1 and augment is None:
+        # Of images and of features alike: the axis behind that of images.
+        self.given = images.shape[1] if np.ndim(images) in (3, 5) else None
+        if self.given is not None:
+            check_int(views, "views", most=self.given)
+            if augment is not None:
+                raise ValueError(
+                    "Views that are given are not augmented: leave `augment` "
+                    f"out. Received: images.shape={np.shape(images)}, an "
+                    "`augment`"
+                )
+        elif views > 1 and augment is None:
             augment = Augment.strong().on_arrays
         self.sampler, self.augment = sampler, augment
         self.epoch = 0
@@ -202,7 +220,15 @@ class SampledBatches(keras.utils.PyDataset):
     def __getitem__(self, step):
         index = self.sampler(self.epoch, step)
         images = self.images[index]
-        if self.views > 1:
+        if self.given is not None:
+            seed = getattr(self.sampler, "seed", 0)
+            random = np.random.default_rng([seed, self.epoch, step])
+            chosen = random.random(images.shape[:2]).argsort(axis=1)
+            images = images[
+                np.arange(len(images))[:, None], chosen[:, : self.views]
+            ]
+            images = images if self.views > 1 else images[:, 0]
+        elif self.views > 1:
             images = np.stack(
                 [
                     self.augment(images, self.epoch, step, view)

@@ -7,15 +7,22 @@ and what an unknown keyword is told follow from these.
 """
 
 import inspect
+import math
+import numbers
 import re
 import sys
 import textwrap
 
 import keras
+import numpy as np
+
+from keras_hash.codes import check_int
 
 # With a default, but no constants: the other side of pairs, and what is known
 # of the pairs of a batch.
 REFERENCES = ("ref_labels", "ref_codes", "similar", "confidence")
+# Those that count something, if they are given.
+_COUNTS = ("bins", "list_size", "units", "width")
 _HEADINGS = ("Args", "Call arguments", "Raises", "Example", "Reference")
 
 
@@ -55,7 +62,35 @@ def bind(thing, constants, named):
             f"{cls.__name__}: {error}. It takes {inspect.signature(cls)}"
         ) from None
     bound.apply_defaults()
+    loss = getattr(cls, "loss_class", None) or cls
+    for name, value in bound.arguments.items():
+        default = bound.signature.parameters[name].default
+        _check(loss, name, value, default)
     return bound.arguments
+
+
+def _check(loss, name, value, default):
+    """Refuses what is no constant: of the kind of its default, and no number
+    below 0, or at 0 where the loss divides by it."""
+    positive = name in getattr(loss, "positive", ())
+    number = default is None or isinstance(default, numbers.Real)
+    if value is default or not number:
+        return
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        fine, wanted = isinstance(value, (bool, np.bool_)), "a bool"
+    elif isinstance(default, numbers.Integral) or name in _COUNTS:
+        return check_int(value, name, int(positive or name in _COUNTS))
+    elif name in getattr(loss, "signed", ()):
+        fine, wanted = real and math.isfinite(value), "a finite number"
+    elif positive:
+        fine, wanted = real and 0 < value < math.inf, "a number above 0"
+    else:
+        fine, wanted = real and 0 <= value < math.inf, "a number of at least 0"
+    if not fine:
+        raise ValueError(
+            f"`{name}` should be {wanted}. Received: {name}={value!r}"
+        )
 
 
 def fitting(function, settings):

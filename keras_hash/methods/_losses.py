@@ -40,6 +40,13 @@ class CodeLoss(keras.losses.Loss):
     function = None
     # Values that a keyword is limited to, by its name.
     choices = {}
+    # Whether it needs labels.
+    supervised = True
+    # Constants that are above 0, as it divides by them, and that may be below.
+    positive, signed = (), ()
+    # What it needs of the outputs beside `"code"`: `"logits"`, or the
+    # `"features"` of the backbone, which have no gradient.
+    shown = ()
     # Whether the other side of the pairs may be a memory bank.
     takes_bank = False
     # Views of each image whose codes it takes, the rows of the first one first.
@@ -128,7 +135,15 @@ class CodeLoss(keras.losses.Loss):
 
     def _check_codes(self, outputs):
         """Refuses codes of another shape; the number of images, if known."""
-        real = outputs["code"] if isinstance(outputs, dict) else outputs
+        both = isinstance(outputs, dict)
+        if self.shown and not (both and {"code", *self.shown} <= set(outputs)):
+            names = ", ".join(f"'{name}'" for name in ("code", *self.shown))
+            found = sorted(outputs) if both else type(outputs).__name__
+            raise ValueError(
+                f"{self.name} takes a dict of {names}, as its model returns "
+                f"it. Received: outputs of {found}"
+            )
+        real = outputs["code"] if both else outputs
         if not hasattr(real, "shape"):
             raise ValueError(
                 f"{self.name} takes arrays of codes. "
@@ -174,6 +189,8 @@ class UnlabelledLoss(CodeLoss):
             returns.
         sample_weight: optional float `[n]`.
     """
+
+    supervised = False
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         found = y_true if isinstance(y_true, dict) else {}

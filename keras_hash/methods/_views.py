@@ -5,6 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash.data import feed
 from keras_hash.data import reading
 
 
@@ -30,12 +31,8 @@ def for_loss(loss, views, outputs, index, labels, weights):
     To a loss that compares no views, each is an image of its own. A last batch
     that is too short, or odd where halves are compared, repeats an image.
     """
-    if views < loss.views:
-        raise ValueError(
-            f"{loss.name} compares {loss.views} views of each image: train on "
-            f"`keras_hash.data.batches(dataset, size, views={loss.views})`, or "
-            f"on arrays [n, {loss.views}, ...]. Received: one view"
-        )
+    if loss.views > 1:
+        reading.check_views(views, loss.views)
     batch = (outputs, index, labels, weights)
     count = ops.shape(keras.tree.flatten(outputs)[0])[0]
     missing = missing_rows(loss, count)
@@ -69,53 +66,20 @@ def missing_rows(loss, count):
     return int(short) if isinstance(short, bool) else ops.cast(short, "int32")
 
 
-def features_of(model, data, size, batch_size):
+def features_of(model, data, batch_size):
     """Features `float32 [size, 2, d]` of two views of all training images, an
     array of them or batches with the index."""
-    name, found, last = type(model).__name__, None, -1
-    seen = np.zeros(size, bool)
-    if hasattr(data, "shape"):
-        data = [(data, {"index": np.arange(len(data))})]
-    else:
-        reading.finite(data, "data")
-    for batch in data:
-        images, y = (
-            (*batch, None)[:2] if isinstance(batch, tuple) else (batch, None)
-        )
-        images = reading.check_images(images, model.image_shape, views=True)
-        if images.ndim != len(model.image_shape) + 2 or images.shape[1] != 2:
-            raise ValueError(
-                f"{name} compares two views of each image: pass arrays [n, 2, "
-                "...], or `keras_hash.data.batches(dataset, size, views=2)`. "
-                f"Received: images.shape={images.shape}"
-            )
-        if not isinstance(y, dict) or "index" not in y:
-            raise ValueError(
-                f"{name} needs the index of every image, as "
-                "`keras_hash.data.batches` yields it. "
-                f"Received: labels of type {type(y).__name__}"
-            )
-        index = ops.convert_to_numpy(y["index"])
-        last = max(last, int(index.max()))
-        if last >= size:
-            continue
-        rows = model.encode_by(
-            model.backbone.predict_on_batch,
-            images.reshape(-1, *images.shape[2:]),
-            batch_size,
-            verbose=False,
-        )
-        if found is None:
-            found = np.zeros((size, 2, rows.shape[-1]), "float32")
-        found[index] = rows.reshape(len(images), 2, -1)
-        seen[index] = True
-    if last >= size or not seen.all():
+    name, size = type(model).__name__, model.bank.size
+    found = feed.feature_views(model.backbone, data, batch_size)
+    reading.check_views(found.shape[1], 2)
+    if len(found) != size:
         raise ValueError(
             "`bank_size` should be the number of training images, all of which "
-            f"`adapt` should see. Received: bank_size={size}, {seen.sum()} of "
-            f"them seen, the last index {last}"
+            f"`adapt` should see. Received: bank_size={size}, {len(found)} "
+            "images"
         )
-    if not np.isfinite(found).all() or (found == found[0, 0]).all():
+    alike = (found == found[0]).all(axis=(0, 2))
+    if not np.isfinite(found).all() or alike.any():
         raise ValueError(
             f"{name} needs features that are finite and not all the same. "
             f"Received: features of {size} images from {found.min()} to "

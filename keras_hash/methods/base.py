@@ -75,12 +75,10 @@ class HashModel(keras.Model):
     loss_class = None
     # Of the hash layer, where the method has no other head.
     activation = None
-    # Whether the method needs labels.
+    # Whether the method needs labels; where it has a loss, that says so.
     supervised = True
     # Whether it is trained by gradient: `compile` and `fit`.
     trained = True
-    # Whether the loss sees the features of the backbone, without gradient.
-    shows_features = False
     # Whether `adapt` stores what is known of the pairs of all training images.
     stores_pairs = False
     # What keeps the latest codes of all images.
@@ -94,7 +92,10 @@ class HashModel(keras.Model):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         _keywords.register(cls)
-        of_loss = {} if cls.loss_class is None else cls.loss_class.keywords
+        of_loss = {}
+        if cls.loss_class is not None:
+            of_loss = cls.loss_class.keywords
+            cls.supervised = cls.loss_class.supervised
         cls.keywords = {**of_loss, **_keywords.taken(cls, "add_head")}
         cls.keywords.pop("num_classes", None)
         required = ("num_classes",) if cls.supervised else ()
@@ -263,7 +264,7 @@ class HashModel(keras.Model):
             features = self.hidden(features, training=training)
         outputs = self.head(features, training=training)
         outputs = _nested.with_logits(self.head, outputs, self.nested)
-        if self.shows_features:
+        if "features" in getattr(self.loss_class, "shown", ()):
             outputs = {"code": outputs, "features": ops.stop_gradient(shown)}
         return outputs
 
@@ -512,7 +513,7 @@ class HashModel(keras.Model):
         if type(self).after_epoch is not HashModel.after_epoch:
             held_out = split and y is not None
             shown = x[: int(len(x) * (1 - split))] if held_out else x
-            again = feed.again(shown, self.image_shape)
+            again = feed.again(shown, self.image_shape, views=False)
         x, y, weights = self._taken(
             fed,
             x,
@@ -568,7 +569,8 @@ class HashModel(keras.Model):
 
         Args:
             batches: what `fit` was fed, read once more: float32 images
-                `[n, *image_shape]`, and their index or `None`.
+                `[n, *image_shape]`, the first view of each, and their index or
+                `None`.
         """
 
     def evaluate(
@@ -624,6 +626,7 @@ class HashModel(keras.Model):
             soft=bank is None,
             bank_size=bank.size if bank and training else None,
             class_weight=class_weight,
+            views=getattr(self._method_loss, "views", 1),
         )
 
     def get_compile_config(self):

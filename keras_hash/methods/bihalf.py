@@ -48,6 +48,7 @@ class BiHalfLoss(_losses.UnlabelledLoss):
     """The loss of BiHalf on `{"code", "features"}`."""
 
     function = staticmethod(bihalf)
+    shown = ("features",)
     least, even = 2, True
 
 
@@ -55,6 +56,4 @@ class BiHalf(HashModel):
     """Codes whose bits halve a batch, without labels."""
 
     loss_class = BiHalfLoss
-    supervised = False
-    shows_features = True
     augmentation = ()

@@ -52,6 +52,7 @@ class CIBHashLoss(_losses.UnlabelledLoss):
     """The loss of CIBHash on the codes of two views, `[2n, bits]`."""
 
     function = staticmethod(cibhash)
+    positive = ("temperature",)
     views, least = 2, 2
 
 
@@ -59,7 +60,6 @@ class CIBHash(HashModel):
     """Contrastive hashing of two views, without labels."""
 
     loss_class = CIBHashLoss
-    supervised = False
 
     def add_head(self, width=1024):
         """A hidden layer and the hash layer.

@@ -50,6 +50,7 @@ class CIMONLoss(_losses.UnlabelledLoss):
     """The loss of CIMON on codes in -1..1 of two views."""
 
     function = staticmethod(cimon)
+    positive = ("temperature", "quantile")
     views, least = 2, 2
 
 
@@ -61,7 +62,6 @@ class CIMON(HashModel):
     """
 
     loss_class = CIMONLoss
-    supervised = False
     stores_pairs = True
     activation = "tanh"
 
@@ -74,9 +74,11 @@ class CIMON(HashModel):
             quantile: float, share of all pairs that are similar, in its place.
         """
         check_int(clusters, "clusters", 2)
-        if quantile is not None and not 0 < quantile < 1:
+        if not 0 < threshold < 2 or (quantile is not None and quantile >= 1):
             raise ValueError(
-                f"`quantile` should be in 0..1. Received: quantile={quantile}"
+                "`threshold` should be between 0 and 2, and `quantile` between "
+                "0 and 1, or there are no pairs on one side. Received: "
+                f"threshold={threshold}, quantile={quantile}"
             )
         super().add_head()
 
@@ -102,7 +104,7 @@ class CIMON(HashModel):
         if self.bank is None:
             error = "CIMON needs the number of images. Received: bank_size=None"
             raise ValueError(error)
-        features = _views.features_of(self, data, self.bank.size, batch_size)
+        features = _views.features_of(self, data, batch_size)
         self.bank.fill(
             features, **_keywords.fitting(self.add_head, self.settings)
         )

@@ -63,7 +63,6 @@ class CroVCA(HashModel):
     """Cross-view code alignment, without labels."""
 
     loss_class = CroVCALoss
-    supervised = False
 
     def add_head(self, width=None):
         """A hidden layer, the hash layer, and balanced bits.

@@ -64,6 +64,7 @@ class DCHLoss(_losses.PairLoss):
     """The loss of DCH on real codes."""
 
     function = staticmethod(dch)
+    positive = ("gamma",)
 
 
 class DCH(HashModel):

@@ -57,6 +57,8 @@ class DHDLoss(_losses.CodeLoss):
     image, and cosines with the proxies of the first ones, or of both."""
 
     function = staticmethod(dhd)
+    positive = ("temperature",)
+    shown = ("logits",)
     views = 2
 
     def prepare(self, num_classes):

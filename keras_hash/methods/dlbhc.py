@@ -28,6 +28,7 @@ class DLBHCLoss(_losses.CodeLoss):
     """The loss of DLBHC on `{"code", "logits"}`."""
 
     function = staticmethod(dlbhc)
+    shown = ("logits",)
 
 
 class DLBHC(HashModel):

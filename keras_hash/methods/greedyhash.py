@@ -33,6 +33,7 @@ class GreedyHashLoss(_losses.CodeLoss):
     """The loss of GreedyHash on `{"code", "logits"}`."""
 
     function = staticmethod(greedyhash)
+    shown = ("logits",)
 
 
 class GreedyHash(HashModel):

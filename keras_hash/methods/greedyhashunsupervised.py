@@ -37,6 +37,7 @@ class GreedyHashUnsupervisedLoss(_losses.UnlabelledLoss):
     """The loss of GreedyHash without labels on `{"code", "features"}`."""
 
     function = staticmethod(greedyhash_unsupervised)
+    shown = ("features",)
     least, even = 2, True
 
 
@@ -44,6 +45,4 @@ class GreedyHashUnsupervised(HashModel):
     """Hashing through the sign, without labels."""
 
     loss_class = GreedyHashUnsupervisedLoss
-    supervised = False
-    shows_features = True
     augmentation = ()

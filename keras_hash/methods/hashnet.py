@@ -65,6 +65,7 @@ class HashNetLoss(_losses.PairLoss):
     """The loss of HashNet on codes in -1..1."""
 
     function = staticmethod(hashnet)
+    positive = ("scale",)
     choices = {"weights": ("jaccard", "cosine", None)}
 
 

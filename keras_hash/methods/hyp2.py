@@ -79,6 +79,7 @@ class HyP2Loss(_losses.CodeLoss):
     """The loss of HyP2 on `{"code", "logits"}`, where logits are cosines."""
 
     function = staticmethod(hyp2)
+    shown = ("logits",)
 
     def prepare(self, num_classes):
         """The cosine of codes as far apart as they can be.

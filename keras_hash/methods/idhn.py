@@ -58,6 +58,7 @@ class IDHNLoss(_losses.PairLoss):
     """The loss of IDHN on codes in -1..1."""
 
     function = staticmethod(idhn)
+    positive = ("scale",)
 
 
 class IDHN(HashModel):

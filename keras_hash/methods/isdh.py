@@ -61,6 +61,7 @@ class ISDHLoss(_losses.PairLoss):
     """The loss of ISDH on codes in -1..1."""
 
     function = staticmethod(isdh)
+    positive = ("scale",)
 
 
 class ISDH(HashModel):

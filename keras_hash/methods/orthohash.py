@@ -44,6 +44,7 @@ class OrthoHashLoss(_targets.TargetLoss):
     """The loss of OrthoHash on real codes."""
 
     function = staticmethod(orthohash)
+    positive = ("scale",)
 
 
 class OrthoHash(_targets.TargetModel):

@@ -22,7 +22,6 @@ import math
 from keras import ops
 
 from keras_hash import heads
-from keras_hash.codes import check_int
 from keras_hash.codes import sign
 from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
@@ -74,19 +73,15 @@ class SDCLoss(_losses.UnlabelledLoss):
     """The loss of SDC on `{"code", "features"}`."""
 
     function = staticmethod(sdc)
+    positive = ("concentration",)
+    shown = ("features",)
     least, even = 2, True
-
-    def prepare(self):
-        check_int(self.settings["concentration"], "concentration")
-        return {}
 
 
 class SDC(HashModel):
     """Similarity distribution calibration, without labels."""
 
     loss_class = SDCLoss
-    supervised = False
-    shows_features = True
     augmentation = ()
 
     def add_head(self, width=None):

@@ -34,6 +34,7 @@ class SSDHLoss(_losses.CodeLoss):
     """The loss of SSDH on `{"code", "logits"}`."""
 
     function = staticmethod(ssdh)
+    shown = ("logits",)
 
 
 class SSDH(DLBHC):

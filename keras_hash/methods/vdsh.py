@@ -30,7 +30,6 @@ from keras import regularizers
 
 from keras_hash import heads
 from keras_hash import similarity
-from keras_hash.codes import check_int
 from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
@@ -47,6 +46,7 @@ class VDSHLoss(_losses.CodeLoss):
     model adds."""
 
     function = staticmethod(vdsh)
+    shown = ("logits",)
 
 
 class Regressed(heads.Head):
@@ -101,12 +101,6 @@ class VDSH(HashModel):
             width: int, units of each of them.
             ridge: float, weight of the squared weights of the regression.
         """
-        check_int(depth, "depth", 0)
-        check_int(width, "width")
-        if not ridge >= 0:
-            raise ValueError(
-                f"`ridge` should be at least 0. Received: ridge={ridge}"
-            )
         self.head = Regressed(self.bits, self.num_classes, depth, width, ridge)
 
     def after_epoch(self, batches):

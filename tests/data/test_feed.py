@@ -753,3 +753,34 @@ def test_validation_arrays_come_as_tuple_or_list(pack):
         model.fit(
             dataset, validation_data=pack([PHOTOS, CLASSES + 1]), verbose=0
         )
+
+
+def test_features_of_all_views():
+    images = RANDOM.randint(0, 256, (10, 3, 16, 16, 3)).astype("uint8")
+    backbone = keras_hash.backbones.build("small", (16, 16, 3))
+    flat = images.reshape(-1, 16, 16, 3).astype("float32")
+    expected = backbone.predict_on_batch(flat).reshape(10, 3, -1)
+    found = data.feature_views(backbone, images, batch_size=7)
+    assert found.dtype == "float32"
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    one = data.feature_views(backbone, images[:, 0])
+    np.testing.assert_allclose(one, expected[:, :1], rtol=1e-5)
+    order = RANDOM.permutation(10)
+    y = {"label": np.zeros(10), "index": order}
+    named = unbatched(images[order], y).batch(4)
+    found = data.feature_views(backbone, named)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    # Those that `batches` makes, of any order.
+    digits = data.load("digits").train.take(20)
+    views = data.batches(digits, 6, image_size=16, views=2, shuffle=True)
+    first = data.feature_views(backbone, views)
+    assert first.shape == (20, 2, expected.shape[-1])
+    np.testing.assert_array_equal(data.feature_views(backbone, views), first)
+    for bad, message in (
+        (named.take(2), "8 images, the last index"),
+        (unbatched(images).batch(2), "index of every image"),
+        ((images for _ in range(2)), "of type generator"),
+        (images + 0.5 * np.inf, "`images`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data.feature_views(backbone, bad)

@@ -117,3 +117,29 @@ def test_dsrh_trains_on_lists(rng):
     history = model.fit(batches, epochs=8, verbose=0)
     assert history.history["loss"][-1] < 0.7 * history.history["loss"][0]
     assert set(epochs) >= {0, 1, 7}
+
+
+def test_views_that_are_given_are_drawn():
+    views = np.arange(60, dtype="float32").reshape(10, 3, 2)
+    sampler = data.EpochSampler(10, 5)
+    make = data.SampledBatches
+    sampled = make(views, np.arange(10), sampler, views=2)
+    seen = set()
+    for epoch in range(20):
+        sampled.epoch = epoch
+        for step in range(2):
+            drawn, y = sampled[step]
+            assert drawn.shape == (5, 2, 2)
+            for place, both in zip(y["index"], drawn):
+                of = [views[place].tolist().index(row.tolist()) for row in both]
+                assert of[0] != of[1]
+                seen.add((of[0], of[1]))
+    assert len(seen) == 6
+    again = make(views, np.arange(10), sampler, views=2)
+    again.epoch = 19
+    np.testing.assert_array_equal(again[1][0], sampled[1][0])
+    assert make(views, np.arange(10), sampler)[0][0].shape == (5, 2)
+    with pytest.raises(ValueError, match="views=4"):
+        make(views, np.arange(10), sampler, views=4)
+    with pytest.raises(ValueError, match="not augmented"):
+        make(views, np.arange(10), sampler, lambda x, *seed: x, views=2)

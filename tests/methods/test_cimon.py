@@ -127,10 +127,14 @@ def test_wide_features_keep_their_cosines():
         ({"bank_size": None}, (60, 2, 8), "bank_size=None"),
         ({"bank_size": 61}, (60, 2, 8), "bank_size=61"),
         ({"bank_size": 59}, (60, 2, 8), "bank_size=59"),
-        ({}, (60, 8), "two views of each image"),
-        ({}, (60, 3, 8), "two views of each image"),
+        ({}, (60, 8), "2 views of each image"),
+        ({}, (60, 3, 8), "2 views of each image"),
         ({"clusters": 61}, (60, 2, 8), "clusters=61"),
         ({"quantile": 1.5}, (60, 2, 8), "quantile=1.5"),
+        ({"quantile": 0.0}, (60, 2, 8), "quantile=0.0"),
+        ({"quantile": "few"}, (60, 2, 8), "quantile='few'"),
+        ({"threshold": 0.0}, (60, 2, 8), "threshold=0.0"),
+        ({"threshold": 3.0}, (60, 2, 8), "threshold=3.0"),
         ({"clusters": 1}, (60, 2, 8), "clusters"),
         ({"bank_size": 0}, (60, 2, 8), "bank_size=0"),
     ],
@@ -145,8 +149,12 @@ def test_what_cimon_needs_before_it_trains():
     images = views()
     with pytest.raises(ValueError, match="not all the same"):
         make().adapt(np.ones_like(images))
+    with pytest.raises(ValueError, match="not all the same"):
+        # One of the two views.
+        make().adapt(images * [[[0], [1]]])
+    unnamed = tf.data.Dataset.from_tensor_slices((images, np.zeros(60, int)))
     with pytest.raises(ValueError, match="index of every image"):
-        make().adapt([(images, np.zeros(60, int))])
+        make().adapt(unnamed.batch(60))
     for given in ({}, {"bank_size": None}):
         with pytest.raises(ValueError, match="call `adapt`"):
             make(**given).fit(images, verbose=0)

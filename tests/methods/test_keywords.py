@@ -118,6 +118,45 @@ def test_constants_by_place():
         keras_hash.losses.CSQ(None, 4)
 
 
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_constants_that_make_no_sense_are_refused(name):
+    """Every number of every method, where it is given."""
+    for thing in filter(None, METHODS[name]):
+        for keyword, (parameter, _) in thing.keywords.items():
+            default = parameter.default
+            if keyword == "num_classes" or isinstance(default, str):
+                continue
+            wrong = [np.nan, np.inf, -1.0, "many", [1.0]]
+            if isinstance(default, bool):
+                wrong = ["yes", 2, None]
+            elif isinstance(default, int):
+                wrong += [1.5, True]
+            for value in wrong:
+                sizes = {"bits": 12, "num_classes": 5, keyword: value}
+                known = inspect.signature(thing).parameters
+                given = {k: v for k, v in sizes.items() if k in known}
+                with pytest.raises(ValueError, match=f"`{keyword}` should be"):
+                    thing(**given)
+
+
+@pytest.mark.parametrize(
+    "name, keyword",
+    [
+        ("cibhash", "temperature"),
+        ("dhd", "temperature"),
+        ("dch", "gamma"),
+        ("hashnet", "scale"),
+        ("crovca", "width"),
+        ("vdsh", "width"),
+        ("talr", "bins"),
+        ("sdc", "concentration"),
+    ],
+)
+def test_what_is_divided_by_is_above_zero(name, keyword):
+    with pytest.raises(ValueError, match=f"{keyword}=0"):
+        METHODS[name][0](12, 5, **{keyword: 0})
+
+
 def pull(labels, codes, ref_labels=None, ref_codes=None, target=1.0):
     """Codes to a length.
 

@@ -1,5 +1,6 @@
 """Losses without labels: check values, loops, gradients, training, views."""
 
+import inspect
 import math
 
 import keras
@@ -377,8 +378,36 @@ def test_two_views_are_needed():
     features, _ = features_of_views(8)
     model = make("crovca")
     model.compile("sgd")
-    with pytest.raises(ValueError, match="2 views of each image"):
-        model.fit(features, verbose=0)
+    views, _ = features_of_views(8, 2)
+    arrays = tf.data.Dataset.from_tensor_slices
+    three = np.concatenate([views, views[:, :1]], axis=1)
+    for x in (
+        features,
+        three,
+        arrays(features).batch(4),
+        arrays((features, np.zeros(8))).batch(4),
+        ((features, np.zeros(8)) for _ in range(2)),
+    ):
+        with pytest.raises(ValueError, match="2 views of each image"):
+            model.fit(x, verbose=0)
+        with pytest.raises(ValueError, match="2 views of each image"):
+            model.fit(views, validation_data=(features,), verbose=0)
+    # Refused before the step was traced.
+    model.fit(views, verbose=0)
+
+
+@pytest.mark.parametrize("name", sorted(registry()))
+def test_losses_name_the_outputs_they_need(name):
+    loss_class = registry()[name][1]
+    if not getattr(loss_class, "shown", ()):
+        return
+    given = {"num_classes": 3, "zeta": 0.0}
+    parameters = inspect.signature(loss_class).parameters
+    loss = loss_class(4, **{k: given[k] for k in given if k in parameters})
+    labels, codes = np.array([0, 1, 2, 1]), np.ones((4, 4), "float32")
+    for outputs in (codes, {"code": codes}):
+        with pytest.raises(ValueError, match=f"'code', '{loss.shown[0]}'"):
+            loss(labels, outputs)
 
 
 def test_each_view_is_an_image_for_other_losses():
