@@ -171,7 +171,7 @@ def _untrained(chosen):
     size = chosen.size and (chosen.size, chosen.size)
     model = known[method][0]
     stored = {}
-    if model.stores_pairs:
+    if model.needs_bank:
         stored["bank_size"] = len(benchmark.parts["train"])
     return benchmark, model(
         bits=chosen.bits,

@@ -389,7 +389,8 @@ class TrainingFeed:
         whole = isinstance(batch, (tuple, list)) and len(batch) > 1
         images, y, *weights = batch if whole else (batch, None)
         try:
-            self._check_views(np.shape(images))
+            if images is not None:
+                self._check_views(np.shape(images))
             labels = self._checked(reading.label_of(y), y)
             if hasattr(images, "dtype") and len(self.shape) == 3:
                 dtype = keras.backend.standardize_dtype(images.dtype)

@@ -77,19 +77,19 @@ class MemoryBank(keras.layers.Layer):
         ):
             rows = ops.cast(rows, weight.dtype)
             weight.assign(ops.scatter_update(weight.value, place, rows))
-        stand_in = ops.arange(self.size) % ops.shape(codes)[0]
-        seen = ops.convert_to_tensor(self.seen)[:, None]
         return {
-            f"ref_{name}": ops.where(
-                seen,
-                ops.cast(weight, "float32"),
-                ops.cast(ops.take(rows, stand_in, axis=0), "float32"),
-            )
-            for name, weight, rows in (
-                ("labels", self.labels, labels),
-                ("codes", self.codes, codes),
-            )
+            "ref_labels": self.shown(self.labels, labels),
+            "ref_codes": self.shown(self.codes, codes),
         }
+
+    def shown(self, weight, rows):
+        """Rows of the bank, of the batch where none were ever seen."""
+        stand_in = ops.arange(self.size) % ops.shape(rows)[0]
+        return ops.where(
+            ops.convert_to_tensor(self.seen)[:, None],
+            ops.cast(weight, "float32"),
+            ops.cast(ops.take(rows, stand_in, axis=0), "float32"),
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_hash")

@@ -7,16 +7,13 @@ from keras import ops
 from keras_hash import heads
 from keras_hash.methods import _bank
 
-# Images of a class that prototypes are chosen from, and how many of them.
-_MOST, _COUNT = 1000, 8
 
-
-def prototypes(features, count=_COUNT, spread=0.7):
+def prototypes(features, count=8, spread=0.7):
     """Up to so many dense rows of `[m, d]`, few of them in one place."""
     rows = np.asarray(features, "float64")
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1)[:, None], 1e-12)
-    near = rows @ rows.T
-    near = (near + near.T) / 2
+    # Rounded: equal images are equally near on every machine.
+    near = np.round(rows @ rows.T, 5)
     median = np.sort(near, axis=1)[:, len(rows) // 2]
     density = np.sign(near - median).sum(axis=1)
     denser = density[:, None] < density
@@ -31,20 +28,21 @@ def prototypes(features, count=_COUNT, spread=0.7):
     return found if len(found) else np.arange(len(rows))
 
 
-def labels_of(features, labels):
-    """One-hot rows: the class whose prototypes are nearest to each image."""
+def labels_of(features, labels, most=1000):
+    """One-hot rows: the class whose prototypes, chosen from so many images of
+    it at most, are nearest to each image."""
     rows = features / np.maximum(
         np.linalg.norm(features, axis=1)[:, None], 1e-12
     )
     nearness = np.full(labels.shape, -np.inf)
     for place, members in enumerate(labels.T):
         own = np.flatnonzero(members)
-        if len(own) > _MOST:
-            some = np.random.RandomState(place).permutation(len(own))[:_MOST]
+        if len(own) > most:
+            some = np.random.RandomState(place).permutation(len(own))[:most]
             own = own[np.sort(some)]
         if len(own):
             chosen = rows[own[prototypes(rows[own])]]
-            nearness[:, place] = rows @ chosen.mean(axis=0)
+            nearness[:, place] = np.round(rows @ chosen.mean(axis=0), 5)
     return np.eye(labels.shape[1], dtype="uint8")[nearness.argmax(axis=1)]
 
 
@@ -57,10 +55,10 @@ class CorrectedBank(_bank.MemoryBank):
         heads.constant(self, "corrected", (size, num_classes), "uint8")
 
     def update(self, index, labels, codes):
-        given = labels[:, : self.labels.shape[1]]
+        given, corrected = ops.split(labels, 2, axis=1)
         refs = super().update(index, given, codes)
-        beside = [refs["ref_labels"], ops.cast(self.corrected, "float32")]
-        return {**refs, "ref_labels": ops.concatenate(beside, axis=1)}
+        both = [refs["ref_labels"], self.shown(self.corrected, corrected)]
+        return {**refs, "ref_labels": ops.concatenate(both, axis=1)}
 
     def correct(self, backbone, batches):
         """Chooses the corrected labels of all images that are read."""

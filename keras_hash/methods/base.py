@@ -81,6 +81,8 @@ class HashModel(keras.Model):
     trained = True
     # Whether `adapt` stores what is known of the pairs of all training images.
     stores_pairs = False
+    # Whether it works only with a bank of all training images.
+    needs_bank = False
     # What keeps the latest codes of all images.
     bank_class = _bank.MemoryBank
     # Whether the first bits of its codes can be codes too.

@@ -62,7 +62,7 @@ class CIMON(HashModel):
     """
 
     loss_class = CIMONLoss
-    stores_pairs = True
+    needs_bank = stores_pairs = True
     activation = "tanh"
 
     def add_head(self, clusters=70, threshold=0.1, quantile=None):

@@ -104,7 +104,7 @@ class DSLH(HashModel):
     """Self-learning of labels, one an image, of which some may be wrong."""
 
     loss_class = DSLHLoss
-
+    needs_bank = True
     bank_class = _corrected.CorrectedBank
 
     def compile(self, optimizer="adam", loss=None, *args, **kwargs):

@@ -230,3 +230,19 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     (result,) = json.loads(out)
     assert result["tolerance"] == 1e-6 or "GPU" in result["why"]
     assert result["same_codes"] == {"query": True, "database": True}
+
+
+@pytest.mark.parametrize("method", ["cibhash", "cimon", "dhd", "dslh", "sdc"])
+def test_what_a_method_needs_is_given(photos, method):
+    """Two views of each image, and the number of all of them."""
+    out = photos.parent / "mine"
+    code, text, err = run(
+        "train", "--data", photos, "--method", method, "--bits", 8,
+        "--out", out, "--size", 16, "--epochs", 1, "--batch-size", 5,
+    )  # fmt: skip
+    if method == "cimon":
+        # More clusters than photos.
+        assert code == 2 and "clusters=70" in err, err
+        return
+    assert code == 0, err
+    assert keras_hash.load(out).bits == 8

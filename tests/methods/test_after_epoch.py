@@ -163,7 +163,9 @@ def test_the_first_view_is_read():
     views = np.stack([features, 2 * features], axis=1)
     data = tf.data.Dataset.from_tensor_slices(views).batch(4)
     for x in (views, data):
-        read = np.concatenate([images for images, _ in feed.again(x, (8,))()])
+        read = np.concatenate(
+            [images for images, _ in feed.again(x, (8,), views=False)()]
+        )
         np.testing.assert_array_equal(read, features)
 
 
@@ -190,53 +192,3 @@ def test_a_backup_holds_what_the_epoch_set(tmp_path):
     parts = trained("parts", 2, 3)
     for one, other in zip(whole.get_weights(), parts.get_weights()):
         np.testing.assert_allclose(one, other, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["arrays", "tf.data"])
-def test_dslh_corrects_labels_after_each_epoch(kind):
-    random = np.random.RandomState(0)
-    true = np.arange(60) % 5
-    features = 3 * np.eye(8)[true] + 0.3 * np.abs(random.randn(60, 8))
-    features, labels = features.astype("float32"), true.copy()
-    labels[::6] = (labels[::6] + 1) % 5
-    x = {"x": features, "y": labels}
-    if kind == "tf.data":
-        y = {"label": labels, "index": np.arange(60)}
-        data = tf.data.Dataset.from_tensor_slices((features, y))
-        x = {"x": data.shuffle(60, seed=0).batch(20)}
-    model = models.make("dslh", bank_size=60)
-    model.compile(keras.optimizers.Adam(1e-2))
-    model.fit(verbose=0, epochs=2, **x)
-    bank = model.bank
-    np.testing.assert_array_equal(np.argmax(bank.labels, axis=1), labels)
-    np.testing.assert_array_equal(np.argmax(bank.corrected, axis=1), true)
-    # The loss has both.
-    both = np.array(model.targets(tf.constant(labels), np.arange(60)))
-    np.testing.assert_array_equal(both[:, 5:], bank.corrected)
-
-
-def test_dslh_needs_a_bank(tmp_path):
-    model = models.make("dslh", bank_size=None)
-    with pytest.raises(ValueError, match="`bank_size` should be their number"):
-        model.compile("sgd")
-    features, labels = models.labelled("single", 60)
-    model = models.make("dslh", bank_size=60)
-    model.compile("sgd")
-    model.fit(features, labels, verbose=0)
-    assert np.isfinite(model.evaluate(features, labels, verbose=0)).all()
-    path = tmp_path / "model.keras"
-    model.save(path)
-    again = keras.models.load_model(path)
-    np.testing.assert_array_equal(again.bank.corrected, model.bank.corrected)
-
-
-def test_dslh_is_measured_on_images_that_the_bank_does_not_hold():
-    features, labels = models.labelled("single", 60)
-    model = models.make("dslh", bank_size=60)
-    model.compile("sgd")
-    model.fit(features, labels, verbose=0)
-    expected = model.evaluate(features, labels, batch_size=60, verbose=0)
-    y = {"label": labels, "index": 1000 + np.arange(60)}
-    data = tf.data.Dataset.from_tensor_slices((features, y)).batch(60)
-    found = model.evaluate(data, verbose=0)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -8,7 +8,6 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import losses
-from keras_hash.methods import _corrected
 from keras_hash.methods import registry
 from keras_hash.methods.dsdh import dcc
 from keras_hash.methods.hyp2 import code_distance
@@ -491,25 +490,3 @@ def test_dslh_check_value():
             assert found == pytest.approx(55.443840, abs=1e-4)
     with pytest.raises(ValueError, match="balance='cubic'"):
         losses.DSLH(4, 3, balance="cubic")
-
-
-def test_dslh_prototypes():
-    features = np.abs(np.sin(1.3 * np.arange(1, 61.0) ** 1.5 + 0.2))
-    features = features.reshape(12, 5)
-    assert _corrected.prototypes(features, count=3).tolist() == [10]
-    # All images where there are few, or none is chosen.
-    assert len(_corrected.prototypes(features[:8])) == 8
-    assert len(_corrected.prototypes(np.ones((20, 5)))) == 20
-
-
-def test_dslh_corrects_labels_by_features():
-    random = np.random.RandomState(0)
-    true = np.arange(90) % 3
-    features = 3 * np.eye(3)[true] + 0.3 * np.abs(random.randn(90, 3))
-    given = true.copy()
-    given[::6] = (given[::6] + 1) % 3
-    found = _corrected.labels_of(features, np.eye(3, dtype="uint8")[given])
-    np.testing.assert_array_equal(found.argmax(axis=1), true)
-    # A class without images is nobody's.
-    found = _corrected.labels_of(features, np.eye(5, dtype="uint8")[given])
-    np.testing.assert_array_equal(found.argmax(axis=1), true)
