@@ -30,6 +30,7 @@ import numpy as np
 import page_parts
 
 import keras_hash
+from keras_hash import figures
 from keras_hash import files
 from keras_hash import methods
 from keras_hash.data import places
@@ -39,6 +40,7 @@ from keras_hash.evaluation import measure
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CSV = ROOT / "docs" / "reports" / "comparison.csv"
 PAGE = ROOT / "docs" / "reports" / "comparison.md"
+CHARTS = ROOT / "docs" / "pictures"
 WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
 # Ranks that metrics look at.
 CUTS = (100, 1000)
@@ -433,41 +435,163 @@ def cell(rows, score):
 
 
 def table(task, rows):
-    """A Markdown table of a task: best mAP at 32 bits first."""
+    """A Markdown table of a task with one label an image, or of small networks:
+    best mAP at 32 bits first."""
     shown = ["map"]
     if any(row["jaccard_ndcg@100"] for row in rows):
         shown = ["map", "ndcg@100", "acg@100", "jaccard_ndcg@100"]
         shown += ["jaccard_acg@100"]
-    own = {row["method"]: set() for row in rows}
-    for row in rows:
-        own[row["method"]].add(int(row["bits"]))
     others = [b for b in task.bits if b != 32]
     head = ["method", "bits", *shown]
     head += [f"{name} at {b}" for b in others for name in shown[:2]]
     lines = []
-    for method, lengths_ in own.items():
-        # Methods with lengths of their own have a line for each.
-        for bits in [32] if 32 in lengths_ else sorted(lengths_):
-            of = [r for r in rows if r["method"] == method]
-            main_ = [r for r in of if int(r["bits"]) == bits]
-            cells = [method, str(bits or ""), *(cell(main_, s) for s in shown)]
-            for other in others:
-                there = [r for r in of if int(r["bits"]) == other != bits]
-                cells += [cell(there, s) for s in shown[:2]]
-            lines.append((float(cell(main_, "map").split()[0]), cells))
+    for method, bits, of in systems(rows):
+        main_ = [r for r in of if int(r["bits"]) == bits]
+        cells = [method, str(bits or ""), *(cell(main_, s) for s in shown)]
+        for other in others:
+            there = [r for r in of if int(r["bits"]) == other != bits]
+            cells += [cell(there, s) for s in shown[:2]]
+        lines.append((float(cell(main_, "map").split()[0]), cells))
     lines.sort(key=lambda line: -line[0])
     return page_parts.table(head, [cells for _, cells in lines])
 
 
+def systems(rows):
+    """A method, its main length and its rows, for each line of a table: those
+    with nested codes where there are any. Methods with lengths of their own
+    have a line for each."""
+    for method in dict.fromkeys(row["method"] for row in rows):
+        of = [r for r in rows if r["method"] == method]
+        if any(r["nested"] for r in of):
+            of = [r for r in of if r["nested"]]
+        lengths_ = {int(r["bits"]) for r in of}
+        for bits in [32] if 32 in lengths_ else sorted(lengths_):
+            yield method, bits, of
+
+
+def length_table(task, rows):
+    """A Markdown table of a task with four lengths: mAP and NDCG at each."""
+    head = ["method", "one model"]
+    head += [f"{s} at {b}" for s in ("map", "ndcg@100") for b in task.bits]
+    lines = []
+    for method, bits, of in systems(rows):
+        if bits == 32:
+            cells = [method, "yes" if of[0]["nested"] else ""]
+            for score in ("map", "ndcg@100"):
+                for length in task.bits:
+                    there = [r for r in of if int(r["bits"]) == length]
+                    cells.append(cell(there, score).split(" ")[0])
+            lines.append(cells)
+    lines.sort(key=lambda cells: -float(cells[3]))
+    return page_parts.table(head, lines)
+
+
+def graded_table(task, rows):
+    """A Markdown table of a task with four lengths: all metrics at 32 bits."""
+    shown = [score for score in SCORES if score != "unique_codes"]
+    lines = []
+    for method, bits, of in systems(rows):
+        main_ = [r for r in of if int(r["bits"]) == bits]
+        lines.append([method, bits or "", *(cell(main_, s) for s in shown)])
+    lines.sort(key=lambda cells: -float(cells[2].split()[0]))
+    return page_parts.table(["method", "bits", *shown], lines)
+
+
+def nested_table(task, rows):
+    """A Markdown table: nested codes less those of a model for each length."""
+    head = ["task", "method"]
+    head += [f"{s} at {b}" for s in ("map", "ndcg@100") for b in task.bits]
+    lines = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        cells = [task.name, method]
+        for score in ("map", "ndcg@100"):
+            for bits in task.bits:
+                nested, alone = (
+                    [
+                        float(r[score])
+                        for r in rows
+                        if r["method"] == method
+                        and int(r["bits"]) == bits
+                        and bool(r["nested"]) == whole
+                    ]
+                    for whole in (True, False)
+                )
+                if min(len(nested), len(alone)) < 2:
+                    break
+                gap = np.mean(nested) - np.mean(alone)
+                error = np.hypot(
+                    *(
+                        np.std(v, ddof=1) / len(v) ** 0.5
+                        for v in (nested, alone)
+                    )
+                )
+                cells.append(f"{gap:+.4f} ± {error:.4f}")
+        if len(cells) == len(head):
+            lines.append(cells)
+    return head, lines
+
+
+def chart(task, rows, path):
+    """Draws mAP and NDCG@100 of all methods, a dot for each length."""
+    from matplotlib.figure import Figure
+
+    shown = [(m, of) for m, bits, of in systems(rows) if bits == 32]
+    place = {
+        (m, score, b): cell(
+            [r for r in of if int(r["bits"]) == b], score
+        ).split(" ")[0]
+        for m, of in shown
+        for score in ("map", "ndcg@100")
+        for b in task.bits
+    }
+    order = sorted(shown, key=lambda one: float(place[one[0], "map", 32]))
+    names = [m for m, _ in order]
+    figure = Figure(figsize=(9, 0.24 * len(names) + 1.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, score in zip(axes, ("map", "ndcg@100")):
+        for y, name in enumerate(names):
+            values = [float(place[name, score, b]) for b in task.bits]
+            axis.plot(values, [y] * len(values), color="0.75", zorder=1)
+        for number, bits in enumerate(task.bits):
+            values = [float(place[name, score, bits]) for name in names]
+            axis.scatter(
+                values,
+                range(len(names)),
+                s=18 + 8 * number,
+                marker="osD^"[number],
+                color=f"C{number}",
+                label=f"{bits} bits",
+            )
+        axis.set(xlabel="mAP" if score == "map" else "NDCG@100")
+        axis.set(yticks=range(len(names)), yticklabels=names)
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8, loc="lower right")
+    figures.charts.save(figure, path)
+
+
 def write_tables():
-    """Renews the tables between the marks of `docs/reports/comparison.md`."""
+    """Renews the tables between the marks of `docs/reports/comparison.md`, and
+    the charts."""
     text = PAGE.read_text()
+    compared = []
     for name, task in TASKS.items():
         rows = [row for row in read() if row["task"] == name]
-        if rows:
+        parts = {name: table}
+        if task.nested:
+            parts = {name: graded_table, f"{name} by length": length_table}
+            head, lines = nested_table(task, rows)
+            compared += lines
+            chart(task, rows, CHARTS / f"comparison_{name}.png")
+        for mark, make in parts.items() if rows else ():
             text = page_parts.renewed(
-                text, f"<!-- {name} -->", "<!-- end -->", table(task, rows)
+                text, f"<!-- {mark} -->", "<!-- end -->", make(task, rows)
             )
+    text = page_parts.renewed(
+        text,
+        "<!-- nested -->",
+        "<!-- end -->",
+        page_parts.table(head, compared),
+    )
     PAGE.write_text(text)
 
 
