@@ -85,8 +85,10 @@ class Task:
 
     @functools.cached_property
     def views(self):
-        """Features of four strongly augmented views of each training image."""
-        return self.scaled(frozen_views(self.photos, self.pixels))
+        """Features of strongly augmented views of each training image: four,
+        or two of many images."""
+        count = 4 if len(self.photos.parts["train"]) < 10000 else 2
+        return self.scaled(frozen_views(self.photos, self.pixels, count))
 
     def scaled(self, features):
         """Features shifted and scaled as a whole, which changes no distance but
@@ -199,7 +201,7 @@ def frozen_features(benchmark, pixels):
     return features
 
 
-def frozen_views(benchmark, pixels, count=4):
+def frozen_views(benchmark, pixels, count):
     """MobileNetV2 features of augmented training images, computed once."""
     path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}_views.npy"
     if not path.exists():

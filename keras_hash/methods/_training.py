@@ -1,0 +1,336 @@
+"""The training of `HashModel`: what `fit` is fed, and the loss of a batch."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_hash import devices
+from keras_hash import forks
+from keras_hash.data import feed
+from keras_hash.data import reading
+from keras_hash.methods import _bank
+from keras_hash.methods import _views
+
+
+class Trained(keras.Model):
+    """A model whose batches are looked at before Keras sees them, and whose
+    loss is that of its method unless it is given another."""
+
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        metrics=None,
+        backbone_rate=1.0,
+        **kwargs,
+    ):
+        """Configures training; the method's own loss is the default.
+
+        Args:
+            optimizer: as in `keras.Model.compile`.
+            loss: a loss to use in place of the method's own.
+            metrics: metrics on the outputs, in place of `code_accuracy`.
+            backbone_rate: float, learning rate of the backbone as a share of
+                the optimizer's. Papers that start from a trained backbone use
+                0.1 and less.
+            **kwargs: as in `keras.Model.compile`.
+
+        Raises:
+            ValueError: `backbone_rate` is negative, or the optimizer updates
+                all variables at once (Keras on PyTorch).
+        """
+        if kwargs.get("jit_compile", "auto") == "auto":
+            kwargs["jit_compile"] = self.jit_compile
+        self._method_loss = self.default_loss() if loss is None else None
+        self._method_metric = metrics is None and self.supervised
+        self._backbone_rate = backbone_rate
+        super().compile(
+            optimizer=optimizer,
+            loss=loss or self._method_loss,
+            metrics=metrics,
+            **kwargs,
+        )
+        self._slow_backbone(backbone_rate)
+
+    def _slow_backbone(self, rate):
+        """Makes the optimizer update the backbone with a smaller rate."""
+        # Where float16 is scaled, the optimizer inside makes the step.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        vars(optimizer).pop("update_step", None)
+        if rate == 1:
+            return
+        if rate < 0 or hasattr(optimizer, "_parallel_update_step"):
+            raise ValueError(
+                "`backbone_rate` should be at least 0, and needs Keras on "
+                f"TensorFlow or JAX. Received: backbone_rate={rate}"
+            )
+        slow = {v.path for v in self.backbone.trainable_variables}
+        update = optimizer.update_step
+
+        def update_step(gradient, variable, learning_rate):
+            place = optimizer._get_variable_index(variable)
+            path = optimizer._trainable_variables[place].path
+            learning_rate = learning_rate * (rate if path in slow else 1.0)
+            return update(gradient, variable, learning_rate)
+
+        optimizer.update_step = update_step
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains as `keras.Model.fit`; labels are checked as they are fed.
+
+        A model that was not compiled is, with Adam and the method's own loss.
+
+        Args:
+            x: images `[n, h, w, 3]`; a dataset of `(image, label)` or of dicts
+                with `image` and `label`, in batches (see
+                `keras_hash.data.batches`), or unbatched, which is cut into
+                batches of `batch_size` in its order; or a `PyDataset` or
+                generator of batches. What never ends needs `steps_per_epoch`.
+            y: labels of an image array: int `[n]` (or `[n, 1]`), multi-hot
+                `[n, num_classes]`, or without a memory bank rows of shares in
+                0..1; anything a loss of your own takes.
+            **kwargs: as in `keras.Model.fit`. The `class_weight` of an image
+                with several labels is the mean of theirs.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: labels of any batch that are missing, no numbers or
+                outside `0 .. num_classes - 1`; more images than the memory bank
+                holds; data that never end; or images that are not
+                `[n, h, w, 3]`.
+        """
+        if not self.compiled:
+            self.compile()
+        class_weight = kwargs.pop("class_weight", None)
+        fed, held = self._feed(True, class_weight), self._feed()
+        batch_size = kwargs.get("batch_size")
+        validation = kwargs.pop("validation_data", None)
+        if validation is not None:
+            pair = isinstance(validation, (tuple, list))
+            sides = validation if pair else [validation]
+            validation = self._taken(
+                held,
+                *sides,
+                steps=kwargs.get("validation_steps"),
+                batch_size=kwargs.get("validation_batch_size", batch_size),
+            )
+        setters = feed.epoch_setters(x)
+        split = kwargs.get("validation_split") if validation is None else None
+        again = None
+        if type(self).after_epoch is not Trained.after_epoch:
+            held_out = split and y is not None
+            shown = x[: int(len(x) * (1 - split))] if held_out else x
+            again = feed.again(shown, self.image_shape, views=False)
+        x, y, weights = self._taken(
+            fed,
+            x,
+            y,
+            kwargs.pop("sample_weight", None),
+            kwargs.get("steps_per_epoch"),
+            batch_size,
+        )
+        if setters or (y is None and getattr(x, "num_batches", None) is None):
+            # Keras' default would give batches that have an order another one,
+            # by the random state of Python, and warn elsewhere that it cannot.
+            kwargs.setdefault("shuffle", False)
+        if split and class_weight is not None and weights is not None:
+            # What is held out has no class weights, as in Keras.
+            weights[int(len(weights) * (1 - split)) :] = 1
+        callbacks = kwargs.pop("callbacks", None)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = keras.tree.flatten(callbacks or [])
+        if setters:
+            # Which epoch starts, also where a training goes on.
+            told = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: [
+                    set_epoch(epoch) for set_epoch in setters
+                ]
+            )
+            callbacks.append(told)
+        if again is not None:
+            ended = keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: self._end_epoch(again)
+            )
+            # First: others measure and save what it sets.
+            getattr(callbacks, "callbacks", callbacks).insert(0, ended)
+        with fed.errors(), held.errors():
+            return super().fit(
+                x,
+                y,
+                sample_weight=weights,
+                validation_data=validation,
+                callbacks=callbacks,
+                **kwargs,
+            )
+
+    def _end_epoch(self, again):
+        if keras.backend.backend() == "jax":
+            self.jax_state_sync()
+        self.after_epoch(again())
+
+    def after_epoch(self, batches):
+        """Sets what the method computes of its training images after an epoch.
+
+        `fit` calls it before other callbacks; nothing, unless a method defines
+        it. What it sets are weights, which are saved with the model.
+
+        Args:
+            batches: what `fit` was fed, read once more: float32 images
+                `[n, *image_shape]`, the first view of each, and their index or
+                `None`.
+        """
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        **kwargs,
+    ):
+        fed = self._feed()
+        if not kwargs.get("_use_cached_eval_dataset"):
+            # Otherwise `fit` has it, checked.
+            x, y, sample_weight = self._taken(
+                fed, x, y, sample_weight, steps, batch_size
+            )
+        with fed.errors():
+            return super().evaluate(
+                x, y, batch_size, verbose, sample_weight, steps, **kwargs
+            )
+
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, **kwargs
+    ):
+        fed = self._feed(True, class_weight)
+        given = fed.take(x, y, sample_weight)
+        return super().train_on_batch(*given, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        given = self._feed().take(x, y, sample_weight)
+        return super().test_on_batch(*given, **kwargs)
+
+    def _taken(self, fed, x, y=None, weights=None, steps=None, batch_size=None):
+        """What a feed takes, arrays with the index that a bank needs."""
+        forks.check()
+        devices.check()
+        if y is not None and fed.num_classes is not None:
+            x = reading.check_images(x, self.image_shape, False, views=True)
+            if fed.bank_size is not None and not isinstance(y, dict):
+                y = {"label": y, "index": np.arange(len(x))}
+                weights = None if weights is None else np.asarray(weights)
+        return fed.take(x, y, weights, steps, batch_size)
+
+    def _feed(self, training=False, class_weight=None):
+        """What checks the labels that this model is fed."""
+        looks = self._method_loss is not None and self.supervised
+        bank = self.bank if self._method_loss is not None else None
+        return feed.TrainingFeed(
+            self.num_classes if looks else None,
+            self.image_shape,
+            soft=bank is None,
+            bank_size=bank.size if bank and training else None,
+            class_weight=class_weight,
+            views=getattr(self._method_loss, "views", 1),
+        )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["backbone_rate"] = self._backbone_rate
+        if config and self._method_loss is not None:
+            config["loss"] = None
+        if config and self._method_metric:
+            config["metrics"] = None
+        frozen = [not layer.trainable for layer in self._flatten_layers()]
+        if config and any(frozen):
+            config["frozen"] = np.flatnonzero(frozen).tolist()
+        return config
+
+    def compile_from_config(self, config):
+        config = dict(config)
+        if frozen := config.pop("frozen", None):
+            # The optimizer has no slots for what is frozen. What holds layers
+            # comes before them, and sets them all.
+            for place, layer in enumerate(self._flatten_layers()):
+                layer.trainable = place not in frozen
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def targets(self, labels, index):
+        """What the loss takes for the labels of a batch.
+
+        Args:
+            labels: as they are fed, or `None`.
+            index: int `[n]`, positions among the training images, or `None`.
+
+        Returns:
+            The labels themselves, or what a method knows of these images.
+        """
+        return labels
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss of a batch; `y` is labels or `{"label", "index"}`."""
+        # Keras gives the weights the structure of `y`.
+        labels, sample_weight = map(reading.label_of, (y, sample_weight))
+        if self._method_loss is None:
+            return super().compute_loss(
+                x, labels, y_pred, sample_weight, training
+            )
+        # That of other images is none of the bank.
+        known = training and isinstance(y, dict)
+        index = y.get("index") if known else None
+        views = self._views(x)
+        # Pairs and lists are those of the whole batch, on all devices.
+        whole = devices.gathered(
+            (_views.apart(y_pred, views), index, labels, sample_weight)
+        )
+        y_pred, index, labels, sample_weight = _views.for_loss(
+            self._method_loss, views, *whole
+        )
+        labels = self.targets(labels, index)
+        if self.bank is None or not training:
+            loss = self._method_loss(labels, y_pred, sample_weight)
+        elif index is None:
+            raise ValueError(
+                "A model with a memory bank needs the index of every "
+                "sample: train on arrays, or on "
+                "`keras_hash.data.batches(dataset, size)`. "
+                f"Received: labels of type {type(y).__name__}"
+            )
+        else:
+            refs = self.bank.update(
+                index, labels, self.codes_in_training(y_pred)
+            )
+            loss = _bank.loss_of(
+                lambda outputs: self._method_loss(
+                    labels, outputs, sample_weight, **refs
+                ),
+                y_pred,
+                self.bank.size,
+            )
+        for extra in self.losses:
+            loss = loss + self._aggregate_additional_loss(extra)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        labels, sample_weight = map(reading.label_of, (y, sample_weight))
+        if self._method_metric:
+            # Of several views the first is looked at.
+            count = ops.shape(labels)[0]
+            real = self.codes_in_training(y_pred)[:count]
+            self.code_accuracy.update_state(labels, real, sample_weight)
+        return super().compute_metrics(x, labels, y_pred, sample_weight)
+
+    @property
+    def metrics(self):
+        found = super().metrics
+        if self._method_metric:
+            return found
+        return [m for m in found if m is not self.code_accuracy]
