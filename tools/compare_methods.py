@@ -69,32 +69,33 @@ class Task:
     pixels: int | None = None
     # Whether one model makes the codes of all lengths.
     nested: bool = False
+    # The entry whose backbone gives the features, in place of MobileNetV2.
+    trunk: str | None = None
 
     @functools.cached_property
     def photos(self):
         """The benchmark as it is."""
-        return keras_hash.data.load(self.name)
+        return keras_hash.data.load(self.name.partition("_")[0])
 
     @functools.cached_property
     def benchmark(self):
         """The benchmark, with features in place of images where frozen."""
         if self.pixels is None:
             return self.photos
-        features = frozen_features(self.photos, self.pixels)
-        return dataclasses.replace(self.photos, images=self.scaled(features))
+        features = self.scaled(frozen_features(self))
+        return dataclasses.replace(self.photos, images=features)
 
     @functools.cached_property
     def views(self):
         """Features of strongly augmented views of each training image: four,
         or two of many images."""
         count = 4 if len(self.photos.parts["train"]) < 10000 else 2
-        return self.scaled(frozen_views(self.photos, self.pixels, count))
+        return self.scaled(frozen_views(self, count))
 
     def scaled(self, features):
         """Features shifted and scaled as a whole, which changes no distance but
         their unit: losses that start from a far-off mean take long to leave."""
-        train = frozen_features(self.photos, self.pixels)
-        train = train[self.photos.parts["train"]]
+        train = frozen_features(self)[self.photos.parts["train"]]
         return (features - train.mean(axis=0)) / train.std()
 
     def settings(self, method):
@@ -104,7 +105,7 @@ class Task:
             backbone = raw_pixels(shape) if method in SHALLOW else "small"
             return {"backbone": backbone, "input_shape": shape}
         width = self.benchmark.images.shape[1]
-        own_layers = ("dsrh", "vdsh", *UNLABELLED)
+        own_layers = ("dsrh", *UNLABELLED)
         if method in SHALLOW or method in own_layers:
             return {"backbone": "features", "input_shape": (width,)}
         inputs = keras.Input((width,))
@@ -122,6 +123,17 @@ TASKS = {
         Task("cifar10", 3, 128, 1e-3, (16, 32, 48), (0, 1, 2), pixels=96),
         Task("corel5k", 40, 128, 1e-3, LENGTHS, (0, 1, 2), 128, nested=True),
         Task("mirflickr20k", 25, 128, 1e-3, LENGTHS, (0, 1, 2), 128, True),
+        Task(
+            "cifar10_trunk",
+            2,
+            128,
+            1e-3,
+            LENGTHS,
+            (0, 1, 2),
+            32,
+            True,
+            "dshc_cifar10_30",
+        ),
     )
 }
 # The heart first; DSHC has lengths of its own.
@@ -172,8 +184,10 @@ def raw_pixels(shape):
     return keras.Model(inputs, keras.layers.Flatten()(small))
 
 
-def network(pixels):
-    """MobileNetV2 with the weights of ImageNet."""
+def network(task):
+    """MobileNetV2 with the weights of ImageNet, or the backbone of an entry."""
+    if task.trunk is not None:
+        return keras_hash.load(task.trunk).backbone
     weights = places.found(f"weights/{WEIGHTS}")
     if weights is None:
         raise FileNotFoundError(
@@ -181,38 +195,45 @@ def network(pixels):
             "KERAS_HASH_DATA."
         )
     return keras_hash.backbones.build(
-        "mobilenet_v2", (pixels, pixels, 3), str(weights)
+        "mobilenet_v2", (task.pixels, task.pixels, 3), str(weights)
     )
 
 
-def frozen_features(benchmark, pixels):
-    """MobileNetV2 features of the whole pool, computed once."""
-    path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}.npy"
-    if path.exists():
-        return np.load(path)
-    backbone, features = network(pixels), []
-    for start in range(0, len(benchmark.images), 250):
-        some = benchmark.images[start : start + 250]
-        some = np.stack([fitted(image, (pixels, pixels)) for image in some])
-        features.append(backbone.predict_on_batch(some))
-    features = np.concatenate(features)
-    with files.beside(path) as new:
-        np.save(new, features)
-    return features
-
-
-def frozen_views(benchmark, pixels, count):
-    """MobileNetV2 features of augmented training images, computed once."""
-    path = ROOT / "runs" / "features" / f"{benchmark.name}_{pixels}_views.npy"
+def kept(task, part, make):
+    """What a function makes for a task, computed once."""
+    path = ROOT / "runs" / "features" / f"{task.name}_{task.pixels}{part}.npy"
     if not path.exists():
-        augment = keras_hash.data.Augment.strong(flip=True)
-        views = keras_hash.data.batches(
-            benchmark.train, 64, pixels, augment, views=count
-        )
-        found = keras_hash.data.feature_views(network(pixels), views)
         with files.beside(path) as new:
-            np.save(new, found)
+            np.save(new, make())
     return np.load(path)
+
+
+def frozen_features(task):
+    """Features of the whole pool."""
+
+    def make():
+        size, images = (task.pixels, task.pixels), task.photos.images
+        backbone, features = network(task), []
+        for start in range(0, len(images), 250):
+            some = images[start : start + 250]
+            some = np.stack([fitted(image, size) for image in some])
+            features.append(backbone.predict_on_batch(some))
+        return np.concatenate(features)
+
+    return kept(task, "", make)
+
+
+def frozen_views(task, count):
+    """Features of augmented training images."""
+    augment = keras_hash.data.Augment.strong(flip=True)
+    views = keras_hash.data.batches(
+        task.photos.train, 64, task.pixels, augment, views=count
+    )
+    return kept(
+        task,
+        "_views",
+        lambda: keras_hash.data.feature_views(network(task), views),
+    )
 
 
 class WeakAndStrong(keras_hash.data.SampledBatches):
@@ -510,7 +531,7 @@ def nested_table(task, rows):
             for bits in task.bits:
                 nested, alone = (
                     [
-                        float(r[score])
+                        float(r[score] or "nan")
                         for r in rows
                         if r["method"] == method
                         and int(r["bits"]) == bits
@@ -520,6 +541,9 @@ def nested_table(task, rows):
                 )
                 if min(len(nested), len(alone)) < 2:
                     break
+                if np.isnan(nested).any():
+                    cells.append("")
+                    continue
                 gap = np.mean(nested) - np.mean(alone)
                 error = np.hypot(
                     *(
@@ -583,6 +607,10 @@ def write_tables():
             parts = {name: graded_table, f"{name} by length": length_table}
             head, lines = nested_table(task, rows)
             compared += lines
+        if task.trunk is not None:
+            # For nested codes alone.
+            continue
+        if task.nested:
             chart(task, rows, CHARTS / f"comparison_{name}.png")
         for mark, make in parts.items() if rows else ():
             text = page_parts.renewed(

@@ -76,7 +76,7 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
             f"`labels` should be folders in {root}: {', '.join(there)}. "
             f"Received: {', '.join(missing)}"
         )
-    chosen = there if labels is None else list(labels)
+    chosen = there if labels is None else _distinct(labels, "labels")
     _warn_of_parts(root, chosen)
     paths, left_out = folders.walk(root, set(chosen))
     for place, reason in left_out.items():
@@ -156,6 +156,8 @@ def from_csv(
     draft = _Draft(path.stem, query, validation, seed)
     columns = _columns(label_columns, separator)
     several = len(columns) > 1
+    if labels is not None:
+        labels = _distinct(labels, "labels")
     root = path.parent if folder is None else files.local(folder)
     rows = _rows(path, [image_column, *columns], delimiter)
     named = []
@@ -411,13 +413,15 @@ def _columns(label_columns, separator):
     columns = (
         [label_columns]
         if isinstance(label_columns, str)
-        else list(label_columns)
+        else _distinct(label_columns, "label_columns")
     )
-    if not columns or (len(columns) > 1 and separator):
+    # A list of one would make labels of its cells, 0 and 1.
+    listed = not isinstance(label_columns, str)
+    if (listed and len(columns) < 2) or (len(columns) > 1 and separator):
         raise ValueError(
-            "`label_columns` should be one column, or with `separator=None` "
-            f"several. Received: label_columns={label_columns!r}, "
-            f"separator={separator!r}"
+            "`label_columns` should be one column, as a str, or with "
+            "`separator=None` a list of two or more. Received: "
+            f"label_columns={label_columns!r}, separator={separator!r}"
         )
     return columns
 
@@ -500,6 +504,18 @@ def _listed(rows, path, root, draft):
             yield place, image, names
 
 
+def _distinct(names, option):
+    """Names as a list, none of them twice."""
+    found = [names] if isinstance(names, str) else list(names)
+    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"`{option}` should be different names. Received: {twice[0]!r} "
+            f"{found.count(twice[0])} times"
+        )
+    return found
+
+
 def _check_known(names, labels, where):
     unknown = [name for name in names if name not in labels]
     if unknown:
@@ -546,7 +562,9 @@ def _targets(labels, names):
     column = labels.ndim and labels.size == len(labels)
     if column and labels.dtype.kind in "UO":
         found = [str(label) for label in labels.ravel()]
-        names = _sorted(set(found)) if names is None else list(names)
+        if names is None:
+            names = _sorted(set(found))
+        names = _distinct(names, "names")
         for i, label in enumerate(found):
             _check_known([label], names, f"Image {i}")
         return _numbered([[label] for label in found], names, True), names
@@ -554,7 +572,8 @@ def _targets(labels, names):
     count = (
         labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
     )
-    names = [str(i) for i in range(count)] if names is None else list(names)
+    names = range(count) if names is None else _distinct(names, "names")
+    names = [str(name) for name in names]
     if len(names) < count or (labels.ndim == 2 and len(names) != count):
         raise ValueError(
             f"`names` should have one name a label, {count}. "

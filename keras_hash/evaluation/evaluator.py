@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_hash.codes import as_array
 from keras_hash.codes import check
+from keras_hash.codes import check_choice
 from keras_hash.codes import check_int
 from keras_hash.codes import unpack
 from keras_hash.evaluation import closed_forms
@@ -405,6 +406,7 @@ class HammingEvaluator:
             ValueError: no database yet, or an option that does not exist.
         """
         k = k if k is None else check_int(k, "k")
+        check_choice(denominator, "denominator", closed_forms.DENOMINATORS)
         values.check_options(
             (),
             denominator,

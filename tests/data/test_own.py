@@ -270,6 +270,9 @@ def test_csv_leaves_out_and_names(photos):
             "`label_columns` should be one column",
         ),
         (["file,kind"], {"label_columns": []}, "`label_columns` should be"),
+        (["file,sky", "a.png,1"], {"label_columns": ["sky"]}, "two or more"),
+        (["file,sky"], {"label_columns": ["sky", "sky"]}, "'sky' 2 times"),
+        (["file,kind"], {"labels": ["a", "b", "a"]}, "'a' 2 times"),
     ],
 )
 def test_csv_that_makes_no_benchmark(photos, lines, arguments, message):
@@ -286,6 +289,15 @@ def test_csv_files_that_cannot_be_read(tmp_path):
     path.write_bytes("file,kind\nmöwe.png,möwe\n".encode("latin-1"))
     with pytest.raises(ValueError, match="list.csv should be .* UTF-8"):
         data.from_csv(path, "file", "kind")
+
+
+def test_names_are_different(photos, rng):
+    with pytest.raises(ValueError, match="`labels` should be different"):
+        data.from_folder(photos, labels=["ant", "bee", "ant"])
+    images = rng.randint(0, 256, (9, 8, 8, 3)).astype("uint8")
+    for labels in (np.arange(9) % 3, np.array(["a", "b", "c"] * 3)):
+        with pytest.raises(ValueError, match="`names` should be different"):
+            data.from_arrays(images, labels, names=["a", "b", "c", "a"])
 
 
 def test_arrays(rng):

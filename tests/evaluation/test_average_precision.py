@@ -72,6 +72,7 @@ def test_average_precision_of_each_query(kind, similarity, rng, monkeypatch):
     for options, message in (
         ({"k": 0}, "`k` should be"),
         ({"denominator": "mean"}, "`denominator` should be"),
+        ({"denominator": ["min"]}, "`denominator` should be"),
         ({"no_relevant": "drop"}, "`no_relevant` should be"),
         ({"self_match": "yes"}, "`self_match` should be"),
     ):
