@@ -156,6 +156,19 @@ def dshc_table(bits, num_classes, construction="cpbc", seed=0):
     )
 
 
+def nearest_to(codes, classes):
+    """For two classes the place of the sub-class of the first one that is
+    nearest to the centre of the second, and of these farthest from those of all
+    others; `int64 [num_classes, num_classes]`, centres on the diagonal."""
+    first = np.unique(classes, return_index=True)[1]
+    distances = (codes[:, None] != codes[first]).sum(axis=-1)
+    most = distances.size * codes.shape[1]
+    distances = most * distances - distances.sum(axis=1, keepdims=True)
+    parts = np.split(distances, first[1:])
+    found = [part.argmin(axis=0) for part in parts]
+    return np.where(np.eye(len(first)), 0, found) + first[:, None]
+
+
 def hadamard(bits, num_classes, seed=0):
     """Class centres half of the code length apart: rows of a Hadamard matrix,
     then of its negative; codes of `balanced` where there are not enough."""

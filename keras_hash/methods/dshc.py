@@ -161,7 +161,7 @@ class DSHC(HashModel):
     loss_class = DSHCLoss
     nests = False
 
-    def add_head(self, codebook, seed, top_k=1):
+    def add_head(self, codebook, seed, top_k=1, runner_up=None):
         """A logit for each sub-class, and the codes of all of them.
 
         Args:
@@ -174,11 +174,18 @@ class DSHC(HashModel):
         )
         # Not more than there are sub-classes.
         check_int(top_k, "top_k", 1, len(table))
+        if runner_up is not None and (top_k > 1 or runner_up >= 0.5):
+            raise ValueError(
+                "`runner_up` should be below 0.5, and takes the place of "
+                f"`top_k`. Received: runner_up={runner_up}, top_k={top_k}"
+            )
         self.head = keras.layers.Dense(
             len(table), dtype="float32", name="subclasses"
         )
         self.codebook = codebooks.CodeBook(table, classes, name="codebook")
         self._table = table.astype("float32")
+        self._own = np.eye(self.num_classes, dtype="float32")[classes]
+        self._nearest = codebooks.nearest_to(table, classes)
 
     @property
     def class_sizes(self):
@@ -194,11 +201,23 @@ class DSHC(HashModel):
         return self._most_probable(outputs, self._table)
 
     def _most_probable(self, outputs, book):
-        top_k = self.settings["top_k"]
-        _, best = ops.top_k(ops.convert_to_tensor(outputs), top_k)
+        outputs = ops.convert_to_tensor(outputs)
+        if self.settings["runner_up"] is not None:
+            return ops.take(book, self._with_runner_up(outputs), axis=0)
+        _, best = ops.top_k(outputs, self.settings["top_k"])
         found = ops.take(book, best, axis=0)
         mean = ops.mean(found, axis=1)
         return ops.where(mean == 0, found[:, 0], mean)
+
+    def _with_runner_up(self, outputs):
+        """The places of codes that say which class comes second."""
+        of_classes = ops.softmax(ops.cast(outputs, "float32")) @ self._own
+        shares, places = ops.top_k(of_classes, 2)
+        first, second = places[:, 0], places[:, 1]
+        likely = shares[:, 1] > self.settings["runner_up"]
+        other = ops.where(likely, second, first)
+        nearest = ops.reshape(ops.convert_to_tensor(self._nearest), (-1,))
+        return ops.take(nearest, first * self.num_classes + other, axis=0)
 
 
 class DSHCMultiLabelLoss(_losses.CodeLoss):

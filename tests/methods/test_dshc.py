@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import keras_hash
@@ -126,6 +127,62 @@ def test_top_k_codes_by_loops(rng):
                 # A bit that cancels out is that of the most probable one.
                 expected = np.sign(total) if total else book[best[0]][bit]
                 assert np.sign(code[bit]) == expected
+
+
+@pytest.mark.parametrize("codebook, bits", [("cpbc", 12), ("kbc", 8)])
+def test_codes_that_name_the_runner_up_by_loops(codebook, bits, rng):
+    make = keras_hash.models.DSHC
+    model = make(bits, 4, codebook, runner_up=0.2)
+    book = np.array(model.codebook.codes)
+    classes = np.array(model.codebook.classes)
+    centres = [book[list(classes).index(c)] for c in range(4)]
+    outputs = 2 * rng.randn(60, len(book)).astype("float32")
+    named = 0
+    for row, code in zip(outputs, np.array(model.outputs_to_codes(outputs))):
+        exp = np.exp(row.astype("float64"))
+        share = [exp[classes == c].sum() / exp.sum() for c in range(4)]
+        first, second = np.argsort(share)[::-1][:2]
+        expected = centres[first]
+        if share[second] > 0.2:
+            named += 1
+            own = book[classes == first]
+            far = [[(code != c).sum() for c in centres] for code in own]
+            keys = [(near[second], -sum(near)) for near in far]
+            expected = own[keys.index(min(keys))]
+        np.testing.assert_array_equal(code, expected)
+    assert 10 < named < 60
+    # Where one block of bits is a class, its first bit is the one that flips.
+    if codebook == "cpbc":
+        outputs = np.log(np.full((1, 4, 13), 1e-4)).astype("float32")
+        outputs[0, 1, 5], outputs[0, 3, 2] = np.log(0.6), np.log(0.3)
+        (code,) = np.array(model.outputs_to_codes(outputs.reshape(1, -1)))
+        flipped = np.flatnonzero(code != centres[1])
+        assert flipped.tolist() == [9]
+    plain = make(bits, 4, codebook)
+    assert model.get_config() == {**plain.get_config(), "runner_up": 0.2} | {
+        "name": model.name
+    }
+
+
+def test_the_runner_up_is_saved_and_exported(tmp_path, rng):
+    model = keras_hash.models.DSHC(12, 4, runner_up=0.05)
+    # As an export keeps them.
+    model.set_weights(
+        [w.astype("float16").astype(w.dtype) for w in model.get_weights()]
+    )
+    images = rng.randint(0, 256, (40, 32, 32, 3)).astype("uint8")
+    expected = model.encode(images)
+    assert len(np.unique(expected, axis=0)) > 1
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.encode(images), expected)
+    model.export(tmp_path / "1")
+    served = tf.saved_model.load(str(tmp_path / "1")).signatures["encode"]
+    answers = served(image=tf.constant(images, "float32"))
+    np.testing.assert_array_equal(answers["code"].numpy(), expected)
+    for given in ({"runner_up": 0.5}, {"runner_up": 0.1, "top_k": 2}):
+        with pytest.raises(ValueError, match="`runner_up` should be"):
+            keras_hash.models.DSHC(12, 4, **given)
 
 
 @pytest.mark.parametrize(
