@@ -5,6 +5,7 @@ A backbone is `"small"`, `"cifar"`, the snake-case name of a network of
 features, or `"features"`, which passes feature vectors on.
 """
 
+import contextlib
 import difflib
 import inspect
 
@@ -209,6 +210,17 @@ def _applications():
                 if name[0].isupper():
                     found[name.lower()] = (module, function)
     return found
+
+
+@contextlib.contextmanager
+def policy(wanted):
+    """Layers that are made inside have this dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(wanted)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def build(backbone, input_shape, weights=None):

@@ -60,7 +60,7 @@ class HashModel(_training.Trained):
         nested_weights: the weight of each length in that mean, that of all
             bits last; equal by default.
         name: str, name of the model.
-        dtype: as in `keras.Model`.
+        dtype: as in `keras.Model`, for the backbone too where it is named.
         trainable: bool, as in `keras.Model`.
 
     Raises:
@@ -144,12 +144,13 @@ class HashModel(_training.Trained):
             for axis, side in enumerate(input_shape)
         )
         self._backbone_name = backbone
-        self.backbone = backbones.build(
-            backbone, self.image_shape, backbone_weights
-        )
         self.hidden = None
-        if hidden is not None:
-            self.hidden = heads.Hidden(codes.check_int(hidden, "hidden"))
+        with backbones.policy(self.dtype_policy):
+            self.backbone = backbones.build(
+                backbone, self.image_shape, backbone_weights
+            )
+            if hidden is not None:
+                self.hidden = heads.Hidden(codes.check_int(hidden, "hidden"))
         self.bank = self._make_bank(bank_size)
         self.code_accuracy = _bank.CodeAccuracy()
         self._method_loss = None
@@ -185,7 +186,8 @@ class HashModel(_training.Trained):
     def finish(self):
         """Adds the head and builds the model."""
         if self.head is None:
-            self.add_head(**_keywords.fitting(self.add_head, self.settings))
+            with backbones.policy(self.dtype_policy):
+                self.add_head(**_keywords.fitting(self.add_head, self.settings))
         self.build((None, *self.image_shape))
 
     @classmethod
@@ -606,6 +608,9 @@ class HashModel(_training.Trained):
             "name": self.name,
             **self.settings,
         }
+        if self.dtype_policy.name != "float32":
+            # Layers made under another one would give other codes.
+            config["dtype"] = self.dtype_policy.name
         if self.bank is not None:
             config["bank_size"] = self.bank.size
         if self.hidden is not None:

@@ -195,17 +195,12 @@ def load(name, bits=None):
 
 
 def _restored(method, config, saved, weights):
-    """The model of a SavedModel, in float32."""
-    import keras
-
+    """The model of a SavedModel, in float32 unless it says otherwise."""
+    from keras_hash import backbones
     from keras_hash.export import encoder
 
-    policy = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("float32")
-    try:
+    with backbones.policy("float32"):
         model = method.from_config(config)
-    finally:
-        keras.mixed_precision.set_global_policy(policy)
     encoder.restore(model, saved)
     model.stored_as = weights
     return model

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_hash
+from keras_hash import backbones
 from keras_hash import codes
 from keras_hash.methods._bank import CodeAccuracy
 
@@ -240,15 +241,23 @@ def test_a_keras_model_as_backbone(tmp_path, images):
     np.testing.assert_array_equal(again.encode(images), model.encode(images))
 
 
-def test_mixed_precision(images):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
+def test_mixed_precision(images, tmp_path):
+    pixels = images.astype("float32")
+    with backbones.policy("mixed_bfloat16"):
         model = make()
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    outputs = model(images.astype("float32"))
-    assert outputs.dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    expected = np.array(model(pixels))
+    assert expected.dtype == "float32"
     assert model.encode(images).shape == (11, 2)
+    # The same when it is asked for by name, and when it is loaded.
+    named = make(dtype="mixed_bfloat16")
+    np.testing.assert_array_equal(np.array(named(pixels)), expected)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.backbone.layers[-1].compute_dtype == "bfloat16"
+    np.testing.assert_array_equal(np.array(loaded(pixels)), expected)
+    assert loaded.get_config() == model.get_config()
+    assert (np.array(make()(pixels)) != expected).any()
 
 
 def test_summary_counts_all_parts(model):
