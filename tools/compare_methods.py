@@ -521,40 +521,32 @@ def graded_table(task, rows):
 
 
 def nested_table(task, rows):
-    """A Markdown table: nested codes less those of a model for each length."""
-    head = ["task", "method"]
-    head += [f"{s} at {b}" for s in ("map", "ndcg@100") for b in task.bits]
+    """The head and lines of a table: mAP and NDCG of nested codes less those of
+    a model for each length, and the standard error of that."""
+    scores = [(s, b) for s in ("map", "ndcg@100") for b in task.bits]
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
-        cells = [task.name, method]
-        for score in ("map", "ndcg@100"):
-            for bits in task.bits:
-                nested, alone = (
-                    [
-                        float(r[score] or "nan")
-                        for r in rows
-                        if r["method"] == method
-                        and int(r["bits"]) == bits
-                        and bool(r["nested"]) == whole
-                    ]
-                    for whole in (True, False)
-                )
-                if min(len(nested), len(alone)) < 2:
-                    break
-                if np.isnan(nested).any():
-                    cells.append("")
-                    continue
-                gap = np.mean(nested) - np.mean(alone)
-                error = np.hypot(
-                    *(
-                        np.std(v, ddof=1) / len(v) ** 0.5
-                        for v in (nested, alone)
-                    )
-                )
-                cells.append(f"{gap:+.4f} ± {error:.4f}")
-        if len(cells) == len(head):
-            lines.append(cells)
-    return head, lines
+        cells = []
+        for score, bits in scores:
+            nested, alone = (
+                [
+                    float(r[score] or "nan")
+                    for r in rows
+                    if r["method"] == method
+                    and int(r["bits"]) == bits
+                    and bool(r["nested"]) == whole
+                ]
+                for whole in (True, False)
+            )
+            if min(len(nested), len(alone)) < 2 or np.isnan(nested).any():
+                cells.append("")
+                continue
+            gap = np.mean(nested) - np.mean(alone)
+            both = [np.std(x, ddof=1) / len(x) ** 0.5 for x in (nested, alone)]
+            cells.append(f"{gap:+.4f} ± {np.hypot(*both):.4f}")
+        if any(cells):
+            lines.append([task.name, method, *cells])
+    return ["task", "method", *(f"{s} at {b}" for s, b in scores)], lines
 
 
 def chart(task, rows, path):
@@ -598,8 +590,7 @@ def chart(task, rows, path):
 def write_tables():
     """Renews the tables between the marks of `docs/reports/comparison.md`, and
     the charts."""
-    text = PAGE.read_text()
-    compared = []
+    text, compared = PAGE.read_text(), []
     for name, task in TASKS.items():
         rows = [row for row in read() if row["task"] == name]
         parts = {name: table}
@@ -607,21 +598,17 @@ def write_tables():
             parts = {name: graded_table, f"{name} by length": length_table}
             head, lines = nested_table(task, rows)
             compared += lines
-        if task.trunk is not None:
+        if not rows or task.trunk is not None:
             # For nested codes alone.
             continue
         if task.nested:
             chart(task, rows, CHARTS / f"comparison_{name}.png")
-        for mark, make in parts.items() if rows else ():
+        for mark, make in parts.items():
             text = page_parts.renewed(
                 text, f"<!-- {mark} -->", "<!-- end -->", make(task, rows)
             )
-    text = page_parts.renewed(
-        text,
-        "<!-- nested -->",
-        "<!-- end -->",
-        page_parts.table(head, compared),
-    )
+    compared = page_parts.table(head, compared)
+    text = page_parts.renewed(text, "<!-- nested -->", "<!-- end -->", compared)
     PAGE.write_text(text)
 
 
