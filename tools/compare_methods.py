@@ -485,8 +485,8 @@ def systems(rows):
     have a line for each."""
     for method in dict.fromkeys(row["method"] for row in rows):
         of = [r for r in rows if r["method"] == method]
-        if any(r["nested"] for r in of):
-            of = [r for r in of if r["nested"]]
+        whole = method not in ALONE and any(r["nested"] for r in of)
+        of = [r for r in of if bool(r["nested"]) == whole]
         lengths_ = {int(r["bits"]) for r in of}
         for bits in [32] if 32 in lengths_ else sorted(lengths_):
             yield method, bits, of
@@ -568,10 +568,12 @@ def chart(task, rows, path):
     axes = figure.subplots(1, 2, sharey=True)
     for axis, score in zip(axes, ("map", "ndcg@100")):
         for y, name in enumerate(names):
-            values = [float(place[name, score, b]) for b in task.bits]
+            values = [float(place[name, score, b] or "nan") for b in task.bits]
             axis.plot(values, [y] * len(values), color="0.75", zorder=1)
         for number, bits in enumerate(task.bits):
-            values = [float(place[name, score, bits]) for name in names]
+            values = [
+                float(place[name, score, bits] or "nan") for name in names
+            ]
             axis.scatter(
                 values,
                 range(len(names)),

@@ -37,8 +37,14 @@ class Trained(keras.Model):
 
         Raises:
             ValueError: `backbone_rate` is negative, or the optimizer updates
-                all variables at once (Keras on PyTorch).
+                all variables at once (Keras on PyTorch); or a method that needs
+                a memory bank has none.
         """
+        if self.needs_bank and self.bank is None and loss is None:
+            raise ValueError(
+                f"{type(self).__name__} looks at all training images: "
+                "`bank_size` should be their number. Received: bank_size=None"
+            )
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = self.jit_compile
         self._method_loss = self.default_loss() if loss is None else None

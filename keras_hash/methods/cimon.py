@@ -8,7 +8,8 @@ left and right of their mode, and is 0 where clusters of the features disagree.
     loss = sum over both H and both (S, W) of mean_ij W_ij (H_ij - S_ij)^2
            + eta NTXent(u, u'; tau)
 
-When to use: no labels, two views of each image, a good network.
+When to use: no labels, photos that can be augmented, a good network: .669 on
+MIRFLICKR, the best without labels there, where ITQ has .638 (mAP, 32 bits).
 Cost: `adapt` once, features and k-means; all pairs of a batch, O(n^2 bits).
 Other code: k-means for spectral clustering; S and W of a batch from features in
 256 dimensions at most, no matrices of all images; spreads of 5,000 images. With

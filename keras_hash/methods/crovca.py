@@ -7,7 +7,9 @@ coding rate keeps the codes of different images apart.
     loss = 1/2 [BCE(z, t') + BCE(z', t)] + lambda / 2 [R(z) + R(z')]
     R(z) = -1/2 logdet(I + q / (n eps) V'V) (q + n) / (q n),  V: unit rows of z
 
-When to use: no labels, features of a strong trained backbone, and a few epochs.
+When to use: no labels, features of augmented photos from a strong trained
+backbone, and a few epochs: a mAP of .659 on MIRFLICKR, where ITQ has .638 (32
+bits).
 Cost: a determinant of bits x bits a step, O(n bits^2 + bits^3).
 Other code: the release computes the coding rate as above, the paper prints it
 otherwise. The paper's best rows train the backbone too and compare real

@@ -168,6 +168,13 @@ class DSHC(HashModel):
             top_k: int, the code is the sign of the mean code of the `top_k`
                 most probable sub-classes; bits that cancel out take those of
                 the most probable one. The paper's figures support 1.
+            runner_up: float below 0.5: where the second most probable class
+                has a higher probability, the code is the sub-class of the first
+                one that is nearest to it and farthest from all others (with
+                CPBC a flipped bit in its block), else the centre. An
+                extension: the loss prefers no sub-class of a class, so that a
+                bit is free to say what else the image may be. `None`, the
+                default, for the paper's rule.
         """
         table, classes = codebooks.dshc_table(
             self.bits, self.num_classes, codebook, seed

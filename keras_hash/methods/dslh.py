@@ -15,9 +15,10 @@ T1 is of the given labels, T2 of the corrected ones, all 0 in the first epoch; q
 is the code length, N the number of training images, which `bank_size` has to
 be: without a memory bank there is no DSLH.
 
-When to use: some of the labels are wrong, one an image.
+When to use: as a published baseline where labels are wrong: with half of those
+of digits wrong it had a mAP of .821 (.831 without correction), CSQ .885.
 Cost: O(n N bits) a step; after each epoch features of all images and cosines
-with up to 8 prototypes a class, from up to 1,000 of its images.
+with up to 8 prototypes a class, of up to 1,000 of its images.
 Other code: the authors' last term is linear, (50 / N) mean_i sum_k b_ik, and
 pushes all bits to -1 (`balance="linear"`). Their prototypes come from the last
 minibatch of a class and features of the running epoch; here from all its images
@@ -106,15 +107,6 @@ class DSLH(HashModel):
     loss_class = DSLHLoss
     needs_bank = True
     bank_class = _corrected.CorrectedBank
-
-    def compile(self, optimizer="adam", loss=None, *args, **kwargs):
-        if loss is None and self.bank is None:
-            raise ValueError(
-                "DSLH learns from the codes and corrected labels of all "
-                "images: `bank_size` should be their number. "
-                "Received: bank_size=None"
-            )
-        super().compile(optimizer, loss, *args, **kwargs)
 
     def targets(self, labels, index):
         if index is None:

@@ -8,7 +8,8 @@ the cosines of their codes spread to the quantiles of a Beta distribution.
     t_i = 2 B^-1((2i - 1) / 2n) - 1
     loss = mean_i |c_(i) - t_i| + mean_i (1 - cos(u_i, sgn u_i))
 
-When to use: no labels, a trained backbone, and a head that trains in minutes.
+When to use: no labels, one view of each image, and a head that trains in
+minutes: .647 on MIRFLICKR, where ITQ has .638 (mAP, frozen features, 32 bits).
 Cost: O(n d) a step, no pairs but those of two halves of the batch.
 Other code: the release draws the pairs of a batch; here image i goes with image
 i + n / 2, as batches are shuffled. The hidden layer is as wide as the features,

@@ -7,7 +7,8 @@ of the labels on its codes.
     loss = mean_i ||y_i - u_i V - c||^2 + ridge ||V||^2
     code = sgn(u - median of u over the training images)
 
-When to use: on features that are computed already (`backbone="features"`).
+When to use: as a published baseline: on frozen features of MIRFLICKR it had a
+mAP of .638 at 32 bits, which ITQ has without labels.
 Cost: the hidden layers; O(n classes bits) a step beyond them, no pairs.
 Other code: this is a reconstruction: the paper's text and code were not found.
 Its abstract and the surveys have fully connected layers, up to 64 of 1,024, a

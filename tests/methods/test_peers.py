@@ -249,5 +249,5 @@ def test_mutual_hash_leaves_out_what_the_peer_finds_hard():
     )
     assert float(found) == pytest.approx(expected, rel=1e-5)
     for robust in (-0.1, 1.0):
-        with pytest.raises(ValueError, match="share of the images"):
+        with pytest.raises(ValueError, match="`robust` should be"):
             losses.MutualHash(5, robust=robust)(labels, outputs)
