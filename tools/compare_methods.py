@@ -442,6 +442,8 @@ def plan(task, chosen, alone=()):
             continue
         for length in bits:
             several = task.nested or length == 32 or length not in task.bits
+            # Solved ones keep the seed of their random starts.
+            several = several and method not in SHALLOW
             for seed in task.seeds if several else task.seeds[:1]:
                 yield method, length, seed, None
 
