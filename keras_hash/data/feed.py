@@ -389,7 +389,7 @@ class TrainingFeed:
         whole = isinstance(batch, (tuple, list)) and len(batch) > 1
         images, y, *weights = batch if whole else (batch, None)
         try:
-            if images is not None:
+            if self.views > 1 and images is not None:
                 self._check_views(np.shape(images))
             labels = self._checked(reading.label_of(y), y)
             if hasattr(images, "dtype") and len(self.shape) == 3:
@@ -409,10 +409,9 @@ class TrainingFeed:
     def _check_views(self, shape):
         """Refuses images without the views that a loss compares: here, as a
         step that failed while it was traced is of no use afterwards."""
-        if self.views > 1:
-            found = shape[1] if len(shape) == len(self.shape) + 2 else 1
-            if found is not None:
-                reading.check_views(found, self.views)
+        found = shape[1] if len(shape) == len(self.shape) + 2 else 1
+        if found is not None:
+            reading.check_views(found, self.views)
 
     def _checked(self, labels, y=None):
         if self.num_classes is not None:
@@ -448,7 +447,8 @@ class TrainingFeed:
         dataset = reading.pairs(dataset, "x", labelled=looks)
         dataset = in_batches(dataset, self.shape, batch_size or 32)
         image = keras.tree.flatten(dataset.element_spec)[0]
-        self._check_views(image.shape)
+        if self.views > 1:
+            self._check_views(image.shape)
         raw = image.dtype.name == "uint8" or len(self.shape) != 3
         if not looks:
             return dataset if raw else dataset.map(self._look_at_images)

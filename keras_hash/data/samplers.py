@@ -200,7 +200,8 @@ class SampledBatches(keras.utils.PyDataset):
         self.images, self.labels = images, np.asarray(labels)
         self.views = check_int(views, "views")
         # Of images and of features alike: the axis behind that of images.
-        self.given = images.shape[1] if np.ndim(images) in (3, 5) else None
+        several = getattr(images, "ndim", None) in (3, 5)
+        self.given = images.shape[1] if several else None
         if self.given is not None:
             check_int(views, "views", most=self.given)
             if augment is not None:
