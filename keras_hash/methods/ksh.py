@@ -16,7 +16,8 @@ kernels; those below 1e-5 of the largest, which only rounding errors tell apart,
 are left out here. So that rounding errors decide nothing, signs are soft below
 a tenth of the spread while the next bit is sought, each refinement starts a
 little beside the spectral solution in a fixed direction, takes all its steps
-and keeps its real codes small by a ridge: digits score as before.
+and keeps its real codes small by a ridge. That costs retrieval where there are
+many labels: a mAP of .408 on Corel-5K at 32 bits in place of .450.
 Reference: Liu, Wang, Ji, Jiang and Chang, "Supervised Hashing with Kernels",
 CVPR 2012.
 """
