@@ -40,7 +40,7 @@ from keras_hash.evaluation import measure
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CSV = ROOT / "docs" / "reports" / "comparison.csv"
 PAGE = ROOT / "docs" / "reports" / "comparison.md"
-CHARTS = ROOT / "docs" / "pictures"
+CHARTS = PAGE.parent
 WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
 # Ranks that metrics look at.
 CUTS = (100, 1000)

@@ -232,7 +232,7 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     assert result["same_codes"] == {"query": True, "database": True}
 
 
-@pytest.mark.parametrize("method", ["cibhash", "cimon", "dhd", "dslh", "sdc"])
+@pytest.mark.parametrize("method", ["cimon", "dhd", "dslh"])
 def test_what_a_method_needs_is_given(photos, method):
     """Two views of each image, and the number of all of them."""
     out = photos.parent / "mine"
