@@ -100,7 +100,9 @@ def kill(variant, folder, moment, number):
         run.send_signal(number)
     run.communicate(timeout=600)
     stopped = sorted(path.name for path in folder.iterdir())
-    if run.returncode != 0:
+    # An entry without its backup is whole: it was killed on its way out.
+    whole = "card.json" in stopped and ".training.backup" not in stopped
+    if run.returncode != 0 and not whole:
         finish(variant, folder)
     return stopped, contents(folder)
 
