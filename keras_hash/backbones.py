@@ -1,8 +1,8 @@
 """Backbones: raw 0..255 images to feature vectors, preprocessing inside.
 
-A backbone is `"small"`, `"cifar"`, the snake-case name of a network of
-`keras.applications` or of a part of one, any `keras.Model` from images to
-features, or `"features"`, which passes feature vectors on.
+A backbone is `"small"`, `"cifar"`, `"efficientnet_lite0"`, the snake-case name
+of a network of `keras.applications` or of a part of one, any `keras.Model` from
+images to features, or `"features"`, which passes feature vectors on.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from keras import layers
 from keras import ops
 
 from keras_hash import devices
+from keras_hash import efficientnet_lite
 
 # Per-channel statistics of the 50,000 CIFAR-10 training images, in pixel units.
 CIFAR_MEAN = (125.3, 123.0, 113.9)
@@ -223,6 +224,17 @@ def policy(wanted):
         keras.config.set_dtype_policy(before)
 
 
+def is_network(name):
+    """Whether a name is that of a network, or of a part of one."""
+    whole = str(name).partition("/")[0]
+    key = whole.replace("_", "")
+    return (
+        whole in _OWN
+        or whole in efficientnet_lite.SIZES
+        or (key in _applications() and whole == whole.lower())
+    )
+
+
 def build(backbone, input_shape, weights=None):
     """The `keras.Model` from float images in 0..255 to features `[n, d]`.
 
@@ -250,6 +262,10 @@ def _made(backbone, input_shape, weights):
             f"backbone='features'. Received: input_shape={input_shape}, "
             f"backbone={backbone!r}"
         )
+    whole, cut, last = str(backbone).partition("/")
+    if whole in efficientnet_lite.SIZES:
+        network = _efficientnet_lite(whole, tuple(input_shape), weights)
+        return _cut(network, last) if cut else network
     if backbone in _OWN:
         if weights is not None:
             raise ValueError(
@@ -265,15 +281,14 @@ def _application(backbone, input_shape, weights):
     """A network of `keras.applications`, or the part of it up to a layer."""
     applications = _applications()
     whole, cut, last = str(backbone).partition("/")
-    key = whole.replace("_", "")
-    if key not in applications or whole != whole.lower():
+    if not is_network(whole):
         raise ValueError(
             "`backbone` should be a keras.Model, 'small', 'cifar', "
-            "'features' or a keras.applications name in snake case such as "
-            "'mobilenet_v2'. "
-            f"Received: backbone={backbone!r}"
+            "'features', 'efficientnet_lite0', a keras.applications name in "
+            "snake case such as 'mobilenet_v2', or an entry of the zoo such as "
+            f"'photos_256'. Received: backbone={backbone!r}"
         )
-    module, function = applications[key]
+    module, function = applications[whole.replace("_", "")]
     inputs = keras.Input(input_shape, name="image")
     network = function(
         include_top=False,
@@ -286,6 +301,24 @@ def _application(backbone, input_shape, weights):
     return keras.Model(
         inputs, network(module.preprocess_input(inputs)), name=whole
     )
+
+
+def _efficientnet_lite(name, input_shape, weights):
+    """EfficientNet-Lite, with weights from the file of the tool."""
+    if weights == "imagenet":
+        raise ValueError(
+            f"The weights of {name!r} are in no download of Keras: give the "
+            "file that `tools/efficientnet_lite.py` writes, or start from a "
+            "trained encoder by backbone='photos_256'. Received: "
+            "backbone_weights='imagenet'"
+        )
+    inputs = keras.Input(input_shape, name="image")
+    scaled = PixelScale(1 / 128, -127 / 128, name="normalise")(inputs)
+    found = efficientnet_lite.features(name, scaled)
+    network = keras.Model(inputs, found, name=name)
+    if weights is not None:
+        network.load_weights(weights)
+    return network
 
 
 def _cut(network, last):

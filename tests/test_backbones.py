@@ -53,6 +53,102 @@ def test_networks_are_cut_behind_a_layer(rng):
         backbones.build("mobilenet_v2/moon", (64, 64, 3))
 
 
+@pytest.mark.parametrize(
+    "name, weights, cut, fewer",
+    [
+        ("efficientnet_lite0", 3_413_024, "block15", 2_628_384),
+        ("efficientnet_lite2", 4_869_168, "block20", 3_972_784),
+    ],
+)
+def test_efficientnet_lite(name, weights, cut, fewer, tmp_path, rng):
+    network = backbones.build(name, (64, 64, 3))
+    assert network.count_params() == weights
+    assert network.output_shape == (None, 1280)
+    path = str(tmp_path / "lite.weights.h5")
+    network.save_weights(path)
+    part = backbones.build(f"{name}/{cut}_depthwise_relu", (64, 64, 3), path)
+    assert part.count_params() == fewer
+    images = rng.randint(0, 256, (2, 64, 64, 3)).astype("float32")
+    whole = keras.Model(
+        network.input, network.get_layer(f"{cut}_depthwise_relu").output
+    )
+    expected = np.mean(np.array(whole(images)), axis=(1, 2))
+    assert expected.std() > 0
+    np.testing.assert_allclose(part(images), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="efficientnet_lite.py.*photos_256"):
+        backbones.build(name, (64, 64, 3), "imagenet")
+
+
+def loop_convolution(images, kernel, stride, groups):
+    """ "same" padding as TensorFlow's; images [n, h, w, c], kernel in PyTorch's
+    order."""
+    size = kernel.shape[-1]
+    sides = [-(-side // stride) for side in images.shape[1:3]]
+    pads = [
+        max(0, (out - 1) * stride + size - side)
+        for out, side in zip(sides, images.shape[1:3])
+    ]
+    pads = [(0, 0), *((p // 2, p - p // 2) for p in pads), (0, 0)]
+    padded = np.pad(images, pads)
+    found = np.zeros((len(images), *sides, len(kernel)))
+    each = len(kernel) // groups
+    for y, x, out in np.ndindex(*found.shape[1:]):
+        first = out // each * kernel.shape[1]
+        area = padded[
+            :,
+            y * stride : y * stride + size,
+            x * stride : x * stride + size,
+            first : first + kernel.shape[1],
+        ]
+        weights = kernel[out].transpose(1, 2, 0)
+        found[:, y, x, out] = (area * weights).sum(axis=(1, 2, 3))
+    return found
+
+
+def test_weights_of_efficientnet_lite_are_converted(rng):
+    import efficientnet_lite as tool
+
+    network = backbones.build("efficientnet_lite0", (32, 32, 3))
+    arrays = {"_fc.weight": np.zeros((1000, 1280)), "_fc.bias": np.zeros(1000)}
+    for layer in network.layers:
+        for name, weight in zip(tool.source_names(layer.name), layer.weights):
+            shape = tuple(weight.shape)
+            if len(shape) == 4:
+                height, width, inputs, outputs = shape
+                shape = (outputs, inputs, height, width)
+                if layer.name.endswith("depthwise_conv"):
+                    shape = (inputs, 1, height, width)
+            arrays[name] = rng.rand(*shape).astype("float32")
+    assert len(arrays) == 245 + 2
+    arrays["_bn0.num_batches_tracked"] = np.array(3)
+    network = tool.convert("efficientnet_lite0", arrays)
+    for layer, source, stride in (
+        ("stem_conv", "_conv_stem.weight", 2),
+        ("block1_depthwise_conv", "_blocks.1._depthwise_conv.weight", 2),
+        ("block3_depthwise_conv", "_blocks.3._depthwise_conv.weight", 2),
+        ("block3_project_conv", "_blocks.3._project_conv.weight", 1),
+    ):
+        layer, kernel = network.get_layer(layer), arrays[source]
+        channels = layer.input.shape[-1]
+        images = rng.randn(1, 6, 7, channels).astype("float32")
+        groups = channels // kernel.shape[1]
+        expected = loop_convolution(images, kernel, stride, groups)
+        np.testing.assert_allclose(layer(images), expected, atol=1e-3)
+    norm = network.get_layer("block2_expand_norm")
+    for name, weight in zip(
+        ("weight", "bias", "running_mean", "running_var"), norm.weights
+    ):
+        np.testing.assert_array_equal(weight, arrays[f"_blocks.2._bn0.{name}"])
+    for change, message in (
+        ({"_conv_head.weight": None}, "head_conv: the source has no"),
+        ({"_more": np.zeros(3)}, r"not used: \['_more'\]"),
+    ):
+        given = {**arrays, **change}
+        given = {k: v for k, v in given.items() if v is not None}
+        with pytest.raises(ValueError, match=message):
+            tool.convert("efficientnet_lite0", given)
+
+
 @pytest.mark.parametrize("name", ["resnet_1000", "MobileNetV2", 7, ""])
 def test_unknown_names(name):
     with pytest.raises(ValueError, match="snake case"):

@@ -19,7 +19,7 @@ FLOORS = [
         "selection",
         "similarity",
     },
-    {"backbones", "heads", "codebooks"},
+    {"backbones", "codebooks", "efficientnet_lite", "heads"},
     {"data"},
     {"methods", "figures"},
     {"search", "evaluation"},

@@ -17,7 +17,8 @@ torch, on images from a file; exporting is done afterwards where TensorFlow is:
 What the graph of an entry does besides its network follows the library, its
 weights do not: `--export-again` writes the graph of an entry, or of `all`,
 anew, and refuses to change a byte of the weights. `--measure-again` writes the
-figures of an entry anew, where photos are read in another way than before.
+figures of an entry, or of `all`, anew: a metric was added, or photos are read
+in another way than before.
 """
 
 import argparse
@@ -45,6 +46,7 @@ from keras_hash.evaluation import measure
 from keras_hash.export import encoder
 from keras_hash.export import proof
 from keras_hash.zoo import entries
+from keras_hash.zoo import verify
 from keras_hash.zoo.card import code_hash
 from keras_hash.zoo.card import machine
 from keras_hash.zoo.card import versions
@@ -149,10 +151,14 @@ def start(recipe, benchmark, trunk=None):
 
 
 def weights_file(name):
-    """The path of published weights, in the folder `weights` of the data."""
-    found = places.found(f"weights/{name}")
-    if found is None:
-        sys.exit(f"There is no {name} in the folder `weights` of the data.")
+    """The path of published weights, in the folder `weights` of the data, or
+    of the runs."""
+    found = places.found(f"weights/{name}") or ROOT / "runs/weights" / name
+    if not found.exists():
+        sys.exit(
+            f"There is no {name} in the folder `weights` of the data, and no "
+            f"{found}."
+        )
     return found
 
 
@@ -224,6 +230,11 @@ def train(recipe, benchmark, folder, epochs, verbose, trunk=None):
         images, labels = benchmark.arrays("train", image_size=size)
         if recipe.optimizer is None:
             began = time.perf_counter()
+            for name in recipe.photos:
+                if name == recipe.dataset:
+                    continue
+                more = keras_hash.data.load(name).arrays("train", size)
+                images, labels = np.concatenate([images, more[0]]), None
             model.adapt(images, labels)
             clock.add(time.perf_counter() - began)
         else:
@@ -338,20 +349,25 @@ def export_again(name):
 
 
 def measure_again(name):
-    """Writes the figures of an entry anew, where its photos are read anew."""
+    """Writes the figures of an entry anew."""
     folder = ROOT / "zoo" / name
     card = entries.card(folder)
+    name = card.name
     benchmark = keras_hash.data.load(card.dataset, card.protocol)
     model = keras_hash.load(folder)
     report, parts = measure(model, benchmark)
     saved = folder / str(card.version)
     if proof.differing(model, saved, benchmark):
         sys.exit(f"The graph of {name} gives files other codes.")
-    # What it scored before its weights were made compact was on other pixels.
-    kept = {k: v for k, v in card.compaction.items() if k != "map_before"}
+    kept = dict(card.compaction)
+    if abs(report.metrics["map"] - card.metrics["map"]) > verify.ELSEWHERE:
+        # Before its weights were made compact it was scored on other pixels.
+        kept.pop("map_before", None)
     dataclasses.replace(
         card,
         metrics=report.metrics,
+        lengths=entries.of_lengths(model, benchmark, parts),
+        mirrored=entries.of_mirror(model, benchmark, parts),
         conventions=report.settings,
         code_sha256={part: code_hash(codes) for part, codes in parts.items()},
         measured_on=machine(),
@@ -378,7 +394,7 @@ def main(arguments=None):
     )
     parser.add_argument("name", nargs="?", help="recipe in tools/recipes")
     parser.add_argument("--export-again", metavar="NAME|all")
-    parser.add_argument("--measure-again", metavar="NAME")
+    parser.add_argument("--measure-again", metavar="NAME|all")
     parser.add_argument("--epochs", type=int, help="in place of the recipe's")
     parser.add_argument("--validation", type=float, default=0.0)
     parser.add_argument("--verbose", type=int, default=1, choices=(0, 1, 2))
@@ -387,18 +403,21 @@ def main(arguments=None):
     parser.add_argument("--arrays", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--trunk", type=pathlib.Path, metavar="FILE")
     chosen = parser.parse_args(arguments)
-    if chosen.export_again == "all":
-        for card in sorted(ROOT.glob("zoo/*/card.json")):
-            # Names in a graph carry a counter: a process for each.
-            again = [__file__, "--export-again", card.parent.name]
-            subprocess.run([sys.executable, *again], check=True)
-        return
-    if chosen.export_again:
-        export_again(chosen.export_again)
-        return
-    if chosen.measure_again:
-        measure_again(chosen.measure_again)
-        return
+    for option, again in (
+        ("export_again", export_again),
+        ("measure_again", measure_again),
+    ):
+        name = getattr(chosen, option)
+        if name == "all":
+            for card in sorted(ROOT.glob("zoo/*/card.json")):
+                # Names in a graph carry a counter: a process for each.
+                option = option.replace("_", "-")
+                call = [__file__, f"--{option}", card.parent.name]
+                subprocess.run([sys.executable, *call], check=True)
+        elif name:
+            again(name)
+        if name:
+            return
     if chosen.name is None:
         parser.error("give a recipe")
     try:

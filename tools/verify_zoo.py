@@ -1,19 +1,16 @@
 """Measures the zoo's entries again and compares them with their cards.
 
-    python tools/verify_zoo.py [NAME ...] [--write]
+    python tools/verify_zoo.py [NAME ...]
 
 Prints a table; exits with 1 if a figure differs, or an entry's files or data
-are not right or not here (see `keras_hash.zoo.verify`). With `--write`, the
-cards take the metrics measured now (after a metric was added, say); the
-weights and everything else stay as they are.
+are not right or not here (see `keras_hash.zoo.verify`). Where figures should
+change, `tools/train_zoo.py --measure-again` writes them.
 """
 
 import argparse
-import dataclasses
 import sys
 
 import keras_hash
-from keras_hash import zoo
 from keras_hash.cli import inputs
 from keras_hash.zoo import verify
 
@@ -23,7 +20,6 @@ def main(arguments=None):
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="all entries by default")
-    parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args(arguments)
     results, wrong = [], {}
     for name in arguments.names or keras_hash.list_models():
@@ -35,12 +31,6 @@ def main(arguments=None):
         results.append(result)
         if not result.passed:
             wrong[name] = result.problems()
-        if arguments.write and result.same_split:
-            dataclasses.replace(
-                result.card,
-                metrics=result.report.metrics,
-                conventions=result.report.settings,
-            ).write(zoo.entry_folder(name))
     inputs.show(verify.table(results))
     for name, text in wrong.items():
         print(f"{name}: {text}", file=sys.stderr)

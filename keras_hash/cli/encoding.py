@@ -18,7 +18,7 @@ def add_commands(add):
         "--runner a huge corpus on Apache Beam.",
         [
             "encode dshc_cifar10_30 photos/ --out codes.npz",
-            "encode dshc_cifar10_30 one.jpg two.png",
+            "encode dshc_cifar10_30 one.jpg two.png --mirror",
             "encode runs/mine photos/ --json > codes.json",
             "encode runs/mine 'photos/**/*.jpg' --out encoded \\\n"
             "      --runner FnApiRunner",
@@ -44,6 +44,7 @@ def add_commands(add):
         help="npz file with `codes`, `paths`, `bits`; without it they are "
         "printed; with --runner a folder of Parquet files",
     )
+    inputs.add_mirror(encode, "images")
     inputs.add_json(encode)
     _add_corpus_options(
         encode.add_argument_group(
@@ -97,7 +98,8 @@ def _encode_files(chosen):
         files.local(chosen.out)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)
-    codes, kept, refused = FileEncoder(chosen.model).many(paths)
+    encoder = FileEncoder(chosen.model)
+    codes, kept, refused = encoder.many(paths, mirror=chosen.mirror)
     if not kept:
         path, reason = next(iter(refused.items()))
         raise ValueError(
@@ -132,8 +134,11 @@ def _encode_files(chosen):
 def _encode_corpus(chosen):
     from keras_hash.extras import corpus
 
-    if chosen.out is None or chosen.json:
-        raise ValueError("`--runner` needs `--out`, a folder, and no `--json`.")
+    if chosen.out is None or chosen.json or chosen.mirror:
+        raise ValueError(
+            "`--runner` needs `--out`, a folder, and neither `--json` nor "
+            "`--mirror`."
+        )
     inputs.card(chosen.model)
     listing = _listed(chosen)
     print(f"{len(listing):,} images in the list", file=sys.stderr)

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import difflib
 import math
-import os
 import sys
 
 from keras_hash import files
@@ -25,6 +24,16 @@ class CheckFailed(Exception):
 def add_json(command):
     """Adds `--json`."""
     command.add_argument("--json", action="store_true", help="for scripts")
+
+
+def add_mirror(command, what):
+    """Adds `--mirror`."""
+    command.add_argument(
+        "--mirror",
+        action="store_true",
+        help=f"average {what} with their mirror images: better codes, twice "
+        "the time",
+    )
 
 
 def add_data_options(command):
@@ -103,18 +112,10 @@ def card(name):
     try:
         return zoo.card(name)
     except ValueError as error:
-        if is_entry(name):
+        if zoo.is_entry(name):
             raise
         known = zoo.list_models()
         raise ValueError(f"{error}{suggestion(name, known)}") from error
-
-
-def is_entry(name):
-    """Whether there is an entry, whole or damaged."""
-    from keras_hash import zoo
-
-    there = os.path.isfile(files.local(name) / "card.json")
-    return there or name in zoo.list_models()
 
 
 def image_files(places):

@@ -42,6 +42,7 @@ def add_commands(add):
         help="replay another code base: deephash-pytorch, hashnet, orthohash, "
         "dpsh or dsrh",
     )
+    inputs.add_mirror(evaluate, "queries")
     evaluate.add_argument(
         # What is written, as in other commands: shells complete its path.
         "--report",
@@ -83,7 +84,7 @@ def _evaluate(chosen):
         return
     inputs.show(report)
     same = benchmark.checksum == card.split_checksum
-    if same and not chosen.convention:
+    if same and not (chosen.convention or chosen.mirror):
         print(f"mAP on the card: {card.metrics['map']:.6f}")
 
 
@@ -101,7 +102,11 @@ def _evaluated(chosen):
     model = _Timed(keras_hash.load(chosen.model))
     start = time.perf_counter()
     report, codes = measure(
-        model, benchmark, k=chosen.k, convention=chosen.convention
+        model,
+        benchmark,
+        mirror=chosen.mirror,
+        k=chosen.k,
+        convention=chosen.convention,
     )
     passed = time.perf_counter() - start
     if chosen.out is not None:
@@ -139,10 +144,10 @@ class _Timed:
         self.seconds = []
         self._model = model
 
-    def encode(self, images):
+    def encode(self, images, **options):
         """Packed codes of images."""
         start = time.perf_counter()
-        codes = self._model.encode(images)
+        codes = self._model.encode(images, **options)
         self.seconds.append(time.perf_counter() - start)
         return codes
 
@@ -173,7 +178,7 @@ def _verify(chosen):
         names += matching or [name]
     for name in names:
         # A wrong name is bad input; what follows is the entry's own fault.
-        if not inputs.is_entry(name):
+        if not zoo.is_entry(name):
             inputs.card(name)
     results, failed = [], {}
     for name in names:

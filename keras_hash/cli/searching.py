@@ -65,6 +65,7 @@ def add_commands(add):
     search.add_argument(
         "--out", help="PNG file to draw: the queries with what was found"
     )
+    inputs.add_mirror(search, "queries")
     inputs.add_json(search)
 
 
@@ -86,7 +87,9 @@ def _search(chosen):
     index = find(chosen.index, card)
     # Loaded if there is anything to encode.
     encoder = functools.cache(lambda: FileEncoder(chosen.model))
-    codes = encoder().queries(queries) if queries else []
+    codes = []
+    if queries:
+        codes = encoder().queries(queries, mirror=chosen.mirror)
     if places or chosen.prune:
         indexing.extend(
             index, places, lambda paths: encoder()(paths), chosen.prune

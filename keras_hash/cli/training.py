@@ -178,6 +178,7 @@ def _untrained(chosen):
         num_classes=benchmark.num_classes,
         backbone=chosen.backbone,
         nested=chosen.nested,
+        mirrors=benchmark.mirrors,
         input_shape=(*(size or benchmark.image_size or (224, 224)), 3),
         **stored,
     )

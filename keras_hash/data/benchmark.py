@@ -51,6 +51,8 @@ class Benchmark:
         licence: str, licence or terms of the images.
         notes: dict, what was left out of own images: `"skipped"`,
             `"duplicates"` and `"hidden"`, each a dict from name to reason.
+        mirrors: bool, whether an image and its mirror image mean the same, as
+            those of digits do not.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Benchmark:
     labels: list
     licence: str
     notes: dict = dataclasses.field(default_factory=dict)
+    mirrors: bool = True
 
     train = _part("train", "of training `(image, label)`")
     validation = _part("validation", "cut from training; empty if none was")

@@ -45,4 +45,5 @@ def load(plan):
         parts=plan.draw(targets, None),
         labels=[str(name) for name in digits.target_names],
         licence="CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
+        mirrors=False,
     )

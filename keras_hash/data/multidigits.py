@@ -62,6 +62,7 @@ def load(plan):
         parts=plan.draw(targets, splits),
         labels=single.labels,
         licence=single.licence,
+        mirrors=single.mirrors,
     )
 
 

@@ -589,7 +589,15 @@ def _chunk(part, keys, graded, chosen, ties, options, random):
     return found
 
 
-def measure(model, benchmark, query="query", database="database", **options):
+def measure(
+    model,
+    benchmark,
+    query="query",
+    database="database",
+    mirror=False,
+    known=None,
+    **options,
+):
     """Encodes two parts of a benchmark and evaluates.
 
     Args:
@@ -597,20 +605,35 @@ def measure(model, benchmark, query="query", database="database", **options):
         benchmark: a `keras_hash.data.Benchmark`.
         query: str, part whose images are the queries.
         database: str, part that is searched.
+        mirror: bool, whether queries are averaged with their mirror images, as
+            `encode` does it.
+        known: dict from part to packed codes that are not made again.
         **options: as for `evaluate`.
 
     Returns:
         A pair: the `RetrievalReport`, and a dict from part to packed codes.
+
+    Raises:
+        ValueError: `mirror`, where mirror images mean something else.
     """
-    codes, labels = {}, {}
+    if mirror and not benchmark.mirrors:
+        raise ValueError(
+            f"The mirror images of {benchmark.name} mean something else: leave "
+            "`mirror` out. Received: mirror=True"
+        )
+    codes, labels = dict(known or {}), {}
     for part in (query, database):
         images = benchmark.images
         labels[part] = benchmark.targets[benchmark.parts[part]]
+        if part in codes:
+            continue
         if isinstance(images, np.ndarray):
-            codes[part] = model.encode(images[benchmark.parts[part]])
+            images = images[benchmark.parts[part]]
         else:
             # Images that are read when they are asked for: a batch at a time.
-            codes[part] = model.encode(getattr(benchmark, part))
+            images = getattr(benchmark, part)
+        turned = {"mirror": True} if mirror and part == query else {}
+        codes[part] = model.encode(images, **turned)
     report = evaluate(
         codes[query],
         labels[query],

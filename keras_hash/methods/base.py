@@ -1,5 +1,7 @@
 """`HashModel`: what all methods share, from raw pixels to packed codes."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -35,17 +37,19 @@ class HashModel(_training.Trained):
         *constants: those of the method, in the order of its signature; by
             keyword as well.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
-            case, a `keras.Model` from raw images to features, or
-            `"features"`: the inputs are feature vectors already. A network of
-            `keras.applications` may be cut behind one of its layers
+            case, `"efficientnet_lite0"`, an entry of the zoo, whose trained
+            backbone it starts from (`"photos_256"`), a `keras.Model` from raw
+            images to features, or `"features"`: the inputs are feature vectors
+            already. Networks of `keras.applications` and EfficientNet-Lite may
+            be cut behind one of their layers
             (`"mobilenet_v2/block_13_expand_relu"`), for a smaller encoder;
             what that layer gives is averaged over the image.
-        input_shape: image shape `(h, w, 3)`. Images of another size are
-            resized inside the model, bilinear with antialias. `(d,)` for
-            `"features"`.
+        input_shape: image shape `(h, w, 3)`; that of the entry by default, and
+            `(32, 32, 3)`. Images of another size are resized inside the
+            model, bilinear with antialias. `(d,)` for `"features"`.
         backbone_weights: for `keras.applications`: `None`, `"imagenet"`
             (downloads), or the path of a weights file of the network without
-            its top.
+            its top; for EfficientNet-Lite such a path.
         bank_size: int, for losses that compare pairs: the number of training
             images, whose latest codes are kept, and compared with each batch.
             Batches need the sample index, see `keras_hash.data.batches`.
@@ -59,6 +63,8 @@ class HashModel(_training.Trained):
             `None`, the default, for none.
         nested_weights: the weight of each length in that mean, that of all
             bits last; equal by default.
+        mirrors: bool, whether an image and its mirror image mean the same. Say
+            `False` for digits and text: nothing is mirrored then.
         name: str, name of the model.
         dtype: as in `keras.Model`, for the backbone too where it is named.
         trainable: bool, as in `keras.Model`.
@@ -109,12 +115,13 @@ class HashModel(_training.Trained):
         num_classes=None,
         *constants,
         backbone="small",
-        input_shape=(32, 32, 3),
+        input_shape=None,
         backbone_weights=None,
         bank_size=None,
         hidden=None,
         nested=None,
         nested_weights=None,
+        mirrors=True,
         name=None,
         dtype=None,
         trainable=True,
@@ -139,16 +146,25 @@ class HashModel(_training.Trained):
         self.nested = _nested.check_lengths(nested, bits, type(self).__name__)
         self._nested_weights = nested_weights
         _nested.check_weights(nested_weights, self.lengths)
+        trunk = _trunk_of_entry(backbone, backbone_weights)
+        if trunk is not None:
+            backbone = trunk._backbone_name
+            input_shape = input_shape or trunk.image_shape
+        if input_shape is None:
+            input_shape = (32, 32, 3)
         self.image_shape = tuple(
             codes.check_int(side, f"input_shape[{axis}]")
             for axis, side in enumerate(input_shape)
         )
         self._backbone_name = backbone
+        self.mirrors = bool(mirrors)
         self.hidden = None
         with backbones.policy(self.dtype_policy):
             self.backbone = backbones.build(
                 backbone, self.image_shape, backbone_weights
             )
+            if trunk is not None:
+                self.backbone.set_weights(trunk.backbone.get_weights())
             if hidden is not None:
                 self.hidden = heads.Hidden(codes.check_int(hidden, "hidden"))
         self.bank = self._make_bank(bank_size)
@@ -158,7 +174,7 @@ class HashModel(_training.Trained):
         self._backbone_rate = 1.0
         # How its weights are kept when it is exported.
         self.stored_as = "float16"
-        self._graph = None
+        self._graphs = {}
         # XLA makes convolutions slower on CPU, and the codes of near-tied
         # outputs would differ from those of the exported graph.
         self.jit_compile = keras.backend.backend() == "jax"
@@ -374,7 +390,7 @@ class HashModel(_training.Trained):
 
         That of its authors where it is known, mirror images and shifts of a
         sixteenth of the side elsewhere; the strong one for methods that compare
-        views. Digits and text should not be mirrored.
+        views. Nothing is mirrored where `mirrors` is false.
 
         Returns:
             A `keras_hash.data.Augment` for `keras_hash.data.batches`, or `None`
@@ -385,9 +401,9 @@ class HashModel(_training.Trained):
         from keras_hash import data
 
         if getattr(self.loss_class, "views", 1) > 1:
-            return data.Augment.strong(flip=True)
+            return data.Augment.strong(flip=self.mirrors)
         usual = {
-            "flip": True,
+            "flip": self.mirrors,
             "shift": max(1, min(self.image_shape[:2]) // 16),
             "crop": 0.25,
         }
@@ -411,7 +427,7 @@ class HashModel(_training.Trained):
 
     # Encoding
 
-    def encode(self, images, batch_size=256, verbose="auto"):
+    def encode(self, images, batch_size=256, verbose="auto", mirror=False):
         """Packed codes of images.
 
         Args:
@@ -424,24 +440,30 @@ class HashModel(_training.Trained):
             batch_size: int, for arrays and unbatched datasets.
             verbose: `True`, `False`, or `"auto"`: a progress bar where the
                 work is longer than a few batches.
+            mirror: bool, whether the outputs of an image and of its mirror
+                image are averaged: better codes in twice the time, which
+                queries are worth. The database may be encoded without.
 
         Returns:
             `uint8 [n, ceil(bits / 8)]`.
 
         Raises:
             ValueError: wrong rank, channels or dtype, no images, NaN, values
-                that are no raw pixels, a file that is no image, or a dataset
-                that never ends.
+                that are no raw pixels, a file that is no image, a dataset that
+                never ends, or `mirror` where mirror images mean something else
+                or there are none.
         """
-        return codes.pack(self.real_codes(images, batch_size, verbose))
+        found = self.real_codes(images, batch_size, verbose, mirror)
+        return codes.pack(found)
 
-    def real_codes(self, images, batch_size=256, verbose="auto"):
+    def real_codes(self, images, batch_size=256, verbose="auto", mirror=False):
         """Real codes of images, centred at 0; their sign is the code.
 
         Args:
             images: as for `encode`.
             batch_size: as for `encode`.
             verbose: as for `encode`.
+            mirror: as for `encode`.
 
         Returns:
             `float32 [n, bits]`.
@@ -450,7 +472,21 @@ class HashModel(_training.Trained):
             ValueError: as `encode`.
         """
         self.check_ready()
-        return self.encode_by(self.codes_of_batch, images, batch_size, verbose)
+        forward = functools.partial(self.codes_of_batch, mirror=mirror)
+        return self.encode_by(forward, images, batch_size, verbose)
+
+    def check_mirror(self, mirror):
+        """Refuses `mirror` where the mirror image is not the same image."""
+        if mirror and not self.mirrors:
+            raise ValueError(
+                "The mirror image means something else here, as that of a "
+                "digit does: leave `mirror` out. Received: mirror=True"
+            )
+        if mirror and len(self.image_shape) != 3:
+            raise ValueError(
+                "Features have no mirror image: leave `mirror` out. "
+                "Received: mirror=True"
+            )
 
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
@@ -485,31 +521,47 @@ class HashModel(_training.Trained):
     def check_ready(self):
         """Refuses to make codes before there is anything to make them of."""
 
-    def images_to_codes(self, images):
+    def images_to_codes(self, images, mirror=False):
         """Real codes of one batch, inside a graph as well."""
-        outputs = self(images, training=False)
+        forward = functools.partial(self, training=False)
+        outputs = self._with_mirror(forward, images, mirror)
         return ops.cast(self.outputs_to_codes(outputs), "float32")
 
-    def codes_of_batch(self, images):
+    def _with_mirror(self, forward, images, mirror):
+        """The outputs of images, or their mean with those of mirror images."""
+        outputs = forward(images)
+        if not mirror:
+            return outputs
+        turned = forward(ops.flip(images, axis=-2))
+        mean = lambda a, b: (a + b) / 2  # noqa: E731
+        return keras.tree.map_structure(mean, outputs, turned)
+
+    def codes_of_batch(self, images, mirror=False):
         """`images_to_codes` as an array, compiled where the backend compiles.
 
         Args:
             images: float32 `[n, *image_shape]`, an array or a tensor.
+            mirror: bool, as for `encode`.
 
         Returns:
             `float32 [n, bits]`.
+
+        Raises:
+            ValueError: `mirror`, as `encode`.
         """
         forks.check()
+        self.check_mirror(mirror)
         if keras.backend.backend() != "tensorflow":
-            outputs = self.predict_on_batch(images)
+            outputs = self._with_mirror(self.predict_on_batch, images, mirror)
             return ops.convert_to_numpy(self.outputs_to_codes(outputs))
-        if self._graph is None:
+        if mirror not in self._graphs:
             import tensorflow as tf
 
             # A free batch size: one trace, and the graph that is exported.
             spec = tf.TensorSpec((None, *self.image_shape), "float32")
-            self._graph = tf.function(self.images_to_codes, [spec])
-        return self._graph(images).numpy()
+            make = functools.partial(self.images_to_codes, mirror=mirror)
+            self._graphs[mirror] = tf.function(make, [spec])
+        return self._graphs[mirror](images).numpy()
 
     def predict(self, x, *args, **kwargs):
         """What the loss takes, such as logits, batch by batch: no codes.
@@ -608,6 +660,8 @@ class HashModel(_training.Trained):
             "name": self.name,
             **self.settings,
         }
+        if not self.mirrors:
+            config["mirrors"] = False
         if self.dtype_policy.name != "float32":
             # Layers made under another one would give other codes.
             config["dtype"] = self.dtype_policy.name
@@ -629,3 +683,19 @@ class HashModel(_training.Trained):
                 config["backbone"], custom_objects=custom_objects
             )
         return cls(**config)
+
+
+def _trunk_of_entry(backbone, weights):
+    """The encoder of the entry that a backbone names, or `None`."""
+    if not isinstance(backbone, str) or backbones.is_network(backbone):
+        return None
+    from keras_hash import zoo
+
+    if not zoo.is_entry(backbone):
+        return None
+    if weights is not None:
+        raise ValueError(
+            f"The backbone of {backbone!r} brings its own weights. "
+            f"Received: backbone_weights={weights!r}"
+        )
+    return zoo.load(backbone)

@@ -120,18 +120,14 @@ class ITQ(_solved.SolvedHash):
     def solve(self, features, labels):
         mean = features.mean(axis=0, dtype="float64")
         found = self.directions(features, labels)
-        # Bits between two nested lengths are turned by themselves.
+        # Bits between two nested lengths are the last of the longer one: those
+        # of directions that no shorter code looks at are much worse.
         parts = []
-        for part in np.split(found, self.nested, axis=1):
-            if not part.any():
-                raise ValueError(
-                    "Nested codes need directions of the features for the bits "
-                    "between each two lengths: take shorter ones. Received: "
-                    f"nested={self.nested}, {found.any(axis=0).sum()} "
-                    "directions that hold something"
-                )
+        for low, high in zip((0, *self.nested), self.lengths):
+            part = found[:, :high]
             projected = _solved.projected(features, mean, part)
-            parts.append(part @ rotation(projected, **self.settings))
+            turn = rotation(projected, **self.settings)
+            parts.append(part @ turn[:, low:])
         weights = {"mean": mean, "projection": np.concatenate(parts, axis=1)}
         return weights, np.sum(~found.any(axis=0))
 

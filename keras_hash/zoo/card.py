@@ -53,6 +53,8 @@ class Card(collections.abc.Mapping):
         metrics: dict from metric to float, see `RetrievalReport.metrics`.
         lengths: dict from each shorter length of nested codes, as str, to
             their metrics.
+        mirrored: dict, the metrics of queries that are averaged with their
+            mirror images.
         conventions: dict, the settings of these metrics.
         code_sha256: dict from part of the benchmark to the sha256 of its codes.
         versions: dict from package to version.
@@ -84,6 +86,7 @@ class Card(collections.abc.Mapping):
     compaction: dict | None = None
     images_per_second: int | float | None = None
     lengths: dict | None = None
+    mirrored: dict | None = None
     metrics: dict = dataclasses.field(kw_only=True)
     conventions: dict = dataclasses.field(kw_only=True)
     code_sha256: dict = dataclasses.field(kw_only=True)

@@ -18,12 +18,12 @@ class FileEncoder:
         # The first call compiles.
         self._encode(np.zeros((1, *self._model.image_shape), "float32"))
 
-    def _encode(self, batch):
+    def _encode(self, batch, mirror=False):
         from keras_hash import codes
 
-        return codes.pack(self._model.codes_of_batch(batch))
+        return codes.pack(self._model.codes_of_batch(batch, mirror))
 
-    def __call__(self, sources):
+    def __call__(self, sources, mirror=False):
         """Codes of the images among files, given as paths or as bytes.
 
         Returns the codes, the positions of their files, and a dict from the
@@ -41,7 +41,7 @@ class FileEncoder:
         if not kept:
             return np.zeros((0, num_bytes(self.bits)), "uint8"), [], refused
         batch = np.stack([found[place] for place in kept])
-        return self._encode(batch), kept, refused
+        return self._encode(batch, mirror), kept, refused
 
     def _read(self, source):
         """The pixels of a file as the network takes them, or why not."""
@@ -54,17 +54,18 @@ class FileEncoder:
             return str(error).removeprefix(name)
         return images.fitted(pixels, self._model.image_shape[:2])
 
-    def many(self, paths, batch_size=64, all_images=False):
+    def many(self, paths, batch_size=64, all_images=False, mirror=False):
         """Codes of the images among many files, their positions, and a dict
         from the paths of the others to reasons; or the first one's error."""
         from keras_hash.codes import check_int
 
         check_int(batch_size, "batch_size")
+        self._model.check_mirror(mirror)
         codes, kept, refused = [], [], {}
         starts = range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
             batch = paths[low : low + batch_size]
-            found, places, bad = self(batch)
+            found, places, bad = self(batch, mirror)
             for place, reason in bad.items():
                 if all_images:
                     raise ValueError(
@@ -76,12 +77,12 @@ class FileEncoder:
             kept += [low + place for place in places]
         return np.concatenate(codes), kept, refused
 
-    def queries(self, paths, batch_size=64):
+    def queries(self, paths, batch_size=64, mirror=False):
         """Codes of files that should all be images; names one that is not."""
-        return self.many(paths, batch_size, all_images=True)[0]
+        return self.many(paths, batch_size, True, mirror)[0]
 
 
-def encode_files(name, paths, batch_size=64):
+def encode_files(name, paths, batch_size=64, mirror=False):
     """Packed codes of image files, by an entry of the zoo.
 
     Args:
@@ -89,11 +90,13 @@ def encode_files(name, paths, batch_size=64):
         paths: sequence of paths of files: JPEG, PNG, WebP, GIF, BMP or TIFF,
             and HEIC or AVIF where Pillow, or pillow-heif, reads them.
         batch_size: int, files read at a time.
+        mirror: bool, as for `HashModel.encode`.
 
     Returns:
         `uint8 [n, ceil(bits / 8)]`.
 
     Raises:
-        ValueError: no such entry, or a file that cannot be decoded, by name.
+        ValueError: no such entry, a file that cannot be decoded, by name, or
+            `mirror` where mirror images mean something else.
     """
-    return FileEncoder(name).queries(list(paths), batch_size)
+    return FileEncoder(name).queries(list(paths), batch_size, mirror)

@@ -57,6 +57,19 @@ def list_models(pattern="*"):
     return sorted(fnmatch.filter(names | set(fetch.index()), pattern))
 
 
+def is_entry(name):
+    """Whether there is an entry, whole or damaged.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+
+    Returns:
+        bool.
+    """
+    there = os.path.isfile(files.local(name) / "card.json")
+    return there or str(name) in list_models()
+
+
 def entry_folder(name):
     """The folder of an entry, downloaded if it is not here yet.
 
@@ -252,8 +265,8 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     settable = {
         field.name
         for field in dataclasses.fields(Card)
-        if field.default is not dataclasses.MISSING and field.name != "lengths"
-    }
+        if field.default is not dataclasses.MISSING
+    } - {"lengths", "mirrored"}
     if set(details) - settable:
         raise ValueError(
             f"`details` should be among {sorted(settable)}. "
@@ -293,6 +306,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         labels=list(benchmark.labels),
         metrics=report.metrics,
         lengths=of_lengths(stored, benchmark, codes),
+        mirrored=of_mirror(stored, benchmark, codes),
         conventions=report.settings,
         code_sha256={part: code_hash(c) for part, c in codes.items()},
         **{"measured_on": machine(), **details},
@@ -317,6 +331,18 @@ def of_lengths(model, benchmark, codes, **options):
         report = evaluation.evaluate(*sides, bits=bits, **options)
         found[str(bits)] = report.metrics
     return found or None
+
+
+def of_mirror(model, benchmark, codes, **options):
+    """The metrics of queries averaged with their mirror images, or `None`
+    where those mean something else."""
+    from keras_hash.evaluation import measure
+
+    if not (model.mirrors and benchmark.mirrors):
+        return None
+    known = {"database": codes["database"]}
+    report, _ = measure(model, benchmark, mirror=True, known=known, **options)
+    return report.metrics
 
 
 def _described(model, config, folder, version, compact):

@@ -131,8 +131,12 @@ def verify(name, benchmark):
     if card.lengths:
         measured = entries.of_lengths(model, benchmark, codes, **options)
         for length, metrics in card.lengths.items():
-            wanted |= _named(metrics, length)
-            found |= _named(measured.get(length, {}), length)
+            wanted |= _named(metrics, f"{length} bits")
+            found |= _named(measured.get(length, {}), f"{length} bits")
+    if card.mirrored:
+        measured = entries.of_mirror(model, benchmark, codes, **options) or {}
+        wanted |= _named(card.mirrored, "mirrored queries")
+        found |= _named(measured, "mirrored queries")
     return Verification(
         name=str(name),
         card=card,
@@ -150,8 +154,8 @@ def verify(name, benchmark):
     )
 
 
-def _named(metrics, length):
-    return {f"{key} ({length} bits)": x for key, x in metrics.items()}
+def _named(metrics, of):
+    return {f"{key} ({of})": x for key, x in metrics.items()}
 
 
 def differences(wanted, measured, tolerance):

@@ -1,12 +1,18 @@
 """`keras-hash evaluate` and `verify`, and the tool that verifies the zoo."""
 
+import dataclasses
 import json
 import shutil
 
+import numpy as np
+import train_zoo
 import verify_zoo
+from PIL import Image
 
 import keras_hash
+from keras_hash import evaluation
 from keras_hash import zoo
+from keras_hash.zoo import verify as verification
 from tests.cli.command import run
 
 NAME = "dshc_digits_30"
@@ -18,6 +24,41 @@ def test_evaluate():
     code, out, _ = run("evaluate", NAME, "--json")
     metrics = keras_hash.RetrievalReport.from_json(out).metrics
     assert metrics["map"] > 0.95
+
+
+def test_evaluate_with_mirrored_queries(tmp_path, rng):
+    # Photos that look alike from left to right only where they are mirrored.
+    for name, colour in (("red", 0), ("blue", 2)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.randint(0, 256, (8, 8, 3)).astype("uint8")
+            pixels[..., colour] = 255
+            path = tmp_path / "photos" / name / f"{number}.png"
+            Image.fromarray(pixels).save(path)
+    bench = keras_hash.data.from_folder(tmp_path / "photos")
+    model = keras_hash.models.HashNet(32, 2)
+    card = zoo.publish(model, tmp_path / "mine", bench)
+    assert set(card.mirrored) == set(card.metrics)
+    assert card.mirrored != card.metrics
+    stored = keras_hash.load(tmp_path / "mine")
+    report, codes = evaluation.measure(stored, bench, mirror=True)
+    assert card.mirrored == report.metrics
+    plain = stored.encode(bench.database)
+    np.testing.assert_array_equal(codes["database"], plain)
+    turned = stored.encode(bench.query, mirror=True)
+    np.testing.assert_array_equal(codes["query"], turned)
+    assert (turned != stored.encode(bench.query)).any()
+    given = (tmp_path / "mine", "--data", tmp_path / "photos", "--mirror")
+    code, out, err = run("evaluate", *given, "--json")
+    assert code == 0, err
+    assert keras_hash.RetrievalReport.from_json(out).metrics == report.metrics
+    # The card is held to it.
+    card = dataclasses.replace(card, mirrored={**card.mirrored, "map": 2.0})
+    card.write(tmp_path / "mine")
+    found = verification.verify(tmp_path / "mine", bench)
+    assert list(found.differing) == ["map (mirrored queries)"]
+    code, _, err = run("evaluate", NAME, "--mirror")
+    assert code == 2 and "The mirror images of digits mean something" in err
 
 
 def test_verify(tmp_path):
@@ -51,11 +92,14 @@ def test_verify_zoo(capsys, tmp_path):
     card = zoo.card(folder)
     changed = {**card, "metrics": {"map": card["metrics"]["map"] + 0.1}}
     (folder / "card.json").write_text(json.dumps(changed))
-    assert verify_zoo.main([str(folder), "--write"]) == 1
+    assert verify_zoo.main([str(folder)]) == 1
     assert "1 of 1 metrics differ" in capsys.readouterr().err
+    train_zoo.main(["--measure-again", str(folder)])
     written = zoo.card(folder)
+    assert "map_before" not in written["compaction"]
     assert written["metrics"].keys() == card["metrics"].keys()
     assert written["files"] == card["files"]
     assert verify_zoo.main([str(folder)]) == 0
     captured = capsys.readouterr()
+    assert written.mirrored is None
     assert "ok" in captured.out and not captured.err

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import keras_hash
+from keras_hash import zoo
 from keras_hash.search import pictures
 from keras_hash.zoo import encoder as encoding
 from tests.cli import command
@@ -34,6 +35,41 @@ def test_encode_files(tmp_path):
         assert int(stored["bits"]) == 30 and len(stored["paths"]) == 3
     code, out, _ = run("encode", NAME, tmp_path / "1.png")
     assert out.split()[0] == bytes(expected[1]).hex()
+
+
+def test_mirrored_files_and_queries(digit_files, tmp_path):
+    publish(keras_hash.models.HashNet(64, 4), tmp_path / "mine")
+    model = keras_hash.load(tmp_path / "mine")
+    paths = sorted(digit_files.glob("query*.png"))
+    pixels = [keras_hash.data.images.decode(path) for path in paths]
+    expected = model.encode(pixels, mirror=True)
+    assert (expected != model.encode(pixels)).any()
+    code, out, err = run("encode", tmp_path / "mine", *paths, "--mirror")
+    assert code == 0, err
+    assert out.split()[::2] == [bytes(code).hex() for code in expected]
+    # The queries alone are mirrored.
+    places = ("--images", digit_files / "photos", "--index", tmp_path / "it")
+    code, out, err = run(
+        "search", tmp_path / "mine", *places, *paths, "--mirror", "--json"
+    )
+    assert code == 0, err
+    index = keras_hash.Index.load(tmp_path / "it")
+    for query, found in zip(expected, json.loads(out)["results"]):
+        distances, _ = index.search(query[None], k=10)
+        told = [one["distance"] for one in found["neighbours"]]
+        assert told == distances[0].tolist()
+    plain = zoo.encode_files(tmp_path / "mine", index.ids)
+    np.testing.assert_array_equal(index.codes, plain)
+    for name in ("encode", "search"):
+        rest = ("--index", tmp_path / "other") if name == "search" else ()
+        rest += places[:2] if name == "search" else ()
+        code, _, err = run(name, NAME, *paths, *rest, "--mirror")
+        assert code == 2 and "means something else here" in err
+    code, _, err = run(
+        "encode", NAME, *paths, "--mirror", "--runner", "FnApiRunner",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 2 and "neither `--json` nor `--mirror`" in err
 
 
 def test_a_broken_file_is_named_and_the_others_are_encoded(tmp_path):
@@ -166,11 +202,11 @@ def test_search_keeps_what_it_encoded_before_a_stop(
     encode = encoding.FileEncoder.__call__
     calls = []
 
-    def stop_in_the_second(self, paths):
+    def stop_in_the_second(self, paths, mirror=False):
         calls.append(len(paths))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return encode(self, paths)
+        return encode(self, paths, mirror)
 
     monkeypatch.setattr(encoding.FileEncoder, "__call__", stop_in_the_second)
     index = tmp_path / "my.index"

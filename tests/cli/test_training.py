@@ -147,7 +147,11 @@ def test_json_goes_alone_to_stdout(digit_files, tmp_path):
     assert code == 0, err
     content = json.loads(out)
     assert content["folder"] == str(folder)
-    assert content["metrics"] == zoo.card(folder)["metrics"]
+    card = zoo.card(folder)
+    assert content["metrics"] == card["metrics"]
+    # Digits are not mirrored.
+    assert card.mirrored is None
+    assert card.model["config"]["mirrors"] is False
     assert "digits (official)" in err
     code, out, _ = run("encode", folder, digit_files / "query0.png", "--json")
     (one,) = json.loads(out)["codes"]

@@ -241,6 +241,34 @@ def test_a_keras_model_as_backbone(tmp_path, images):
     np.testing.assert_array_equal(again.encode(images), model.encode(images))
 
 
+def test_the_backbone_of_an_entry(tmp_path, images):
+    entry = keras_hash.load("dshc_digits_30")
+    model = keras_hash.models.DPSH(16, 4, backbone="dshc_digits_30")
+    assert model.image_shape == entry.image_shape
+    pixels = images.astype("float32")
+    np.testing.assert_array_equal(
+        model.backbone(pixels), entry.backbone(pixels)
+    )
+    # What is saved names the network, and needs the entry no more.
+    assert model.get_config()["backbone"] == "small"
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.encode(images), model.encode(images))
+    wide = keras_hash.models.DPSH(
+        16, 4, backbone="dshc_digits_30", input_shape=(40, 48, 3)
+    )
+    assert wide.image_shape == (40, 48, 3)
+    folder = keras_hash.zoo.entry_folder("dshc_digits_30")
+    of_folder = keras_hash.models.DPSH(16, 4, backbone=str(folder))
+    np.testing.assert_array_equal(
+        of_folder.backbone(pixels), entry.backbone(pixels)
+    )
+    with pytest.raises(ValueError, match="brings its own weights"):
+        make(backbone="dshc_digits_30", backbone_weights="imagenet")
+    with pytest.raises(ValueError, match="an entry of the zoo"):
+        make(backbone="dshc_digits_31")
+
+
 def test_mixed_precision(images, tmp_path):
     pixels = images.astype("float32")
     with backbones.policy("mixed_bfloat16"):
@@ -258,6 +286,57 @@ def test_mixed_precision(images, tmp_path):
     np.testing.assert_array_equal(np.array(loaded(pixels)), expected)
     assert loaded.get_config() == model.get_config()
     assert (np.array(make()(pixels)) != expected).any()
+
+
+@pytest.mark.parametrize(
+    "name, settings",
+    [
+        ("DSHC", {"bits": 12, "num_classes": 4}),
+        ("DPSH", {"bits": 12, "num_classes": 4}),
+        # Its outputs are a dict.
+        ("DTSH", {"bits": 12, "num_classes": 4, "nested": (8,)}),
+        ("SSDH", {"bits": 12, "num_classes": 4}),
+        ("ITQ", {"bits": 8}),
+    ],
+)
+def test_codes_of_images_and_their_mirror_images(name, settings, images):
+    model = getattr(keras_hash.models, name)(**settings)
+    if not model.trained:
+        model.adapt(images)
+    pixels = images.astype("float32")
+    sides = [
+        model(side, training=False) for side in (pixels, pixels[:, :, ::-1])
+    ]
+    if isinstance(sides[0], dict):
+        mean = {k: (sides[0][k] + sides[1][k]) / 2 for k in sides[0]}
+    else:
+        mean = (sides[0] + sides[1]) / 2
+    expected = np.array(model.outputs_to_codes(mean))
+    found = model.real_codes(images, mirror=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - model.real_codes(images)).max() > 1e-3
+    mirrored = model.encode(images[:, :, ::-1], mirror=True)
+    np.testing.assert_array_equal(model.encode(images, mirror=True), mirrored)
+
+
+def test_what_has_no_mirror_image(tmp_path, images):
+    model = make(mirrors=False)
+    assert model.default_augment().flip is False
+    assert make().default_augment().flip is True
+    model.save(tmp_path / "model.keras")
+    for one in (
+        model,
+        keras.models.load_model(tmp_path / "model.keras"),
+        keras_hash.load("dshc_digits_30"),
+        keras_hash.load("dshc_multidigits_10"),
+    ):
+        with pytest.raises(ValueError, match="means something else here"):
+            one.encode(images, mirror=True)
+    features = keras_hash.models.DPSH(
+        8, 4, backbone="features", input_shape=(5,)
+    )
+    with pytest.raises(ValueError, match="Features have no mirror image"):
+        features.encode(np.zeros((3, 5), "float32"), mirror=True)
 
 
 def test_summary_counts_all_parts(model):

@@ -454,7 +454,7 @@ def test_continuation_sharpens_with_the_steps():
             batch_size=8,
             verbose=0,
         )
-        model._graph = None
+        model._graphs.clear()
         real.append(model.real_codes(features))
     assert int(model.head.step) == 300
     plain = np.arctanh(real[0].astype("float64"))

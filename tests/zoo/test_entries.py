@@ -320,7 +320,7 @@ def test_digits_score_what_the_card_says():
     report = measure("dshc_digits_30")
     card = zoo.card("dshc_digits_30")
     assert set(report.metrics) == set(card["metrics"]), (
-        "run `python tools/verify_zoo.py --write`"
+        "run `python tools/train_zoo.py --measure-again dshc_digits_30`"
     )
     for key, value in card["metrics"].items():
         assert report.metrics[key] == pytest.approx(value, abs=5e-5), key

@@ -29,9 +29,11 @@ class Recipe:
         batch_size: int.
         dataset: str, see `keras_hash.data.load`.
         protocol: str.
+        photos: tuple of str, benchmarks whose training photos a method without
+            labels is solved on; that of `dataset` by default.
         augment: `keras_hash.data.Augment` or `None`.
         trunk: `None`; the entry whose trained backbone this one starts from;
-            or a file in the folder `weights` of KERAS_HASH_DATA.
+            or a file in the folder `weights` of KERAS_HASH_DATA or of `runs`.
         backbone_rate: float, rate of the backbone as a share of the rate. 0
             keeps it as it is: its features, of the images and of their mirror
             images, are computed once.
@@ -47,6 +49,7 @@ class Recipe:
     batch_size: int = 128
     dataset: str = "cifar10"
     protocol: str = "official"
+    photos: tuple = ()
     augment: keras_hash.data.Augment | None = None
     trunk: str | None = None
     backbone_rate: float = 1.0

@@ -3,31 +3,34 @@
 import keras_hash
 from recipes import Recipe
 
-# Half the size of the whole network, and for ITQ better than what that gives:
-# in mAP on held-out photos 0.01 below the best cut, `block_16_expand_relu`, at
-# 128 bits and 0.003 at 64.
-BACKBONE = "mobilenet_v2/block_14_add"
-WEIGHTS = "mobilenet_v2_imagenet_notop.weights.h5"
-SIDE = 160
 
-
-def itq(bits):
-    """The recipe of ITQ.
+def itq(bits, backbone, trunk, side, photos=("corel5k",), nested=None):
+    """The recipe of ITQ on the trunk of a network trained on ImageNet.
 
     Args:
         bits: int.
+        backbone: str.
+        trunk: str, file of its weights, see `Recipe`.
+        side: int, of images in pixels.
+        photos: tuple of str, benchmarks whose training photos it is solved on.
+        nested: tuple of int, shorter lengths, or `None`.
 
     Returns:
         A `Recipe`.
     """
     return Recipe(
         model=lambda num_classes: keras_hash.models.ITQ(
-            bits=bits, backbone=BACKBONE, input_shape=(SIDE, SIDE, 3)
+            bits=bits,
+            backbone=backbone,
+            input_shape=(side, side, 3),
+            nested=nested,
         ),
         dataset="corel5k",
-        trunk=WEIGHTS,
+        photos=photos,
+        trunk=trunk,
         backbone_rate=0,
         settings={
-            "solved_on": "the 4,500 training photos, without their labels",
+            "solved_on": f"the training photos of {' and '.join(photos)}, "
+            "without their labels",
         },
     )

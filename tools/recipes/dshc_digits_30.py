@@ -17,6 +17,7 @@ RECIPE = Recipe(
         num_classes=num_classes,
         backbone="small",
         input_shape=(32, 32, 3),
+        mirrors=False,
         label_smoothing=0.1,
     ),
     optimizer=lambda steps: keras.optimizers.Adam(

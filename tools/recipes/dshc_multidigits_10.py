@@ -16,6 +16,7 @@ RECIPE = Recipe(
         num_classes=num_classes,
         backbone="small",
         input_shape=(32, 32, 3),
+        mirrors=False,
     ),
     optimizer=lambda steps: keras.optimizers.Adam(
         cosine(2e-3, steps, warmup=0.1)
