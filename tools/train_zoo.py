@@ -38,7 +38,6 @@ import recipes
 
 import keras_hash
 from keras_hash import files
-from keras_hash.data import images as pixels
 from keras_hash.data import places
 from keras_hash.data.benchmark import PARTS
 from keras_hash.data.benchmark import Benchmark
@@ -189,31 +188,6 @@ def batches(recipe, images, labels):
     return found, int(found.cardinality())
 
 
-def features(model, images):
-    """The backbone's features of images and of their mirror images.
-
-    Returns:
-        float32 `[2 * n, d]`.
-    """
-    inputs = keras.Input(model.image_shape)
-    network = keras.Model(inputs, model.backbone(inputs))
-    found = []
-    for step in (1, -1):
-        for first in range(0, len(images), 100):
-            batch = images[first : first + 100, :, ::step].astype("float32")
-            batch = pixels.resize(
-                np.ascontiguousarray(batch), model.image_shape[:2]
-            )
-            found.append(network.predict_on_batch(np.asarray(batch)))
-    return np.concatenate(found)
-
-
-def head_only(model, width):
-    """A twin that takes features of the backbone in place of images."""
-    config = {**model.get_config(), "backbone": "features"}
-    return type(model).from_config({**config, "input_shape": (width,)})
-
-
 def train(recipe, benchmark, folder, epochs, verbose, trunk=None):
     """Trains or resumes.
 
@@ -251,9 +225,9 @@ def fit(recipe, model, images, labels, folder, epochs, verbose, clock):
     """Trains a model by gradient, or what follows its backbone."""
     learner = model
     if recipe.frozen:
-        images = features(model, images)
-        labels = np.concatenate([labels, labels])
-        learner = head_only(model, images.shape[1])
+        sides = [model.features(images[:, :, ::step]) for step in (1, -1)]
+        images, labels = np.concatenate(sides), np.concatenate([labels, labels])
+        learner = model.head_model()
     data, steps = batches(recipe, images, labels)
     # A rate of 0 is that of a backbone which is not there.
     learner.compile(
@@ -263,10 +237,7 @@ def fit(recipe, model, images, labels, folder, epochs, verbose, clock):
     backup = keras_hash.callbacks.Backup(folder / "training.backup")
     learner.fit(data, epochs=epochs, callbacks=[backup, clock], verbose=verbose)
     if recipe.frozen:
-        own = {id(v) for v in model.backbone.variables}
-        rest = [v for v in model.variables if id(v) not in own]
-        for ours, learned in zip(rest, learner.variables, strict=True):
-            ours.assign(learned)
+        model.take_head(learner)
 
 
 def compaction_cost(model, full, small):
@@ -311,7 +282,11 @@ def finish(recipe, name, model, benchmark, folder, seconds, epochs):
         machine=clock.get("machine") or machine(),
         licence={
             "weights": "Apache-2.0",
-            "training_images": benchmark.licence,
+            "training_images": "; ".join(
+                f"{photos}: {keras_hash.data.load(photos).licence}"
+                for photos in recipe.photos
+            )
+            or benchmark.licence,
         },
     )
     shipped = keras_hash.load(ROOT / "zoo" / name)

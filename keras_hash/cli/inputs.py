@@ -13,6 +13,8 @@ DATA = (
     "or .csv file"
 )
 DELIMITER = "of a .csv file, such as ';' or '\\t' (default: a comma)"
+# The encoder for photos of any kind.
+GENERAL = "photos_256"
 MODEL = "zoo name or folder of an entry"
 OWN = ("image_column", "label_columns", "separator", "delimiter")
 

@@ -8,7 +8,17 @@ from keras_hash.cli import inputs
 # In the folder of the entry until that is whole.
 _BACKUP = ".training.backup"
 # What may differ when a training continues where it was stopped.
-_FREE = {"out", "epochs", "json"}
+_FREE = {"out", "epochs", "fine_tune", "json"}
+# What images of one class, and of several labels, are trained by, as measured:
+# see docs/reports/comparison.md.
+_METHODS = ("csq", "talr")
+# The width of the layer between a trained backbone and the hash layer.
+_HIDDEN = 512
+# Share of the training images that chooses the epoch, and how many epochs may
+# pass without a better one.
+_HELD, _PATIENCE = 0.1, 8
+# Photos have shorter sides than that, in pixels.
+_SIDE = 64
 
 
 def add_commands(add):
@@ -19,9 +29,11 @@ def add_commands(add):
         "Train a method on a benchmark or on your own images; continues where "
         "it stopped.",
         [
-            "train --data photos/ --method dsrh --bits 48 --out runs/mine",
+            "train --data photos/ --out runs/mine",
+            "train --data photos/ --fine-tune 3 --out runs/tuned",
             "train --data digits --method dshc --bits 30 --out runs/digits",
-            "train --data photos/ --augment --method csq --bits 64 --out it",
+            "train --data photos/ --backbone small --size 64 --augment "
+            "\\\n      --out runs/scratch",
             "train --data list.csv --image-column file --label-columns words "
             "\\\n      --separator '|' --method isdh --bits 48 --out runs/w",
         ],
@@ -36,16 +48,17 @@ def add_commands(add):
     )
     train.add_argument(
         "--method",
-        default="dshc",
         help="csq, hashnet, orthohash and others where an image has one class; "
         "dsrh, isdh and others where it has several labels; itq without "
-        "training; an unknown name lists all of them (default dshc)",
+        "training; an unknown name lists all of them (default "
+        f"{' or '.join(_METHODS)})",
     )
     train.add_argument(
         "--bits",
         type=inputs.at_least(1),
-        required=True,
-        help="code length; for dshc a multiple of the number of classes",
+        default=64,
+        help="code length; for dshc a multiple of the number of classes "
+        "(default 64)",
     )
     train.add_argument(
         "--nested",
@@ -56,15 +69,23 @@ def add_commands(add):
     )
     train.add_argument(
         "--backbone",
-        default="small",
-        help="small, cifar, or a network of keras.applications such as "
-        "mobilenet_v2 (default small)",
+        help="an encoder of the zoo, whose trained backbone stays as it is "
+        "while a head learns on it; small, cifar, or a network of "
+        f"keras.applications, from scratch (default {inputs.GENERAL} for "
+        f"photos with sides of {_SIDE} pixels or more, else small)",
     )
     train.add_argument(
         "--epochs",
         type=inputs.at_least(1),
-        default=30,
-        help="of training (default 30)",
+        help="of training (default 30); on a trained backbone at most (default "
+        "60), as the best epoch on a tenth of the training images is kept",
+    )
+    train.add_argument(
+        "--fine-tune",
+        type=inputs.at_least(0),
+        default=0,
+        metavar="EPOCHS",
+        help="go on with the last layers of a trained backbone (default 0)",
     )
     train.add_argument(
         "--batch-size",
@@ -95,44 +116,53 @@ def add_commands(add):
 
 def _train(chosen):
     with inputs.aside(chosen.json):
-        report = _trained(chosen)
+        report, general = _trained(chosen)
     if chosen.json:
-        inputs.print_json({"folder": chosen.out, **dataclasses.asdict(report)})
+        content = {"folder": chosen.out, **dataclasses.asdict(report)}
+        inputs.print_json({**content, "before": general})
 
 
 def _trained(chosen):
-    from keras_hash.zoo import entries
-
-    folder = files.local(chosen.out)
-    backup = folder / _BACKUP
-    recipe = {**_settings(chosen), "epochs": chosen.epochs}
-    whole = (folder / "card.json").exists()
-    if whole and not (
-        backup.exists() and entries.card(folder).recipe == recipe
-    ):
-        raise ValueError(
-            "There is already a trained encoder, which training would replace. "
-            "Remove it, or choose another `--out`. "
-            f"Received: --out {folder}"
-        )
-
+    """The report, and the metrics of the encoder whose backbone it took, by
+    code length."""
     import keras
 
     from keras_hash import evaluation
+    from keras_hash import zoo
     from keras_hash.search import pictures
+    from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
 
+    folder = files.local(chosen.out)
+    backup = folder / _BACKUP
+    whole = (folder / "card.json").exists()
+    _check_new(folder, not whole or backup.exists())
+    benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
+    print(benchmark.summary(), flush=True)
+    _choose(chosen, benchmark)
+    recipe = {k: v for k, v in vars(chosen).items() if k not in ("out", "json")}
+    _check_new(folder, not whole or entries.card(folder).recipe == recipe)
     files.sweep(folder)
     keras.utils.set_random_seed(chosen.seed)
-    benchmark, model = _untrained(chosen)
+    model, features = _untrained(chosen, benchmark), None
+    if zoo.is_entry(chosen.backbone):
+        features = _features(model, benchmark)
     if whole:
-        # Stopped when all was written but the picture.
+        # Stopped when all was written but the pictures.
         report, codes = evaluation.measure(entries.load(folder), benchmark)
     else:
-        if model.trained:
-            _fit(chosen, model, benchmark, backup)
-        else:
+        if features is not None:
+            _fit_head(chosen, model, benchmark, features)
+        elif not model.trained:
             model.adapt(benchmark.train)
+        if features is None and model.trained:
+            _fit(chosen, model, benchmark, backup, chosen.epochs)
+        elif chosen.fine_tune:
+            _freeze_first(model.backbone)
+            _fit(chosen, model, benchmark, backup, chosen.fine_tune, 0.1)
+        # A stop before the pictures are drawn goes on, too.
+        folder.mkdir(parents=True, exist_ok=True)
+        backup.touch()
         _, report, codes = entries.publish_measured(
             model,
             folder,
@@ -142,49 +172,197 @@ def _trained(chosen):
             machine=machine(),
         )
     inputs.show(report)
-    if len(benchmark.parts["query"]):
+    general = {}
+    drawn = [(model, codes, folder.name, "search.png")]
+    if features is not None:
+        encoder = entries.load(chosen.backbone)
+        general, codes = _before(encoder, benchmark, features)
+        inputs.show(_table({**general, folder.name: report}, chosen.backbone))
+        drawn.append((encoder, codes, chosen.backbone, "search_before.png"))
+    for encoder, codes, name, picture in drawn:
         pictures.nearest(
             benchmark,
             codes,
-            model.bits,
-            folder / "search.png",
-            folder.name,
-            similarity=model.similarity,
+            encoder.bits,
+            folder / picture,
+            name,
+            similarity=encoder.similarity,
         )
     backup.unlink(missing_ok=True)
     print(f"Wrote {folder}; load it with keras_hash.load({str(folder)!r}).")
-    return report
+    return report, {str(k): found.metrics for k, found in general.items()}
 
 
-def _untrained(chosen):
-    """The benchmark, and a model of the method for its images."""
-    from keras_hash import methods
-
-    known, method = methods.registry(), chosen.method.lower()
-    if method not in known:
+def _check_new(folder, fine):
+    """Refuses to replace what was trained."""
+    if not fine:
         raise ValueError(
-            f"`--method` should be one of {sorted(known)}. "
-            f"Received: {chosen.method}.{inputs.suggestion(method, known)}"
+            "There is already a trained encoder, which training would replace. "
+            "Remove it, or choose another `--out`. "
+            f"Received: --out {folder}"
         )
-    benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
-    print(benchmark.summary(), flush=True)
-    size = chosen.size and (chosen.size, chosen.size)
-    model = known[method][0]
-    stored = {}
-    if model.needs_bank:
-        stored["bank_size"] = len(benchmark.parts["train"])
-    return benchmark, model(
+
+
+def _choose(chosen, benchmark):
+    """Settings that were left out, by what the images are."""
+    from keras_hash import methods
+    from keras_hash import zoo
+
+    chosen.method = chosen.method or _METHODS[benchmark.multi_label]
+    known = methods.registry()
+    if chosen.method.lower() not in known:
+        raise ValueError(
+            f"`--method` should be one of {sorted(known)}. Received: "
+            f"{chosen.method}.{inputs.suggestion(chosen.method.lower(), known)}"
+        )
+    if chosen.backbone is None:
+        photos = _shorter_side(benchmark) >= _SIDE
+        chosen.backbone = inputs.GENERAL if photos else "small"
+    trained = zoo.is_entry(chosen.backbone)
+    if chosen.epochs is None:
+        chosen.epochs = 60 if trained else 30
+    if chosen.fine_tune and not trained:
+        raise ValueError(
+            "`--fine-tune` goes on with a trained backbone, such as "
+            f"`--backbone {inputs.GENERAL}`. "
+            f"Received: --backbone {chosen.backbone}"
+        )
+
+
+def _shorter_side(benchmark):
+    """The median shorter side of some images, in pixels."""
+    import numpy as np
+
+    if benchmark.image_size:
+        return min(benchmark.image_size)
+    train = benchmark.parts["train"]
+    some = train[:: -(-len(train) // 100)]
+    return np.median([min(x.shape[:2]) for x in benchmark.images[some]])
+
+
+def _untrained(chosen, benchmark):
+    """A model of the method for the images."""
+    from keras_hash import methods
+    from keras_hash import zoo
+
+    kind = methods.registry()[chosen.method.lower()][0]
+    given = {}
+    if kind.needs_bank:
+        given["bank_size"] = len(benchmark.parts["train"])
+    trained = zoo.is_entry(chosen.backbone)
+    if trained and kind.supervised and kind.trained:
+        given["hidden"] = _HIDDEN
+    side = chosen.size and (chosen.size, chosen.size)
+    if side or not trained:
+        size = side or benchmark.image_size or (224, 224)
+        given["input_shape"] = (*size, 3)
+    return kind(
         bits=chosen.bits,
         num_classes=benchmark.num_classes,
         backbone=chosen.backbone,
         nested=chosen.nested,
         mirrors=benchmark.mirrors,
-        input_shape=(*(size or benchmark.image_size or (224, 224)), 3),
-        **stored,
+        **given,
     )
 
 
-def _fit(chosen, model, benchmark, path):
+def _features(model, benchmark):
+    """Features of all images, a row for each image of the pool."""
+    import numpy as np
+
+    used = np.unique(np.concatenate([*benchmark.parts.values()]).astype(int))
+    images = benchmark.images
+    lazy = not isinstance(images, np.ndarray)
+    found = model.features(images.dataset(used) if lazy else images[used])
+    features = np.zeros((len(images), found.shape[1]), "float32")
+    features[used] = found
+    return features
+
+
+def _fit_head(chosen, model, benchmark, features):
+    """Trains what follows a trained backbone, on features that are there.
+
+    It takes seconds: a command that was stopped does it once more.
+    """
+    import keras
+
+    from keras_hash import callbacks
+    from keras_hash import data
+
+    held = benchmark.hold_out(_HELD, chosen.seed)
+    train, other = (
+        (features[held.parts[part]], held.targets[held.parts[part]])
+        for part in ("train", "validation")
+    )
+    head = model.head_model()
+    if not model.trained:
+        head.adapt(*train)
+        return model.take_head(head)
+    watched = []
+    if len(other[0]):
+        watched = [
+            callbacks.RetrievalMetrics(other, train, metrics="map"),
+            keras.callbacks.EarlyStopping(
+                "val_map",
+                mode="max",
+                patience=_PATIENCE,
+                restore_best_weights=True,
+            ),
+        ]
+    views = model.loss_class.views
+    shown = train[0]
+    if views > 1:
+        photos = dataclasses.replace(
+            benchmark, parts={**benchmark.parts, **held.parts}
+        ).train
+        batches = data.batches(
+            photos,
+            chosen.batch_size,
+            image_size=model.image_shape[:2],
+            augment=model.default_augment(),
+            views=views,
+            seed=chosen.seed,
+        )
+        shown = data.feature_views(model.backbone, batches)
+    size = min(chosen.batch_size, len(shown))
+    sampler = data.EpochSampler(len(shown), size, chosen.seed)
+    given = {"views": views} if views > 1 else {}
+    batches = data.SampledBatches(shown, train[1], sampler, **given)
+    if model.stores_pairs:
+        head.adapt(batches)
+    head.compile(keras.optimizers.Adam(chosen.learning_rate))
+    history = head.fit(
+        batches, epochs=chosen.epochs, callbacks=watched, verbose=0
+    ).history
+    if watched:
+        best = max(
+            range(len(history["val_map"])), key=history["val_map"].__getitem__
+        )
+        print(
+            f"head: epoch {best + 1} of {len(history['val_map'])} is the best "
+            f"on {len(other[0])} held-out images, mAP "
+            f"{history['val_map'][best]:.4f}"
+        )
+    model.take_head(head)
+
+
+def _freeze_first(backbone):
+    """Lets the last layers learn, which hold half of the weights; the
+    statistics of all batches stay."""
+    import keras
+
+    def flat(model):
+        for layer in model.layers:
+            yield from flat(layer) if hasattr(layer, "layers") else [layer]
+
+    seen, half = 0, backbone.count_params() / 2
+    for layer in flat(backbone):
+        seen += layer.count_params()
+        normed = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = seen > half and not normed
+
+
+def _fit(chosen, model, benchmark, path, epochs, share=1.0):
     """Trains; after Ctrl-C or a kill, a second call continues."""
     import keras
 
@@ -197,7 +375,8 @@ def _fit(chosen, model, benchmark, path):
         train = benchmark.parts["train"]
         sample = train[:: max(1, len(train) // 5000)]
         model.adapt(benchmark.images[sample])
-    model.compile(keras.optimizers.Adam(chosen.learning_rate))
+    rate = share * chosen.learning_rate
+    model.compile(keras.optimizers.Adam(rate))
     batches = data.batches(
         benchmark.train,
         chosen.batch_size,
@@ -209,14 +388,52 @@ def _fit(chosen, model, benchmark, path):
     )
     if model.stores_pairs:
         model.adapt(batches)
-    # Kept until the entry is written: a stop while measuring loses nothing.
+    # Kept until the entry is written: a stop while measuring loses nothing. An
+    # empty one is that of a head, which is trained once more.
+    if path.exists() and not path.stat().st_size:
+        path.unlink()
     backup = callbacks.Backup(path, about)
     try:
-        model.fit(batches, epochs=chosen.epochs, callbacks=[backup])
+        model.fit(batches, epochs=epochs, callbacks=[backup])
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the epochs so far are in {path}; the same command continues"
         ) from None
+
+
+def _before(encoder, benchmark, features):
+    """What the encoder that the backbone is from scores: reports by code
+    length, and its codes."""
+    from keras_hash import codes
+    from keras_hash import evaluation
+
+    head = encoder.head_model()
+    parts = ("query", "database")
+    places = [benchmark.parts[part] for part in parts]
+    made = [head.encode(features[rows], verbose=False) for rows in places]
+    reports = {}
+    for bits in encoder.lengths:
+        sides = []
+        for some, rows in zip(made, places):
+            sides += [codes.shorten(some, bits), benchmark.targets[rows]]
+        reports[bits] = evaluation.evaluate(
+            *sides, bits=bits, similarity=encoder.similarity
+        )
+    return reports, dict(zip(parts, made))
+
+
+def _table(reports, name):
+    """The encoder at its code lengths, and the own one, line by line."""
+    from rich.table import Table
+
+    columns = ("map", "precision@100", "ndcg@100")
+    table = Table("encoder", "bits", *columns)
+    for key, report in reports.items():
+        own = isinstance(key, str)
+        figures = [f"{report.metrics[column]:.4f}" for column in columns]
+        bits = str(report.settings["bits"])
+        table.add_row(key if own else name, bits, *figures)
+    return table
 
 
 def _settings(chosen):

@@ -98,7 +98,7 @@ class SolvedHash(HashModel):
         batches, steps = reading.read(
             images, labels, batch_size, self.image_shape
         )
-        forward = self._features()
+        forward = self._features_of_batch()
         features, found = [], []
         for batch, label in progress.track(batches, steps, "Features", verbose):
             batch = ops.convert_to_numpy(forward(batch)).astype("float32")
@@ -158,15 +158,6 @@ class SolvedHash(HashModel):
                 f"This {type(self).__name__} has not seen any data: call "
                 "`adapt` first, with the training images."
             )
-
-    def _features(self):
-        """The backbone as a function of a batch, compiled."""
-        if keras.backend.backend() != "tensorflow":
-            return self.backbone.predict_on_batch
-        import tensorflow as tf
-
-        spec = tf.TensorSpec((None, *self.image_shape), "float32")
-        return tf.function(lambda x: self.backbone(x, training=False), [spec])
 
     def _check_features(self, features):
         count, least = sum(map(len, features)), max(self.bits, 2)

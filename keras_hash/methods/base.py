@@ -246,6 +246,45 @@ class HashModel(_training.Trained):
         model.backbone.set_weights(encoder.backbone.get_weights())
         return model
 
+    def head_model(self):
+        """What follows the backbone, as a model of its own.
+
+        It takes features in place of images and has copies of the weights: a
+        frozen backbone sees each image once (`features`), the head trains on
+        that in seconds, and `take_head` brings back what it learned.
+
+        Returns:
+            A model of the same class, not compiled.
+
+        Example:
+
+        >>> model = keras_hash.models.CSQ(64, 5, backbone="photos_256")
+        >>> head = model.head_model()
+        >>> head.compile("adam")
+        >>> head.fit(model.features(images), labels, epochs=20)
+        >>> model.take_head(head)
+        """
+        width = self.backbone.output_shape[-1]
+        config = {**self.get_config(), "backbone": "features"}
+        head = type(self).from_config({**config, "input_shape": (width,)})
+        _copy(self._behind_backbone(), head._behind_backbone())
+        return head
+
+    def take_head(self, head):
+        """Takes the weights of all that follows the backbone.
+
+        Args:
+            head: what `head_model` returned, trained.
+
+        Raises:
+            ValueError: another model.
+        """
+        _copy(head._behind_backbone(), self._behind_backbone())
+
+    def _behind_backbone(self):
+        of_backbone = {id(v) for v in self.backbone.variables}
+        return [v for v in self.variables if id(v) not in of_backbone]
+
     def build(self, input_shape):
         if self.head is None:
             # A constructor of its own that did not end with it.
@@ -488,6 +527,36 @@ class HashModel(_training.Trained):
                 "Received: mirror=True"
             )
 
+    def features(self, images, batch_size=256, verbose="auto"):
+        """What the backbone makes of images.
+
+        Args:
+            images: as for `encode`.
+            batch_size: as for `encode`.
+            verbose: as for `encode`.
+
+        Returns:
+            `float32 [n, d]`.
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        forward = self._features_of_batch()
+        return self.encode_by(forward, images, batch_size, verbose)
+
+    def _features_of_batch(self):
+        """The backbone as a function of a batch, compiled."""
+        if keras.backend.backend() != "tensorflow":
+            return self.backbone.predict_on_batch
+        import tensorflow as tf
+
+        def forward(images):
+            shown = self.backbone(images, training=False)
+            return ops.cast(shown, "float32")
+
+        spec = tf.TensorSpec((None, *self.image_shape), "float32")
+        return tf.function(forward, [spec])
+
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
 
@@ -699,3 +768,16 @@ def _trunk_of_entry(backbone, weights):
             f"Received: backbone_weights={weights!r}"
         )
     return zoo.load(backbone)
+
+
+def _copy(source, target):
+    """Gives variables the values of others, in their order."""
+    shapes = [[tuple(v.shape) for v in side] for side in (source, target)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "`take_head` takes what `head_model` of this model returned. "
+            f"Received: a head of another model, {len(source)} weights where "
+            f"this one has {len(target)}, or of other shapes"
+        )
+    for ours, theirs in zip(target, source):
+        ours.assign(ops.convert_to_numpy(theirs))

@@ -12,6 +12,7 @@ from PIL import Image
 
 import keras_hash
 from keras_hash import zoo
+from keras_hash.cli import inputs
 from tests.cli import command
 from tests.cli.command import run
 
@@ -157,6 +158,109 @@ def test_json_goes_alone_to_stdout(digit_files, tmp_path):
     (one,) = json.loads(out)["codes"]
     expected = zoo.encode_files(folder, [digit_files / "query0.png"])
     assert one["code"] == bytes(expected[0]).hex()
+
+
+@pytest.fixture
+def large_photos(photos, monkeypatch):
+    """Photos from 64 pixels on; a small entry stands for the general one."""
+    monkeypatch.setattr(inputs, "GENERAL", "dshc_digits_30")
+    for path in photos.rglob("*.png"):
+        with Image.open(path) as image:
+            image.resize((80, 70)).save(path)
+    (photos / "cats/notes.txt").unlink()
+    return photos
+
+
+def test_photos_are_trained_on_the_general_encoder(large_photos, tmp_path):
+    folder = tmp_path / "mine"
+    train = ("train", "--data", large_photos, "--bits", 32)
+    code, out, err = run(*train, "--out", folder, "--json")
+    assert code == 0, err
+    card = zoo.card(folder)
+    wanted = {"method": "csq", "backbone": "dshc_digits_30", "epochs": 60}
+    assert wanted.items() <= card.recipe.items()
+    assert card.model["config"]["backbone"] == "small"
+    entry, own = keras_hash.load("dshc_digits_30"), keras_hash.load(folder)
+    assert own.image_shape == entry.image_shape
+    for ours, theirs in zip(own.backbone.weights, entry.backbone.weights):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    # Both are measured on the same queries.
+    content = json.loads(out)
+    assert content["metrics"] == card.metrics and card.metrics["map"] > 0.9
+    bench = keras_hash.data.from_folder(large_photos)
+    report, _ = keras_hash.evaluation.measure(entry, bench)
+    assert content["before"]["30"]["map"] == pytest.approx(
+        report.metrics["map"], abs=1e-6
+    )
+    assert "held-out images" in err
+    assert re.search(r"dshc_digits_30\W+30 .*\n.*mine\W+32 ", err)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "1", "card.json", "search.png", "search_before.png",
+    ]  # fmt: skip
+    # Stopped before the pictures: the same command goes on.
+    (folder / "search.png").unlink()
+    (folder / ".training.backup").touch()
+    content = (folder / "card.json").read_bytes()
+    code, _, err = run(*train, "--out", folder)
+    assert code == 0, err
+    assert (folder / "card.json").read_bytes() == content
+    assert (folder / "search.png").exists()
+    code, _, err = run(*train, "--out", folder)
+    assert code == 2 and "would replace" in err
+
+
+@pytest.mark.slow
+def test_a_trained_backbone_is_tuned_further(large_photos, tmp_path):
+    train = ("train", "--data", large_photos, "--bits", 32)
+    for name in ("mine", "again"):
+        code, _, err = run(*train, "--out", tmp_path / name)
+        assert code == 0, err
+    # The head is trained to the same bits.
+    own, again = (zoo.card(tmp_path / name) for name in ("mine", "again"))
+    assert own.code_sha256 == again.code_sha256
+    own = keras_hash.load(tmp_path / "mine")
+    code, out, err = run(
+        *train, "--fine-tune", 2, "--batch-size", 8, "--learning-rate", 0.05,
+        "--out", tmp_path / "on",
+    )  # fmt: skip
+    assert code == 0 and "Epoch 2/2" in out, err
+    tuned = keras_hash.load(tmp_path / "on").backbone.layers
+    moved = [
+        max(np.abs(a - b).max() for a, b in zip(*pair)) > 1e-4
+        for one, other in zip(tuned, own.backbone.layers)
+        if (pair := (one.get_weights(), other.get_weights()))[0]
+    ]
+    # conv1, norm1, conv2, norm2, conv3, norm3
+    assert moved == [False] * 4 + [True, False]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        None,
+        # Two views of each image, and a bank.
+        pytest.param("dhd", marks=pytest.mark.slow),
+        pytest.param("itq", marks=pytest.mark.slow),
+    ],
+)
+def test_several_labels_on_a_trained_backbone(large_photos, method):
+    rows = [f"{k}/{i}.png,{k}|pet" for k in ("cats", "dogs") for i in range(12)]
+    path = large_photos / "list.csv"
+    path.write_text("\n".join(["file,words", *rows]))
+    train = (
+        "train", "--data", path, "--image-column", "file", "--bits", 16,
+        "--label-columns", "words", "--separator", "|", "--epochs", 2,
+    )  # fmt: skip
+    folder = large_photos.parent
+    given = ("--method", method) if method else ()
+    code, _, err = run(*train, *given, "--out", folder / "a")
+    assert code == 0, err
+    if not method:
+        assert zoo.card(folder / "a").method == "TALR"
+    code, _, err = run(
+        *train, "--backbone", "small", "--fine-tune", 1, "--out", folder / "b"
+    )
+    assert code == 2 and "`--fine-tune` goes on with a trained" in err
 
 
 # When training starts, nothing public of the package is missing.

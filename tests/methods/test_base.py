@@ -241,6 +241,34 @@ def test_a_keras_model_as_backbone(tmp_path, images):
     np.testing.assert_array_equal(again.encode(images), model.encode(images))
 
 
+@pytest.mark.parametrize("name", ["DSHC", "DPSH", "DTSH", "CSQ", "ITQ"])
+def test_what_follows_the_backbone(name, images):
+    given = {} if name == "ITQ" else {"num_classes": 4, "hidden": 8}
+    kind = getattr(keras_hash.models, name)
+    model = kind(12, **given)
+    labels = np.arange(11) % 4
+    if name == "ITQ":
+        model.adapt(np.concatenate([images, images[::-1] // 2]))
+    features = model.features(images)
+    pixels = images.astype("float32")
+    np.testing.assert_allclose(features, model.backbone(pixels), atol=1e-5)
+    head = model.head_model()
+    before = model.real_codes(images)
+    np.testing.assert_allclose(head.real_codes(features), before, atol=1e-5)
+    if name == "ITQ":
+        head.adapt(np.repeat(features[:, ::-1], 2, axis=0))
+    else:
+        head.compile(keras.optimizers.SGD(0.1))
+        head.fit(features, labels, epochs=3, verbose=0)
+    np.testing.assert_array_equal(model.real_codes(images), before)
+    model.take_head(head)
+    after = model.real_codes(images)
+    np.testing.assert_allclose(head.real_codes(features), after, atol=1e-5)
+    assert np.abs(after - before).max() > 1e-4
+    with pytest.raises(ValueError, match="what `head_model` of this model"):
+        model.take_head(kind(24, **given).head_model())
+
+
 def test_the_backbone_of_an_entry(tmp_path, images):
     entry = keras_hash.load("dshc_digits_30")
     model = keras_hash.models.DPSH(16, 4, backbone="dshc_digits_30")

@@ -87,6 +87,7 @@ def test_a_name_means_the_entry_in_it(entry, tmp_path, name, monkeypatch):
 def test_images_are_channels_last_whatever_keras_is_told():
     images, _ = keras_hash.data.load("digits").arrays("query")
     names = ("dshc_digits_30", "csq_cifar10_32", "itq_mobilenetv2_64")
+    names += ("photos_256",)
     expected = {
         name: keras_hash.load(name).encode(images[:8]) for name in names
     }
@@ -304,8 +305,8 @@ def test_card_is_complete(name):
     limit = 1.37 if card["dataset"] == "cifar10" else 2
     if name == "dshc_cifar10_60":
         limit = 1.45  # its classifier has 610 sub-classes
-    if name.startswith("itq"):
-        limit = 3.5
+    if name.startswith(("itq", "photos")):
+        limit = 4.5
     assert card["bytes"] / 2**20 <= limit
     # What compact weights cost, against the budget: of DSHC's codes single
     # bits differ more, because its sub-classes are near ties.

@@ -6,7 +6,7 @@ Sets of codes, all but the first two of real images where the data is:
 
 - `different`: 48 bits, random, no two equal; `repeated`: 310 of them, repeated;
 - `dshc`: the codes of `dshc_cifar10_30` on CIFAR-10's images, repeated;
-- `itq64`, `itq128`: `itq_mobilenetv2_64` or `_128` on Corel-5K's photos; an
+- `itq64`, `itq128`: 64 or 128 bits of `photos_256` on Corel-5K's photos; an
   item is a mixture of two photos and some noise, before the signs are taken,
   so that hardly two are equal; queries are photos as they are.
 
@@ -55,7 +55,7 @@ def dshc(items, queries, random):
 
 
 def itq(bits, items, queries, random):
-    model = keras_hash.load(f"itq_mobilenetv2_{bits}")
+    model = keras_hash.load("photos_256", bits=bits)
     benchmark = keras_hash.data.load("corel5k")
     real = []
     for part, count in (("database", 2000), ("query", queries)):

