@@ -30,7 +30,7 @@ DIGITS = recipes.load("dshc_digits_30").RECIPE
 def no_backbone(name, shape, weights=None):
     """A model that averages patches, with enough of them for any method."""
     inputs = keras.Input(shape)
-    means = keras.layers.AveragePooling2D(min(shape[:2]) // 8)(inputs)
+    means = keras.layers.AveragePooling2D(min(shape[:2]) // 10)(inputs)
     return keras.Model(inputs, keras.layers.Flatten()(means))
 
 

@@ -30,7 +30,15 @@ def cards():
 def table():
     """A Markdown table: what each entry is, its metrics, size and speed."""
     head = ("name", "method", "data (protocol)", "trained on", "bits", "mAP")
-    head += ("chance", "NDCG@100", "ACG@100", "P@100", "size", "images/s")
+    head += (
+        "mirrored",
+        "chance",
+        "NDCG@100",
+        "ACG@100",
+        "P@100",
+        "size",
+        "images/s",
+    )
     lines = []
     for c in cards():
         m = c["metrics"]
@@ -42,6 +50,7 @@ def table():
                 trunk(c),
                 c["bits"],
                 f"{m['map']:.4f}",
+                f"{c['mirrored']['map']:.4f}" if c.mirrored else "",
                 f"{m['chance_map']:.3f}",
                 f"{m['ndcg@100']:.4f}",
                 f"{m['acg@100']:.4f}",

@@ -514,7 +514,7 @@ class HashModel(_training.Trained):
         forward = functools.partial(self.codes_of_batch, mirror=mirror)
         return self.encode_by(forward, images, batch_size, verbose)
 
-    def check_mirror(self, mirror):
+    def _check_mirror(self, mirror):
         """Refuses `mirror` where the mirror image is not the same image."""
         if mirror and not self.mirrors:
             raise ValueError(
@@ -619,7 +619,7 @@ class HashModel(_training.Trained):
             ValueError: `mirror`, as `encode`.
         """
         forks.check()
-        self.check_mirror(mirror)
+        self._check_mirror(mirror)
         if keras.backend.backend() != "tensorflow":
             outputs = self._with_mirror(self.predict_on_batch, images, mirror)
             return ops.convert_to_numpy(self.outputs_to_codes(outputs))

@@ -60,7 +60,6 @@ class FileEncoder:
         from keras_hash.codes import check_int
 
         check_int(batch_size, "batch_size")
-        self._model.check_mirror(mirror)
         codes, kept, refused = [], [], {}
         starts = range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):

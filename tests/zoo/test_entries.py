@@ -302,9 +302,9 @@ def test_card_is_complete(name):
         assert card[key], key
     assert (ROOT / card["recipe"]["file"]).is_file()
     assert card["metrics"]["map"] > 1.5 * card["metrics"]["chance_map"]
-    limit = 1.37 if card["dataset"] == "cifar10" else 2
+    limit = 1.4 if card["dataset"] == "cifar10" else 2
     if name == "dshc_cifar10_60":
-        limit = 1.45  # its classifier has 610 sub-classes
+        limit = 1.5  # its classifier has 610 sub-classes
     if name.startswith(("itq", "photos")):
         limit = 4.5
     assert card["bytes"] / 2**20 <= limit
@@ -379,4 +379,4 @@ def test_cifar10_signatures_agree_with_the_model_on_real_images(
 def test_the_tree_keeps_its_budget():
     paths = [p for p in (ROOT / "zoo").rglob("*") if p.is_file()]
     size = sum(p.stat().st_size for p in paths)
-    assert size < 26 * 2**20
+    assert size < 40 * 2**20

@@ -264,7 +264,7 @@ def keep(name, codes):
 
 
 def measure_zoo(again):
-    """The same of the zoo's entries for CIFAR-10, as they are shipped."""
+    """The same of the zoo's entries for CIFAR-10, by the paper's rule."""
     for name in keras_hash.list_models("*_cifar10_*"):
         card = zoo.card(name)
         weights = next(
@@ -279,7 +279,11 @@ def measure_zoo(again):
         ):
             continue
         benchmark = keras_hash.data.load(card["dataset"], card["protocol"])
-        row, codes = measured(keras_hash.load(name), benchmark)
+        model = keras_hash.load(name)
+        if "runner_up" in model.settings:
+            # The second most probable class is an extension.
+            model.settings["runner_up"] = None
+        row, codes = measured(model, benchmark)
         keep(name, codes)
         row |= {
             "method": card["method"].lower(),
