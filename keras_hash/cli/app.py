@@ -16,12 +16,16 @@ def add_commands(add):
         "Open a page to search an index by photo, in the browser; Ctrl-C "
         "stops it.",
         [
-            "search dshc_cifar10_30 --images photos/ --index photos.index",
-            "app --model dshc_cifar10_30 --index photos.index",
+            "search photos_256 --images photos/ --index photos.index",
+            "app --index photos.index",
             "app --model runs/mine --index photos.index --port 8080 -k 50",
         ],
     )
-    app.add_argument("--model", required=True, help=inputs.MODEL)
+    app.add_argument(
+        "--model",
+        default=inputs.GENERAL,
+        help=f"{inputs.MODEL} (default {inputs.GENERAL})",
+    )
     app.add_argument(
         "--index",
         required=True,

@@ -128,7 +128,6 @@ def _trained(chosen):
     import keras
 
     from keras_hash import evaluation
-    from keras_hash import zoo
     from keras_hash.search import pictures
     from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
@@ -137,6 +136,7 @@ def _trained(chosen):
     backup = folder / _BACKUP
     whole = (folder / "card.json").exists()
     _check_new(folder, not whole or backup.exists())
+    _check_method(chosen.method)
     benchmark = inputs.benchmark(chosen.data, vars(chosen), seed=chosen.seed)
     print(benchmark.summary(), flush=True)
     _choose(chosen, benchmark)
@@ -145,7 +145,7 @@ def _trained(chosen):
     files.sweep(folder)
     keras.utils.set_random_seed(chosen.seed)
     model, features = _untrained(chosen, benchmark), None
-    if zoo.is_entry(chosen.backbone):
+    if _is_entry(chosen.backbone):
         features = _features(model, benchmark)
     if whole:
         # Stopped when all was written but the pictures.
@@ -203,22 +203,34 @@ def _check_new(folder, fine):
         )
 
 
-def _choose(chosen, benchmark):
-    """Settings that were left out, by what the images are."""
+def _check_method(name):
+    """Refuses a wrong name before images are read."""
     from keras_hash import methods
+
+    known = methods.registry()
+    if name is not None and name.lower() not in known:
+        raise ValueError(
+            f"`--method` should be one of {sorted(known)}. "
+            f"Received: {name}.{inputs.suggestion(name.lower(), known)}"
+        )
+
+
+def _is_entry(backbone):
+    """Whether a backbone is that of an entry: networks come first."""
+    from keras_hash import backbones
     from keras_hash import zoo
 
-    chosen.method = chosen.method or _METHODS[benchmark.multi_label]
-    known = methods.registry()
-    if chosen.method.lower() not in known:
-        raise ValueError(
-            f"`--method` should be one of {sorted(known)}. Received: "
-            f"{chosen.method}.{inputs.suggestion(chosen.method.lower(), known)}"
-        )
+    return not backbones.is_network(backbone) and zoo.is_entry(backbone)
+
+
+def _choose(chosen, benchmark):
+    """Settings that were left out, by what the images are."""
+    if chosen.method is None:
+        chosen.method = _METHODS[benchmark.multi_label]
     if chosen.backbone is None:
         photos = _shorter_side(benchmark) >= _SIDE
         chosen.backbone = inputs.GENERAL if photos else "small"
-    trained = zoo.is_entry(chosen.backbone)
+    trained = _is_entry(chosen.backbone)
     if chosen.epochs is None:
         chosen.epochs = 60 if trained else 30
     if chosen.fine_tune and not trained:
@@ -243,13 +255,12 @@ def _shorter_side(benchmark):
 def _untrained(chosen, benchmark):
     """A model of the method for the images."""
     from keras_hash import methods
-    from keras_hash import zoo
 
     kind = methods.registry()[chosen.method.lower()][0]
     given = {}
     if kind.needs_bank:
         given["bank_size"] = len(benchmark.parts["train"])
-    trained = zoo.is_entry(chosen.backbone)
+    trained = _is_entry(chosen.backbone)
     if trained and kind.supervised and kind.trained:
         given["hidden"] = _HIDDEN
     side = chosen.size and (chosen.size, chosen.size)

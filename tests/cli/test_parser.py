@@ -35,7 +35,8 @@ def test_the_other_commands_of_the_page_are_understood():
         (["encode", "dshc_digits_30", "missing.png"], "No such file"),
         (["evaluate", NAME, "--data", "digit"], "Did you mean 'digits'?"),
         (
-            ["train", "--data", "digits", "--bits", "32", "--out", "x"],
+            ["train", "--data", "digits", "--bits", "32", "--out", "x",
+             "--method", "dshc"],
             "multiple of `num_classes`",
         ),
         (
@@ -79,7 +80,7 @@ def test_help_names_all_commands(capsys):
     "arguments, message",
     [
         (["serach"], "Did you mean 'search'?"),
-        (["train", "--data", "digits"], "required: --bits, --out"),
+        (["train", "--data", "digits"], "required: --out"),
         (["list", "a", "b"], "unknown arguments: b"),
         (["search", NAME, "--index", "x", "--radios", "2"], "--radios"),
         (["export", NAME, "--out", "x", "--format", "onxx"], "mean 'onnx'?"),

@@ -35,9 +35,9 @@ def test_one_bad_image_costs_no_call(images, encoder, monkeypatch):
     sizes = []
     network = encoder._encode
 
-    def counted(batch):
+    def counted(batch, mirror):
         sizes.append(len(batch))
-        return network(batch)
+        return network(batch, mirror)
 
     monkeypatch.setattr(encoder, "_encode", counted)
     contents = [png(images[0][0])] * 64
