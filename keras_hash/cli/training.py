@@ -9,15 +9,14 @@ from keras_hash.cli import inputs
 _BACKUP = ".training.backup"
 # What may differ when a training continues where it was stopped.
 _FREE = {"out", "epochs", "fine_tune", "json"}
-# What images of one class, and of several labels, are trained by, as measured:
-# see docs/reports/comparison.md.
+# The default where an image has one class, and where it has several labels.
 _METHODS = ("csq", "talr")
 # The width of the layer between a trained backbone and the hash layer.
 _HIDDEN = 512
 # Share of the training images that chooses the epoch, and how many epochs may
 # pass without a better one.
 _HELD, _PATIENCE = 0.1, 8
-# Photos have shorter sides than that, in pixels.
+# From this median of the shorter sides on, in pixels, images are photos.
 _SIDE = 64
 
 
@@ -145,7 +144,7 @@ def _trained(chosen):
     files.sweep(folder)
     keras.utils.set_random_seed(chosen.seed)
     model, features = _untrained(chosen, benchmark), None
-    if _is_entry(chosen.backbone):
+    if _is_trained(chosen.backbone):
         features = _features(model, benchmark)
     if whole:
         # Stopped when all was written but the pictures.
@@ -153,11 +152,11 @@ def _trained(chosen):
     else:
         if features is not None:
             _fit_head(chosen, model, benchmark, features)
-        elif not model.trained:
-            model.adapt(benchmark.train)
-        if features is None and model.trained:
+        elif model.trained:
             _fit(chosen, model, benchmark, backup, chosen.epochs)
-        elif chosen.fine_tune:
+        else:
+            model.adapt(benchmark.train)
+        if chosen.fine_tune:
             _freeze_first(model.backbone)
             _fit(chosen, model, benchmark, backup, chosen.fine_tune, 0.1)
         # A stop before the pictures are drawn goes on, too.
@@ -215,29 +214,38 @@ def _check_method(name):
         )
 
 
-def _is_entry(backbone):
-    """Whether a backbone is that of an entry: networks come first."""
+def _is_trained(backbone):
+    """Whether a backbone is that of an entry; wrong names the model refuses."""
     from keras_hash import backbones
-    from keras_hash import zoo
 
-    return not backbones.is_network(backbone) and zoo.is_entry(backbone)
+    return not backbones.is_network(backbone)
 
 
 def _choose(chosen, benchmark):
-    """Settings that were left out, by what the images are."""
+    """Settings that were left out, by what the images are; refuses those that
+    do not go together."""
+    from keras_hash import methods
+
     if chosen.method is None:
         chosen.method = _METHODS[benchmark.multi_label]
     if chosen.backbone is None:
         photos = _shorter_side(benchmark) >= _SIDE
         chosen.backbone = inputs.GENERAL if photos else "small"
-    trained = _is_entry(chosen.backbone)
+    trained = _is_trained(chosen.backbone)
     if chosen.epochs is None:
         chosen.epochs = 60 if trained else 30
-    if chosen.fine_tune and not trained:
+    solved = not methods.registry()[chosen.method.lower()][0].trained
+    if chosen.fine_tune and (solved or not trained):
         raise ValueError(
             "`--fine-tune` goes on with a trained backbone, such as "
-            f"`--backbone {inputs.GENERAL}`. "
-            f"Received: --backbone {chosen.backbone}"
+            f"`--backbone {inputs.GENERAL}`, by a method that is trained. "
+            f"Received: --backbone {chosen.backbone} --method {chosen.method}"
+        )
+    if chosen.augment and trained and not chosen.fine_tune:
+        raise ValueError(
+            "`--augment` changes what a backbone learns from, and that of an "
+            "encoder stays as it is: give `--fine-tune` too, or `--backbone "
+            f"small`. Received: --backbone {chosen.backbone}"
         )
 
 
@@ -260,7 +268,7 @@ def _untrained(chosen, benchmark):
     given = {}
     if kind.needs_bank:
         given["bank_size"] = len(benchmark.parts["train"])
-    trained = _is_entry(chosen.backbone)
+    trained = _is_trained(chosen.backbone)
     if trained and kind.supervised and kind.trained:
         given["hidden"] = _HIDDEN
     side = chosen.size and (chosen.size, chosen.size)
@@ -323,11 +331,8 @@ def _fit_head(chosen, model, benchmark, features):
     views = model.loss_class.views
     shown = train[0]
     if views > 1:
-        photos = dataclasses.replace(
-            benchmark, parts={**benchmark.parts, **held.parts}
-        ).train
         batches = data.batches(
-            photos,
+            held.train,
             chosen.batch_size,
             image_size=model.image_shape[:2],
             augment=model.default_augment(),

@@ -602,8 +602,9 @@ class HashModel(_training.Trained):
         if not mirror:
             return outputs
         turned = forward(ops.flip(images, axis=-2))
-        mean = lambda a, b: (a + b) / 2  # noqa: E731
-        return keras.tree.map_structure(mean, outputs, turned)
+        return keras.tree.map_structure(
+            lambda a, b: (a + b) / 2, outputs, turned
+        )
 
     def codes_of_batch(self, images, mirror=False):
         """`images_to_codes` as an array, compiled where the backend compiles.

@@ -257,10 +257,14 @@ def test_several_labels_on_a_trained_backbone(large_photos, method):
     assert code == 0, err
     if not method:
         assert zoo.card(folder / "a").method == "TALR"
-    code, _, err = run(
-        *train, "--backbone", "small", "--fine-tune", 1, "--out", folder / "b"
-    )
-    assert code == 2 and "`--fine-tune` goes on with a trained" in err
+    for wrong, message in (
+        (("--backbone", "small", "--fine-tune", 1), "goes on with a trained"),
+        (("--method", "itq", "--fine-tune", 1), "a method that is trained"),
+        (("--augment",), "give `--fine-tune` too"),
+        (("--backbone", "smalll"), "`backbone` should be"),
+    ):
+        code, _, err = run(*train, *wrong, "--out", folder / "b")
+        assert code == 2 and message in err
 
 
 # When training starts, nothing public of the package is missing.
