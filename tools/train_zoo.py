@@ -343,6 +343,7 @@ def measure_again(name):
         metrics=report.metrics,
         lengths=entries.of_lengths(model, benchmark, parts),
         mirrored=entries.of_mirror(model, benchmark, parts),
+        extremes=entries.of_queries(model, benchmark, parts),
         conventions=report.settings,
         code_sha256={part: code_hash(codes) for part, codes in parts.items()},
         measured_on=machine(),

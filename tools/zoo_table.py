@@ -12,23 +12,41 @@ import sys
 import page_parts
 
 from keras_hash import files
-from keras_hash import zoo
+from keras_hash.zoo import entries
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "zoo" / "README.md"
 START, END = "<!-- zoo: made by `make zoo-table` -->", "<!-- end of zoo -->"
 
 
-def cards():
-    """The cards of the repository's entries, by data, then by mAP."""
-    found = [zoo.card(p.parent) for p in (ROOT / "zoo").glob("*/card.json")]
-    return sorted(
-        found, key=lambda c: (c["dataset"], -c["metrics"]["map"], c["name"])
-    )
+def groups():
+    """The cards of the repository's entries, by what a user looks for."""
+    here = {p.parent.name for p in (ROOT / "zoo").glob("*/card.json")}
+    found = entries.grouped()
+    return {
+        title: [card for card in cards if card.name in here]
+        for title, cards in found.items()
+    }
 
 
-def table():
-    """A Markdown table: what each entry is, its metrics, size and speed."""
+def tables():
+    """Markdown: the tables of each group."""
+    parts = []
+    for title, cards in groups().items():
+        parts += [f"## {title}", table(cards)]
+        nested = [card for card in cards if card.lengths]
+        if nested:
+            parts += [
+                "The first bits of these codes are codes too: "
+                f'`keras_hash.load("{nested[0].name}", '
+                f"bits={min(nested[0].by_length)})`.",
+                by_length(nested),
+            ]
+    return "\n\n".join(parts)
+
+
+def table(cards):
+    """What each entry is, its metrics, size and speed."""
     head = ("name", "method", "data (protocol)", "trained on", "bits", "mAP")
     head += (
         "mirrored",
@@ -40,7 +58,7 @@ def table():
         "images/s",
     )
     lines = []
-    for c in cards():
+    for c in cards:
         m = c["metrics"]
         lines.append(
             (
@@ -59,6 +77,23 @@ def table():
                 f"{c['images_per_second']:,}",
             )
         )
+    return page_parts.table(head, lines)
+
+
+def by_length(cards):
+    """mAP and NDCG@100 of nested codes at each length."""
+    lengths = sorted({bits for card in cards for bits in card.by_length})
+    head = ["name"]
+    for metric in ("mAP", "NDCG@100"):
+        head += [f"{metric} at {bits}" for bits in lengths]
+    lines = []
+    for card in cards:
+        line = [f"`{card.name}`"]
+        for metric in ("map", "ndcg@100"):
+            for bits in lengths:
+                found = card.by_length.get(bits)
+                line.append(found and f"{found[metric]:.3f}")
+        lines.append(line)
     return page_parts.table(head, lines)
 
 
@@ -86,16 +121,23 @@ def draw(folder):
         "size": ("size in MiB", lambda c: c["bytes"] / 2**20),
     }
     datasets = {}
-    for c in cards():
+    cards = [card for some in groups().values() for card in some]
+    for c in sorted(cards, key=lambda c: (c.dataset, -c.metrics["map"])):
         datasets.setdefault(c["dataset"], []).append(c)
     datasets = {k: of for k, of in datasets.items() if len(of) > 1}
     for name, (label, value) in sides.items():
         figure, panels = pyplot.subplots(
-            1, len(datasets), figsize=(9, 4), layout="constrained"
+            1, len(datasets), figsize=(11, 4.5), layout="constrained"
         )
         for axes, (dataset, of) in zip(panels, datasets.items()):
             x = [value(c) for c in of]
-            axes.plot(x, [c["metrics"]["map"] for c in of], "o")
+            for end, c in zip(x, of):
+                # Codes of several lengths are a line.
+                shown = {end: c.metrics}
+                if name == "bits":
+                    shown = c.by_length
+                scores = [found["map"] for found in shown.values()]
+                axes.plot(list(shown), scores, "o-", markersize=4, linewidth=1)
             # Neighbours in mAP: a name goes away from them, or to the left and
             # the right in turn.
             for place, c in enumerate(of):
@@ -103,6 +145,8 @@ def draw(folder):
                 further = 2 * x[place] - min(near) - max(near)
                 wide = 0.1 * (max(x) - min(x))
                 right = further > 0 if abs(further) > wide else place % 2 == 0
+                # The line of several lengths comes from the left.
+                right |= name == "bits" and bool(c.lengths)
                 axes.annotate(
                     f"{c['method']} {c['bits']}",
                     (x[place], c["metrics"]["map"]),
@@ -112,26 +156,27 @@ def draw(folder):
                     va="center",
                     fontsize=7,
                 )
-            axes.margins(0.3, 0.08)
+            axes.margins(0.55, 0.08)
             if name == "bits":
                 axes.set_xscale("log", base=2)
-                axes.margins(0.45, 0.08)
+                axes.margins(0.6, 0.08)
                 ticks = {}
-                for bits in sorted(set(x)):
+                every = {bits for c in of for bits in c.by_length}
+                for bits in sorted(every):
                     # Too near to the one before for a place of its own.
                     near = [t for t in ticks if bits < 1.2 * t]
                     ticks.setdefault(near[-1] if near else bits, []).append(
                         str(bits)
                     )
                 names = [", ".join(of) for of in ticks.values()]
-                axes.set_xticks(list(ticks), names, fontsize=8)
+                axes.set_xticks(list(ticks), names, fontsize=7)
                 axes.minorticks_off()
             axes.set(title=dataset, xlabel=label, ylabel="mAP")
         path = folder / f"map_by_{name}.png"
         figure.savefig(path, dpi=110)
         # A few colours are enough, at a third of the bytes.
         with Image.open(path) as whole:
-            few = whole.convert("RGB").quantize(32)
+            few = whole.convert("RGB").quantize(64)
         few.save(path, optimize=True)
         pyplot.close(figure)
 
@@ -143,7 +188,7 @@ def main():
     )
     check = parser.parse_args().check
     text = PAGE.read_text()
-    new = page_parts.renewed(text, START, END, table())
+    new = page_parts.renewed(text, START, END, tables())
     if check and new != text:
         sys.exit(f"{PAGE} is stale: run `make zoo-table`.")
     if not check:

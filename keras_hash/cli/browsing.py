@@ -4,6 +4,15 @@ from keras_hash import files
 from keras_hash.cli import inputs
 from keras_hash.cli import quiet
 
+# Of `list`, and how wide they are, so that the groups stand in line.
+_COLUMNS = {
+    "name": 21,
+    "measured on": 12,
+    "bits": 14,
+    "mAP": 6,
+    "MiB": 4,
+}
+
 
 def add_commands(add):
     """Adds the commands to the parser."""
@@ -31,30 +40,37 @@ def add_commands(add):
 
 
 def _list(chosen):
-    from keras_hash import zoo
+    from keras_hash.zoo import entries
 
-    cards = [zoo.card(name) for name in zoo.list_models(chosen.pattern)]
+    groups = entries.grouped(chosen.pattern)
     if chosen.json:
-        inputs.print_json(cards)
+        cards = [card for some in groups.values() for card in some]
+        inputs.print_json(sorted(cards, key=lambda card: card.name))
         return
+    if not groups:
+        print(f"No encoder has a name like {chosen.pattern!r}.")
+        return
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="Encoders in the zoo")
-    for column in ("name", "method", "data", "protocol", "bits", "mAP", "MiB"):
+    for title, cards in groups.items():
+        table = Table(title=title, title_justify="left", box=box.SIMPLE)
         # A name is there to be typed: others give way on a narrow screen.
-        table.add_column(column, no_wrap=column == "name")
-    table.columns[0].min_width = max((len(c.name) for c in cards), default=0)
-    for card in cards:
-        table.add_row(
-            card.name,
-            card.method,
-            card.dataset,
-            card.protocol,
-            str(card.bits),
-            f"{card.metrics['map']:.4f}",
-            f"{card.bytes / 2**20:.2f}",
-        )
-    inputs.show(table)
+        for column, width in _COLUMNS.items():
+            named = column == "name"
+            table.add_column(column, no_wrap=named, min_width=width)
+        for card in cards:
+            measured = card.dataset
+            if card.protocol != "official":
+                measured += f":{card.protocol}"
+            table.add_row(
+                card.name,
+                measured,
+                ", ".join(map(str, card.by_length)),
+                f"{card.metrics['map']:.4f}",
+                f"{card.bytes / 2**20:.2f}",
+            )
+        inputs.show(table)
 
 
 def _info(chosen):
@@ -79,6 +95,13 @@ def _info(chosen):
             value = {
                 f"{bits} bits": f"mAP {found['map']:.4f}"
                 for bits, found in value.items()
+            }
+        if key == "extremes":
+            value = {
+                side.replace("_", " "): ", ".join(
+                    f"{name} ({score:.3f})" for name, score in found.items()
+                )
+                for side, found in value.items()
             }
         if isinstance(value, dict):
             value = "\n".join(f"{k}: {v}" for k, v in value.items())

@@ -301,7 +301,8 @@ def _freed_at_exit():
     @atexit.register
     def free():
         for one in gc.get_objects():
-            if isinstance(one, kind):
+            # Without a look at `__class__`, at which some objects fail.
+            if type(one) is kind:
                 del one._iterator_resource
 
 

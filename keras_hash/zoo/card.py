@@ -55,6 +55,10 @@ class Card(collections.abc.Mapping):
             their metrics.
         mirrored: dict, the metrics of queries that are averaged with their
             mirror images.
+        extremes: dict, what it is best and worst at: the mean average
+            precision of the queries with a label, in `best_labels` and
+            `worst_labels`, and of single ones, by their number from 0, in
+            `best_queries` and `worst_queries`.
         conventions: dict, the settings of these metrics.
         code_sha256: dict from part of the benchmark to the sha256 of its codes.
         versions: dict from package to version.
@@ -87,6 +91,7 @@ class Card(collections.abc.Mapping):
     images_per_second: int | float | None = None
     lengths: dict | None = None
     mirrored: dict | None = None
+    extremes: dict | None = None
     metrics: dict = dataclasses.field(kw_only=True)
     conventions: dict = dataclasses.field(kw_only=True)
     code_sha256: dict = dataclasses.field(kw_only=True)
@@ -164,6 +169,12 @@ class Card(collections.abc.Mapping):
         from keras_hash import methods
 
         return methods.registry()[self.model["class"]][0].similarity
+
+    @property
+    def by_length(self):
+        """dict from each code length, an int, to its metrics, rising."""
+        shorter = {int(k): found for k, found in (self.lengths or {}).items()}
+        return {**dict(sorted(shorter.items())), self.bits: self.metrics}
 
     @property
     def maker(self):

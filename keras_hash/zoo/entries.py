@@ -16,6 +16,8 @@ import os
 import pathlib
 import shutil
 
+import numpy as np
+
 from keras_hash import files
 from keras_hash.zoo import fetch
 from keras_hash.zoo.card import FORMAT
@@ -55,6 +57,40 @@ def list_models(pattern="*"):
         for card in folder.glob("*/card.json")
     }
     return sorted(fnmatch.filter(names | set(fetch.index()), pattern))
+
+
+# How many labels and queries a card names as the best and the worst, and from
+# how many queries on a label counts.
+_EXTREMES, _SEEN = 5, 5
+
+# What a user looks for, by what the images of an entry have.
+_LOOKED_FOR = {
+    "cifar10": "One class an image",
+    "corel5k": "Several labels a photo",
+    "mirflickr20k": "Several labels a photo",
+    "digits": "Small demos",
+    "multidigits": "Small demos",
+}
+
+
+def grouped(pattern="*"):
+    """The cards of entries by what a user looks for, the best mAP first.
+
+    Args:
+        pattern: str, as for `list_models`.
+
+    Returns:
+        dict from a title to a list of `Card`.
+    """
+    groups = {"Photos of any kind, without labels": []}
+    groups.update((title, []) for title in _LOOKED_FOR.values())
+    found = [card(name) for name in list_models(pattern)]
+    for one in sorted(found, key=lambda c: (c.dataset, -c.metrics["map"])):
+        title = _LOOKED_FOR.get(one.dataset, "Others")
+        if "solved_on" in (one.recipe or {}):
+            title = next(iter(groups))
+        groups.setdefault(title, []).append(one)
+    return {title: cards for title, cards in groups.items() if cards}
 
 
 def is_entry(name):
@@ -266,7 +302,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         field.name
         for field in dataclasses.fields(Card)
         if field.default is not dataclasses.MISSING
-    } - {"lengths", "mirrored"}
+    } - {"lengths", "mirrored", "extremes"}
     if set(details) - settable:
         raise ValueError(
             f"`details` should be among {sorted(settable)}. "
@@ -307,6 +343,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
         metrics=report.metrics,
         lengths=of_lengths(stored, benchmark, codes),
         mirrored=of_mirror(stored, benchmark, codes),
+        extremes=of_queries(stored, benchmark, codes),
         conventions=report.settings,
         code_sha256={part: code_hash(c) for part, c in codes.items()},
         **{"measured_on": machine(), **details},
@@ -343,6 +380,38 @@ def of_mirror(model, benchmark, codes, **options):
     known = {"database": codes["database"]}
     report, _ = measure(model, benchmark, mirror=True, known=known, **options)
     return report.metrics
+
+
+def of_queries(model, benchmark, codes):
+    """The labels and the queries with the best and the worst precision."""
+    from keras_hash.evaluation import HammingEvaluator
+
+    labels = {p: benchmark.targets[benchmark.parts[p]] for p in codes}
+    asked = labels["query"]
+    evaluator = HammingEvaluator(
+        codes["query"], asked, model.bits, model.similarity
+    ).update(codes["database"], labels["database"])
+    scores = evaluator.average_precision(no_relevant="skip")
+    if asked.ndim == 1:
+        asked = np.eye(benchmark.num_classes)[asked]
+    kept = ~np.isnan(scores)
+    held = asked[kept] > 0
+    seen = held.sum(axis=0)
+    means = (scores[kept] @ held) / np.maximum(seen, 1)
+    found = {}
+    for kind, values, named in (
+        ("labels", np.where(seen < _SEEN, np.nan, means), benchmark.labels),
+        ("queries", scores, range(len(scores))),
+    ):
+        order = np.argsort(-values, kind="stable")
+        order = order[~np.isnan(values[order])]
+        most = min(_EXTREMES, len(order) // 2)
+        sides = {"best": order[:most], "worst": order[::-1][:most]}
+        for side, chosen in sides.items():
+            found[f"{side}_{kind}"] = {
+                str(named[row]): round(float(values[row]), 4) for row in chosen
+            }
+    return found
 
 
 def _described(model, config, folder, version, compact):

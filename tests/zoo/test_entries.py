@@ -301,7 +301,10 @@ def test_card_is_complete(name):
     for key in keys.split():
         assert card[key], key
     assert (ROOT / card["recipe"]["file"]).is_file()
-    assert card["metrics"]["map"] > 1.5 * card["metrics"]["chance_map"]
+    # An eighth of the way from chance to perfect, at every length.
+    chance = card["metrics"]["chance_map"]
+    for bits, found in card.by_length.items():
+        assert found["map"] - chance > 0.125 * (1 - chance), bits
     limit = 1.4 if card["dataset"] == "cifar10" else 2
     if name == "dshc_cifar10_60":
         limit = 1.5  # its classifier has 610 sub-classes
@@ -315,6 +318,41 @@ def test_card_is_complete(name):
         assert abs(cost["map_before"] - card["metrics"]["map"]) < 0.002
     kind = "nearest_centre_flips"
     assert cost[kind if kind in cost else "bits_changed"] < 0.005
+
+
+@pytest.mark.parametrize("name", ["dshc_digits_30", "dshc_multidigits_10"])
+def test_what_an_encoder_is_best_and_worst_at(name):
+    card, model = zoo.card(name), keras_hash.load(name)
+    benchmark = keras_hash.data.load(card.dataset)
+    report, codes = evaluation.measure(model, benchmark)
+    found = entries.of_queries(model, benchmark, codes)
+    wanted, known = (benchmark.targets[benchmark.parts[part]] for part in codes)
+    held = wanted > 0 if wanted.ndim == 2 else np.eye(10)[wanted] > 0
+
+    def score(rows):
+        sides = codes["query"][rows], wanted[rows], codes["database"], known
+        options = {"bits": model.bits, "similarity": model.similarity}
+        return evaluation.evaluate(*sides, **options).metrics["map"]
+
+    labels = {
+        label: score(held[:, column])
+        for column, label in enumerate(benchmark.labels)
+    }
+    order = sorted(labels, key=labels.get)
+    assert list(found["worst_labels"]) == order[:5]
+    assert sorted(found["best_labels"]) == sorted(order[5:])
+    for label, value in {
+        **found["best_labels"],
+        **found["worst_labels"],
+    }.items():
+        assert value == pytest.approx(labels[label], abs=1e-4)
+    best, worst = found["best_queries"], found["worst_queries"]
+    assert min(best.values()) >= report.metrics["map"] > max(worst.values())
+    for number, value in {**best, **worst}.items():
+        assert value == pytest.approx(score([int(number)]), abs=1e-4)
+    # None is worse than the worst, of a sample.
+    for row in range(0, len(wanted), 40):
+        assert score([row]) >= min(worst.values()) - 1e-4
 
 
 def test_digits_score_what_the_card_says():

@@ -32,7 +32,7 @@ PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "runtimes.md"
 NAMES = (
     "dshc_cifar10_30",
     "csq_cifar10_32",
-    "dsrh_corel5k_48",
+    "dsrh_corel5k_64",
     "itq_mobilenetv2_64",
 )
 HEAD = """\

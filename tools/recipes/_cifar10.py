@@ -14,12 +14,13 @@ from recipes import cosine
 EPOCHS = 2
 
 
-def from_trunk(method, bits, **settings):
+def from_trunk(method, bits, nested=None, **settings):
     """The recipe of a method.
 
     Args:
         method: a `HashModel` subclass.
         bits: int.
+        nested: tuple of int, shorter lengths, or `None`.
         **settings: other arguments of the method.
 
     Returns:
@@ -31,6 +32,7 @@ def from_trunk(method, bits, **settings):
             num_classes=num_classes,
             backbone="cifar",
             input_shape=(32, 32, 3),
+            nested=nested,
             **settings,
         ),
         optimizer=lambda steps: keras.optimizers.Adam(

@@ -6,6 +6,8 @@ Score: mAP 0.468.
 """
 
 import keras_hash
-from recipes import _corel5k
+from recipes import _photos
 
-RECIPE = _corel5k.on_imagenet(keras_hash.models.DSHCMultiLabel, bits=260)
+RECIPE = _photos.on_imagenet(
+    keras_hash.models.DSHCMultiLabel, "corel5k", 260, nested=None, hidden=256
+)
