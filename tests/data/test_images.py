@@ -348,3 +348,22 @@ def test_a_pool_of_images_of_several_sizes(tmp_path):
 def test_sizes_that_make_no_sense(size):
     with pytest.raises(ValueError, match="`image_size` should be"):
         images.pair(size)
+
+
+def test_iterators_are_freed_at_exit_beside_objects_without_a_class(
+    tmp_path, monkeypatch
+):
+    class Odd:
+        @property
+        def __class__(self):
+            raise AttributeError("__class__")
+
+    path = save(tmp_path / "a.png", np.zeros((2, 2, 3), "uint8"))
+    left = iter(ImageFiles([path]).dataset([0]))
+    hooks = []
+    monkeypatch.setattr(images.atexit, "register", hooks.append)
+    images._freed_at_exit.__wrapped__()
+    monkeypatch.setattr(images.gc, "get_objects", lambda: [Odd(), left])
+    (free,) = hooks
+    free()
+    assert not hasattr(left, "_iterator_resource")
