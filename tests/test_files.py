@@ -230,7 +230,10 @@ for name, call in calls.items():
 """
 
 
-@pytest.mark.parametrize("reason", ["too large", "Permission denied"])
+@pytest.mark.parametrize(
+    "reason",
+    [pytest.param("too large", marks=pytest.mark.slow), "Permission denied"],
+)
 def test_what_cannot_be_written_leaves_the_old_file_and_is_named(reason):
     """Files of a bounded size stand for a full disk."""
     with tempfile.TemporaryDirectory() as name:

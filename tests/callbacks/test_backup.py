@@ -104,8 +104,8 @@ def train(make, *callbacks, epochs=5):
 
 OTHERS = [augment, continuation, sampled, sampled_by_workers]
 KERAS = keras.callbacks.BackupAndRestore
-CASES = [(Backup, plain), (Backup, bank)]
-MORE = [(Backup, make) for make in OTHERS]
+CASES = [(Backup, plain)]
+MORE = [(Backup, make) for make in (bank, *OTHERS)]
 MORE += [(KERAS, make) for make in (plain, bank, *OTHERS)]
 
 

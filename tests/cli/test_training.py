@@ -109,9 +109,10 @@ def test_columns_apart_by_other_than_a_comma(photos, delimiter, given):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("out [1] $a_ {}", marks=pytest.mark.slow), "b*?\udcff"],
+    ["out [1] $a_ {}", "b*?\udcff"],
     ids=ascii,
 )
+@pytest.mark.slow
 def test_a_training_in_a_folder_of_any_name(photos, tmp_path, name):
     photos.rename(tmp_path / f"photos {name}")
     folder = tmp_path / name / f"mine {name}"
@@ -277,6 +278,8 @@ assert keras_hash.list_models is keras_hash.zoo.list_models
 """
 
 
+@pytest.mark.slow
+@pytest.mark.kills
 def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     folder = tmp_path / "mine"
     train = ("train", "--data", "digits", "--bits", 30, "--out", folder)
@@ -344,7 +347,9 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
     assert result["same_codes"] == {"query": True, "database": True}
 
 
-@pytest.mark.parametrize("method", ["cimon", "dhd", "dslh"])
+@pytest.mark.parametrize(
+    "method", ["cimon", "dhd", pytest.param("dslh", marks=pytest.mark.slow)]
+)
 def test_what_a_method_needs_is_given(photos, method):
     """Two views of each image, and the number of all of them."""
     out = photos.parent / "mine"

@@ -50,7 +50,9 @@ def test_the_loss_is_the_mean_over_all_lengths(name):
     assert found == pytest.approx(total, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["dpsh", "csq", "greedyhash"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("dpsh", marks=pytest.mark.slow), "csq", "greedyhash"]
+)
 def test_nested_models_train_save_and_load(name, tmp_path):
     features, labels = models.labelled("multi", 60)
     model = make(name)

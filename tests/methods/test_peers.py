@@ -203,6 +203,7 @@ def test_other_batches_are_refused():
         models.make("dhd", bits=24, nested=(8,))
 
 
+@pytest.mark.slow
 def test_dhd_augments_its_second_view_more():
     model = keras_hash.models.DHD(12, 5)
     weak, strong = model.default_augment()

@@ -168,6 +168,8 @@ def extend_many(path, number):
     index.extend(names, encode, batch_size=4, every=0)
 
 
+@pytest.mark.slow
+@pytest.mark.kills
 def test_three_processes_that_save_all_the_time(tmp_path, photos):
     path = tmp_path / "photos.index"
     for number in range(3):
