@@ -21,12 +21,8 @@ START, END = "<!-- zoo: made by `make zoo-table` -->", "<!-- end of zoo -->"
 
 def groups():
     """The cards of the repository's entries, by what a user looks for."""
-    here = {p.parent.name for p in (ROOT / "zoo").glob("*/card.json")}
-    found = entries.grouped()
-    return {
-        title: [card for card in cards if card.name in here]
-        for title, cards in found.items()
-    }
+    folders = [path.parent for path in (ROOT / "zoo").glob("*/card.json")]
+    return entries.grouped([entries.card(folder) for folder in folders])
 
 
 def tables():

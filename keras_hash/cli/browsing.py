@@ -42,24 +42,23 @@ def add_commands(add):
 def _list(chosen):
     from keras_hash.zoo import entries
 
-    groups = entries.grouped(chosen.pattern)
+    cards = [entries.card(n) for n in entries.list_models(chosen.pattern)]
     if chosen.json:
-        cards = [card for some in groups.values() for card in some]
-        inputs.print_json(sorted(cards, key=lambda card: card.name))
+        inputs.print_json(cards)
         return
-    if not groups:
+    if not cards:
         print(f"No encoder has a name like {chosen.pattern!r}.")
         return
     from rich import box
     from rich.table import Table
 
-    for title, cards in groups.items():
+    for title, some in entries.grouped(cards).items():
         table = Table(title=title, title_justify="left", box=box.SIMPLE)
         # A name is there to be typed: others give way on a narrow screen.
         for column, width in _COLUMNS.items():
             named = column == "name"
             table.add_column(column, no_wrap=named, min_width=width)
-        for card in cards:
+        for card in some:
             measured = card.dataset
             if card.protocol != "official":
                 measured += f":{card.protocol}"

@@ -27,6 +27,19 @@ from keras_hash.zoo.card import code_hash
 from keras_hash.zoo.card import machine
 from keras_hash.zoo.card import versions
 
+# How many labels and queries a card names as the best and the worst, and from
+# how many queries on a label counts.
+_EXTREMES, _SEEN = 5, 5
+
+# What a user looks for, by the benchmark of an entry.
+_LOOKED_FOR = {
+    "cifar10": "One class an image",
+    "corel5k": "Several labels a photo",
+    "mirflickr20k": "Several labels a photo",
+    "digits": "Small demos",
+    "multidigits": "Small demos",
+}
+
 
 def folders():
     """The folders that hold entries, first match wins."""
@@ -59,38 +72,24 @@ def list_models(pattern="*"):
     return sorted(fnmatch.filter(names | set(fetch.index()), pattern))
 
 
-# How many labels and queries a card names as the best and the worst, and from
-# how many queries on a label counts.
-_EXTREMES, _SEEN = 5, 5
-
-# What a user looks for, by what the images of an entry have.
-_LOOKED_FOR = {
-    "cifar10": "One class an image",
-    "corel5k": "Several labels a photo",
-    "mirflickr20k": "Several labels a photo",
-    "digits": "Small demos",
-    "multidigits": "Small demos",
-}
-
-
-def grouped(pattern="*"):
-    """The cards of entries by what a user looks for, the best mAP first.
+def grouped(cards):
+    """Cards by what a user looks for, the best mAP first.
 
     Args:
-        pattern: str, as for `list_models`.
+        cards: list of `Card`.
 
     Returns:
         dict from a title to a list of `Card`.
     """
     groups = {"Photos of any kind, without labels": []}
     groups.update((title, []) for title in _LOOKED_FOR.values())
-    found = [card(name) for name in list_models(pattern)]
-    for one in sorted(found, key=lambda c: (c.dataset, -c.metrics["map"])):
+    order = sorted(cards, key=lambda c: (c.dataset, -c.metrics["map"], c.name))
+    for one in order:
         title = _LOOKED_FOR.get(one.dataset, "Others")
         if "solved_on" in (one.recipe or {}):
             title = next(iter(groups))
         groups.setdefault(title, []).append(one)
-    return {title: cards for title, cards in groups.items() if cards}
+    return {title: some for title, some in groups.items() if some}
 
 
 def is_entry(name):
@@ -403,7 +402,8 @@ def of_queries(model, benchmark, codes):
         ("labels", np.where(seen < _SEEN, np.nan, means), benchmark.labels),
         ("queries", scores, range(len(scores))),
     ):
-        order = np.argsort(-values, kind="stable")
+        # What differs by rounding is a tie, in which the first comes first.
+        order = np.argsort(-np.round(values, 9), kind="stable")
         order = order[~np.isnan(values[order])]
         most = min(_EXTREMES, len(order) // 2)
         sides = {"best": order[:most], "worst": order[::-1][:most]}

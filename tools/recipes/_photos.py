@@ -3,8 +3,8 @@
 All of a set have the same budget and settings, whatever the method, tried on
 photos held out from the training set. The trunk is frozen: to go on with all of
 it for five epochs (TALR on Corel-5K, 64 bits, held-out photos) gained nothing,
-mAP .639 and NDCG@100 .476 where the head alone had .646 and .473, and took ten
-times as long.
+mAP .639 and NDCG@100 .476 where the head alone had .646 and .473, and took
+several times as long.
 """
 
 import keras
