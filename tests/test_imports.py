@@ -14,6 +14,7 @@ FLOORS = [
         "devices",
         "files",
         "forks",
+        "loops",
         "progress",
         "codes",
         "selection",

@@ -6,15 +6,13 @@ They turn a `Block` into `int64 [n, levels * (bits + 1)]`, shared labels major.
 """
 
 import dataclasses
-import functools
 import importlib.util
-import sys
-import warnings
 
 import numpy as np
 
 from keras_hash import codes
 from keras_hash import forks
+from keras_hash import loops
 
 # Pairs that NumPy and TensorFlow handle at once: their distances stay in the
 # cache. A pair takes at most 32 bytes, so a chunk takes 32 MiB.
@@ -53,16 +51,15 @@ def choose(name, pairs):
     pairs: NumPy's where Numba does not work, or is not worth its import."""
     if name != "auto":
         return KERNELS[name]
-    ready = "keras_hash.evaluation.compiled" in sys.modules
-    wanted = ready or pairs >= _FEW_PAIRS
-    return numba_kernel if wanted and _loops() else numpy_kernel
+    works = loops.find("counting", pairs, _FEW_PAIRS)
+    return numba_kernel if works else numpy_kernel
 
 
 def check(name):
     """Refuses a kernel that is unknown or does not work here."""
     codes.check_choice(name, "kernel", ("auto", *KERNELS))
     missing = {
-        "numba": lambda: _loops() is None,
+        "numba": lambda: loops.load("counting") is None,
         "tensorflow": lambda: importlib.util.find_spec("tensorflow") is None,
     }
     if missing.get(name, bool)():
@@ -72,28 +69,6 @@ def check(name):
         )
 
 
-@functools.cache
-def _loops():
-    """The module of compiled loops, or `None` where Numba does not work."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    try:
-        import numba
-
-        from keras_hash.evaluation import compiled
-    except Exception as error:
-        warnings.warn(
-            "Codes are counted by NumPy, at a tenth of the speed: Numba is "
-            "installed but cannot be imported. It said: "
-            f"{type(error).__name__}: {error}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
-    # A switch of Numba for debugging, under which it cannot count ones.
-    return None if numba.config.DISABLE_JIT else compiled
-
-
 def numba_kernel(block, chunk=1 << 12):
     """Compiled loops: no array of pairs is made, `chunk` items are keyed."""
     counts = np.zeros(block.shape, "int64")
@@ -101,7 +76,7 @@ def numba_kernel(block, chunk=1 << 12):
     # The keys of four queries, with the weights, stay in the second level of
     # the cache.
     small = "uint16" if counts.shape[1] < 1 << 16 else "int32"
-    _loops().count(
+    loops.load("counting").count(
         tuple(map(np.ascontiguousarray, sides)),
         np.ascontiguousarray(block.weights),
         (bool(block.multi_hot), block.bits, block.similarity == "and"),

@@ -77,9 +77,9 @@ class Groups:
     def nbytes(self):
         """Bytes of the arrays."""
         parts = [self.codes, self.group, *(self._postings or ())]
-        parts.append(self._substrings)
+        parts += [self._substrings, self._scan]
         if self.similarity == "and":
-            parts.append(self._searched)
+            parts.append(self._scan.codes)
         return sum(part.nbytes for part in parts if part is not None)
 
     def added(self, codes):
@@ -154,21 +154,21 @@ class Groups:
         return lims, *map(np.concatenate, zip(none, *parts))
 
     @functools.cached_property
-    def _searched(self):
+    def _scan(self):
         """The codes that queries are compared with by Hamming distance.
 
         With h stored as [h, not h] and q as [q, 0], it is
         |q| + 8 bytes - 2 |q & h|: another order of the same items.
         """
         if self.similarity == "hamming":
-            return self.codes
+            return scan.Scan(self.codes)
         own = self.codes[:, : num_bytes(self.bits)]
         both = np.concatenate([own, ~own], axis=1)
-        return padded(both, width_of(8 * both.shape[1]))
+        return scan.Scan(padded(both, width_of(8 * both.shape[1])))
 
     def _probes(self, queries):
         """What is searched for, and by how much its distances are higher."""
-        probes = padded(queries, self._searched.shape[1])
+        probes = padded(queries, self._scan.codes.shape[1])
         if self.similarity == "hamming":
             return probes, np.zeros(len(queries), "int64")
         ones = np.bitwise_count(queries).sum(axis=1, dtype="int64")
@@ -191,14 +191,14 @@ class Groups:
         """Distances and numbers of the nearest codes, ties by number."""
         tables = self._tables()
         if tables is None or k > tables.budget or k >= self._slow_from:
-            return scan.nearest(queries, self._searched, k)
+            return self._scan.nearest(queries, k)
         slow, *pairs = tables.search(queries, self.bits, k)
         if self.method == "auto" and _FEW * len(slow) > len(queries):
             # The next queries for so many would be as slow.
             self._slow_from = k
         found = np.empty((2, len(queries), k), "int64")
         if len(slow):
-            found[:, slow] = scan.nearest(queries[slow], self._searched, k)
+            found[:, slow] = self._scan.nearest(queries[slow], k)
         quick = np.setdiff1d(np.arange(len(queries)), slow)
         rows, levels, numbers = self._ordered(*pairs)
         places = np.searchsorted(rows, quick)[:, None] + np.arange(k)
@@ -219,7 +219,7 @@ class Groups:
         rows = max(16, min(4096, self.block // max(1, len(self))))
         for start in range(0, len(chosen), rows):
             part = chosen[start : start + rows]
-            row, *found = scan.within(queries[part], self._searched, limit)
+            row, *found = self._scan.within(queries[part], limit)
             yield part[row], *found
 
     def _first_items(self, levels, groups, k):
@@ -252,7 +252,7 @@ class Groups:
     def _ordered(self, rows, levels, items):
         """Sorts by row, level and item."""
         item_bits = len(self).bit_length()
-        level_bits = (8 * self._searched.shape[1]).bit_length()
+        level_bits = self._scan.bits.bit_length()
         keys = (rows << level_bits | levels) << item_bits | items
         keys.sort()
         items = keys & ((1 << item_bits) - 1)

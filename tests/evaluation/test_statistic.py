@@ -14,9 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from keras_hash import codes
-from keras_hash.evaluation import compiled
+from keras_hash import loops
 from keras_hash.evaluation import kernels
 from keras_hash.evaluation import statistic
+from keras_hash.loops import counting
 
 KERNELS = [
     kernels.numba_kernel,
@@ -137,12 +138,12 @@ def test_small_and_large_class_numbers_meet(rng):
 @pytest.fixture
 def anew():
     """Numba is looked for again, then and afterwards."""
-    kernels._loops.cache_clear()
+    loops.load.cache_clear()
     yield
-    kernels._loops.cache_clear()
+    loops.load.cache_clear()
 
 
-LOOPS = "keras_hash.evaluation.compiled"
+LOOPS = "keras_hash.loops.counting"
 
 
 def test_the_compiled_kernel_is_chosen_where_it_pays(monkeypatch, anew):
@@ -192,7 +193,7 @@ def test_damaged_files_of_numba_are_passed_over(tmp_path, damage):
     program = f"""
 import importlib.util, pathlib, shutil, sys
 import numpy as np
-spec = importlib.util.spec_from_file_location("c", {compiled.__file__!r})
+spec = importlib.util.spec_from_file_location("c", {counting.__file__!r})
 compiled = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(compiled)
 folder, damage = sys.argv[1:]
@@ -209,7 +210,7 @@ w = np.full(50, 7)
 rest = (False, 32, False), np.empty((4, 4096), "uint16"), counts
 compiled.count((a, b, one, other), w, *rest)
 assert (counts == expected).all()
-print(compiled._kept is compiled._fresh)
+print(not compiled.count.is_kept())
 """
     folder = tmp_path / "numba"
     folder.mkdir()
@@ -243,10 +244,10 @@ def test_loops_are_compiled_even_if_they_cannot_be_kept(monkeypatch):
         return compile_with(**options)
 
     monkeypatch.setattr(numba, "njit", without_a_folder)
-    spec = importlib.util.spec_from_file_location("other", compiled.__file__)
+    spec = importlib.util.spec_from_file_location("other", counting.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module._kept is module._fresh
+    assert not module.count.is_kept()
 
 
 def test_planes_do_not_keep_the_tables_of_other_shards(rng):

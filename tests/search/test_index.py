@@ -224,9 +224,9 @@ def test_small_blocks(monkeypatch, rng):
         same(index.search(items[:40], k), loop.search(items[:40], k))
     same(index.range_search(items[:40], 9), loop.range_search(items[:40], 9))
     different = codes.padded(items[codes.group(items)[0]], 8)
-    whole = scan.nearest(different, different, 5)
+    whole = scan.Scan(different).nearest(different, 5)
     for limits in ({"counters": 1 << 13}, {"counters": 0, "block": 50}):
-        found = scan.nearest(different, different, 5, **limits)
+        found = scan.Scan(different).nearest(different, 5, **limits)
         np.testing.assert_array_equal(found, whole)
 
 

@@ -1,23 +1,9 @@
-"""The inner loops of `kernels.numba_kernel`, compiled by Numba.
-
-Importing this module imports Numba, so only the kernel does. The first call
-for a kind of codes and labels compiles for about a second; what comes out is
-kept on disk.
-"""
+"""The inner loops of `evaluation.kernels.numba_kernel`."""
 
 import numba
 import numpy as np
-from numba.extending import intrinsic
 
-
-@intrinsic
-def _popcount(context, x):
-    """Ones of an unsigned integer, as one instruction."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return x(x), generate
+from keras_hash.loops import jit
 
 
 @numba.njit(nogil=True)
@@ -33,24 +19,25 @@ def _write_keys(keys, query, left, sides, options):
             if word == 0:
                 keys[:] = bits
             for j in range(len(keys)):
-                keys[j] -= _popcount(x & row[j])
+                keys[j] -= jit.ones(x & row[j])
         elif word == 0:
             for j in range(len(keys)):
-                keys[j] = _popcount(x ^ row[j])
+                keys[j] = jit.ones(x ^ row[j])
         else:
             for j in range(len(keys)):
-                keys[j] += _popcount(x ^ row[j])
+                keys[j] += jit.ones(x ^ row[j])
     for word in range(len(a_labels)):
         y, labels = a_labels[word, query], b_labels[word, left:right]
         if multi_hot:
             for j in range(len(keys)):
-                keys[j] += (bits + 1) * _popcount(np.uint64(y & labels[j]))
+                keys[j] += (bits + 1) * jit.ones(np.uint64(y & labels[j]))
         else:
             for j in range(len(keys)):
                 keys[j] += (bits + 1) * (y == labels[j])
 
 
-def _count(sides, weights, options, keys, counts):
+@jit.kept
+def count(sides, weights, options, keys, counts):
     """Adds pairs to `counts`, as `kernels` says; all arrays in C order.
 
     `keys` is scratch, `[4, tile]` of an integer type that holds a row of the
@@ -83,23 +70,3 @@ def _count(sides, weights, options, keys, counts):
             _write_keys(keys[0, :size], row, left, sides, options)
             for j in range(size):
                 counts[row, keys[0, j]] += w[j]
-
-
-_fresh = numba.njit(nogil=True)(_count)
-try:
-    _kept = numba.njit(nogil=True, cache=True)(_count)
-except RuntimeError:
-    # No folder to keep it in: neither the package's nor the user's.
-    _kept = _fresh
-
-
-def count(*arguments):
-    """`_count`, compiled, from the disk where it can be kept there."""
-    global _kept
-    try:
-        _kept(*arguments)
-    except Exception:
-        # Files that cannot be written, or were written by half. They are read
-        # before anything is counted.
-        _kept = _fresh
-        _fresh(*arguments)
