@@ -62,6 +62,8 @@ class Groups:
     block = 1 << 22
     # Distinct codes from which "auto" makes tables of substrings.
     many = 1 << 21
+    # Those from which tables are tried where all codes are queries.
+    some = 1 << 16
 
     def __init__(self, bits, similarity, codes, group=None, method="scan"):
         self.bits, self.similarity, self.method = bits, similarity, method
@@ -110,6 +112,14 @@ class Groups:
         held = self.codes, self.group
         return Groups(self.bits, self.similarity, *held, method)
 
+    def to_join(self, radius):
+        """The same items, in the way that is cheaper where all are queries."""
+        if self.method != "scan" and len(self.codes) >= self.some:
+            same = self.searched_by("multi-index")
+            if same._tables().expected(radius) <= same._substrings.budget // 2:
+                return same
+        return self.searched_by("scan")
+
     def _like(self, codes, group=None):
         return Groups(self.bits, self.similarity, codes, group, self.method)
 
@@ -132,26 +142,31 @@ class Groups:
 
     def within(self, queries, radius):
         """Bounds `[q + 1]`, levels and items of all up to a level, in order."""
+        none = np.zeros(0, "int32"), np.zeros(0, "int64")
+        parts = [none] * len(queries)
+        for row, level, code in self.near(queries, radius):
+            take = self.sizes(code)
+            row, level, item = self._expanded(row, level, code, take)
+            ends = np.flatnonzero(row[1:] != row[:-1]) + 1
+            asked = np.append(row[:1], row[ends])
+            lists = (np.split(of, ends) for of in (level, item))
+            for query, *part in zip(asked, *lists):
+                parts[query] = part
+        lims = np.cumsum([0, *(len(levels) for levels, _ in parts)])
+        return lims, *map(np.concatenate, zip(none, *parts))
+
+    def near(self, queries, radius, first=0):
+        """Yields rows, levels and numbers of codes up to a level, all of some
+        queries at a time; codes below `first` may be left out."""
         queries, shifts = self._probes(queries)
         radius = min(radius, self.bits)
         limits = radius + np.zeros(len(queries), "int64")
         if self.similarity == "and":
             limits = 2 * radius + shifts
-        none = np.zeros(0, "int32"), np.zeros(0, "int64")
-        parts = [none] * len(queries)
         for limit in np.unique(limits[limits >= 0]):
             same = np.flatnonzero(limits == limit)
-            for row, level, code in self._found(queries, same, limit):
-                take = self._sizes(code)
-                row, level, item = self._expanded(row, level, code, take)
-                level = self._levels(level, shifts[row])
-                ends = np.flatnonzero(row[1:] != row[:-1]) + 1
-                asked = np.append(row[:1], row[ends])
-                lists = (np.split(of, ends) for of in (level, item))
-                for query, *part in zip(asked, *lists):
-                    parts[query] = part
-        lims = np.cumsum([0, *(len(levels) for levels, _ in parts)])
-        return lims, *map(np.concatenate, zip(none, *parts))
+            for row, level, code in self._found(queries, same, limit, first):
+                yield row, self._levels(level, shifts[row]), code
 
     @functools.cached_property
     def _scan(self):
@@ -205,7 +220,7 @@ class Groups:
         found[:, quick] = levels[places], numbers[places]
         return found
 
-    def _found(self, queries, chosen, limit):
+    def _found(self, queries, chosen, limit, first):
         """Yields queries, distances and numbers of codes up to a distance."""
         tables = self._tables()
         if tables is not None:
@@ -219,12 +234,12 @@ class Groups:
         rows = max(16, min(4096, self.block // max(1, len(self))))
         for start in range(0, len(chosen), rows):
             part = chosen[start : start + rows]
-            row, *found = self._scan.within(queries[part], limit)
+            row, *found = self._scan.within(queries[part], limit, first)
             yield part[row], *found
 
     def _first_items(self, levels, groups, k):
         """The first k items of codes that are ordered by distance."""
-        sizes = self._sizes(groups)
+        sizes = self.sizes(groups)
         total = np.cumsum(sizes, axis=1)
         # Items at lower levels; those of a code's own level stand together.
         lower = np.zeros_like(total)
@@ -242,7 +257,7 @@ class Groups:
     def _expanded(self, rows, levels, groups, take):
         """The first `take` items of groups, by row, level and item."""
         if self.group is not None:
-            starts, items = self._lists()
+            starts, items = self.lists()
             first = starts[groups] - (np.cumsum(take) - take)
             place = np.repeat(first, take) + np.arange(take.sum())
             rows, levels = np.repeat(rows, take), np.repeat(levels, take)
@@ -259,13 +274,14 @@ class Groups:
         keys >>= item_bits
         return keys >> level_bits, keys & ((1 << level_bits) - 1), items
 
-    def _sizes(self, groups):
+    def sizes(self, groups):
+        """How many items have each of some codes."""
         if self.group is None:
             return np.ones(groups.shape, "int64")
-        starts, _ = self._lists()
+        starts, _ = self.lists()
         return starts[groups + 1] - starts[groups]
 
-    def _lists(self):
+    def lists(self):
         """Posting lists: where each begins, and the items of all."""
         if self._postings is None:
             count = len(self.codes)

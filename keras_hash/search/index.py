@@ -13,6 +13,7 @@ from keras_hash.codes import check_similarity
 from keras_hash.codes import group
 from keras_hash.codes import num_bytes
 from keras_hash.search import by_features
+from keras_hash.search import joins
 from keras_hash.search import storage
 from keras_hash.search.groups import Groups
 from keras_hash.search.groups import check_arrays
@@ -245,6 +246,57 @@ class Index:
         if chosen is not None:
             places = chosen[places]
         return lims, levels, self._ids.values[places]
+
+    def pairs(self, radius):
+        """Finds all pairs of items up to a distance: duplicates, for example.
+
+        Args:
+            radius: int, the largest distance; 0 for equal codes.
+
+        Yields:
+            Triples of arrays of equal length: ids of the items that were added
+            first, ids of the others, and distances `int32`. Each pair comes
+            once; a triple holds some millions at most.
+
+        Raises:
+            ValueError: `radius` below 0, or an index for `similarity="and"`.
+
+        Example:
+
+        >>> for first, second, distances in index.pairs(radius=2):
+        ...     print(first, second, distances)
+        """
+        groups, ids = self._joined(radius), self.ids
+        found = joins.item_pairs(groups, radius)
+        return ((ids[one], ids[other], far) for one, other, far in found)
+
+    def clusters(self, radius):
+        """Groups items that pairs up to a distance connect.
+
+        Two items of a cluster may be further from each other than `radius`:
+        what lies between leads from one to the other.
+
+        Args:
+            radius: int, the largest distance of a pair.
+
+        Returns:
+            A list of arrays of ids, each of two items or more in the order of
+            addition; the clusters in the order of their first items.
+
+        Raises:
+            ValueError: as `pairs`.
+        """
+        groups, ids = self._joined(radius), self.ids
+        return [ids[part] for part in joins.clusters(groups, radius)]
+
+    def _joined(self, radius):
+        check_int(radius, "radius", 0)
+        if self.similarity != "hamming":
+            raise ValueError(
+                "Pairs are those of Hamming distances: make an index of the "
+                f"same codes for them. Received: similarity={self.similarity!r}"
+            )
+        return self._groups()
 
     def save(self, path, about=None):
         """Writes the index; a kill leaves the old file or the new one.

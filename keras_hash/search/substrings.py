@@ -51,6 +51,12 @@ class Substrings:
         """Bytes of the tables."""
         return sum(t.starts.nbytes + t.codes.nbytes for t in self.tables)
 
+    def expected(self, limit):
+        """Lookups and candidates of a range search, were codes random."""
+        steps = range(min(limit, self.bits) + 1)
+        steps = (divmod(step, len(self.tables)) for step in steps)
+        return sum(self.tables[number].cost(flips) for flips, number in steps)
+
     def search(self, queries, limit, k=None):
         """Codes up to a distance, or the k nearest and others as near as these.
 
