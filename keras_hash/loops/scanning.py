@@ -41,7 +41,7 @@ def _four(x, y, z, w, a, b, c, d, limit):
 
 
 @numba.njit(nogil=True)
-def _distances(query, columns, left, right, out):
+def distances(query, columns, left, right, out):
     """Writes the distances to some codes."""
     for word in range(len(query)):
         x, row = query[word], columns[word, left:right]
@@ -54,15 +54,15 @@ def _distances(query, columns, left, right, out):
 
 
 @numba.njit(nogil=True)
-def _below(distances, limit):
+def _below(far, limit):
     found = np.uint64(0)
-    for j in range(len(distances)):
-        found += np.uint64(distances[j] < limit)
+    for j in range(len(far)):
+        found += np.uint64(far[j] < limit)
     return found
 
 
 @numba.njit(nogil=True)
-def _nearer(queries, columns, left, right, limits, scratch, found):
+def nearer(queries, columns, left, right, limits, scratch, found):
     """Counts the codes of a block that are nearer than each query's limit."""
     # Such slices are known to lie in one piece, which vectors need; they are
     # made once a block, as that takes as long as a few dozen codes.
@@ -82,7 +82,7 @@ def _nearer(queries, columns, left, right, limits, scratch, found):
             found[i] = _four(x, y, z, w, a, b, c, d, limits[i])
     else:
         for i in range(len(q)):
-            _distances(q[i], columns, left, right, scratch)
+            distances(q[i], columns, left, right, scratch)
             found[i] = _below(scratch[: right - left], limits[i])
 
 
@@ -129,12 +129,12 @@ def nearest(queries, columns, ends, k, limits, held, counts, out):
     first, last, step = ends
     for left in range(first, last, step * BLOCK):
         right = min(left + BLOCK, last)
-        _nearer(queries, columns, left, right, limits, scratch, found)
+        nearer(queries, columns, left, right, limits, scratch, found)
         for i in range(len(queries)):
             if not found[i]:
                 continue
             limit = limits[i]
-            _distances(queries[i], columns, left, right, scratch)
+            distances(queries[i], columns, left, right, scratch)
             for start in range(0, right - left, PIECE):
                 piece = scratch[start : min(start + PIECE, right - left)]
                 hits = _below(piece, limit)
@@ -188,7 +188,7 @@ def count(queries, columns, first, limits, found):
     for block in range(len(found)):
         left = first + block * BLOCK
         right = min(left + BLOCK, columns.shape[1])
-        _nearer(queries, columns, left, right, limits, scratch, found[block])
+        nearer(queries, columns, left, right, limits, scratch, found[block])
 
 
 @jit.kept
@@ -202,7 +202,7 @@ def fill(queries, columns, first, limits, found, places, out):
         for i in range(len(queries)):
             hits, limit, j = found[block, i], limits[i], 0
             if hits:
-                _distances(queries[i], columns, left, right, scratch)
+                distances(queries[i], columns, left, right, scratch)
             while hits:
                 piece = scratch[j : min(j + PIECE, right - left)]
                 j += PIECE

@@ -62,8 +62,6 @@ class Groups:
     block = 1 << 22
     # Distinct codes from which "auto" makes tables of substrings.
     many = 1 << 21
-    # Those from which tables are tried where all codes are queries.
-    some = 1 << 16
 
     def __init__(self, bits, similarity, codes, group=None, method="scan"):
         self.bits, self.similarity, self.method = bits, similarity, method
@@ -111,14 +109,6 @@ class Groups:
         """The same items, searched in another way."""
         held = self.codes, self.group
         return Groups(self.bits, self.similarity, *held, method)
-
-    def to_join(self, radius):
-        """The same items, in the way that is cheaper where all are queries."""
-        if self.method != "scan" and len(self.codes) >= self.some:
-            same = self.searched_by("multi-index")
-            if same._tables().expected(radius) <= same._substrings.budget // 2:
-                return same
-        return self.searched_by("scan")
 
     def _like(self, codes, group=None):
         return Groups(self.bits, self.similarity, codes, group, self.method)
@@ -231,11 +221,14 @@ class Groups:
                 left.append(part[slow])
                 yield part[row], *found
             chosen = np.concatenate(left)
-        rows = max(16, min(4096, self.block // max(1, len(self))))
-        for start in range(0, len(chosen), rows):
-            part = chosen[start : start + rows]
+        # At first as many as could find all items, then by what they find.
+        rows, start = max(16, self.block // max(1, len(self))), 0
+        while start < len(chosen):
+            part = chosen[start : start + min(rows, 4096)]
             row, *found = self._scan.within(queries[part], limit, first)
             yield part[row], *found
+            start += len(part)
+            rows = max(16, len(part) * self.block // (16 * len(row) + 1))
 
     def _first_items(self, levels, groups, k):
         """The first k items of codes that are ordered by distance."""

@@ -1,22 +1,98 @@
-"""Pairs of items of one index that are near each other, and their clusters."""
+"""Pairs of items of one index that are near each other, and their clusters.
+
+Two codes that differ in up to r bits are equal in one of r + 1 substrings at
+least, so that codes are compared with those of the same substring only, where
+these are few.
+"""
+
+import concurrent.futures
+import functools
+import itertools
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from keras_hash import loops
+from keras_hash.codes import words
+from keras_hash.search import substrings
+
 # Codes that are searched for, and pairs that are handed on, at a time.
 _ROWS, _PAIRS = 1 << 12, 1 << 21
+# Comparisons of one task, and how many a scan does in the time of one.
+_TASK, _COST = 1 << 24, 2
+# More bits of a substring would make more lists than there are codes.
+_WIDEST = 24
 
 
 def code_pairs(groups, radius):
     """Yields numbers of pairs of distinct codes up to a distance, the smaller
-    one first, and distances."""
-    groups = groups.to_join(radius)
-    for start in range(0, len(groups.codes), _ROWS):
+    one first, and distances `int32`."""
+    if radius == 0:
+        return
+    count, compiled = len(groups.codes), loops.load("joining")
+    if compiled is not None and radius < groups.bits:
+        parts = _parts(groups, radius)
+        cost = sum(_comparisons(groups.codes, *part) for part in parts)
+        if _COST * cost < count * count // 2:
+            yield from _by_tables(compiled, groups.codes, parts, radius)
+            return
+    groups = groups.searched_by("scan")
+    for start in range(0, count, _ROWS):
         queries = groups.codes[start : start + _ROWS, : -(-groups.bits // 8)]
         for row, far, other in groups.near(queries, radius, start):
             new = other > row + start
             yield row[new] + start, other[new], far[new]
+
+
+def _parts(groups, radius):
+    """Where the substrings begin and end."""
+    width = min(_WIDEST, max(1, len(groups.codes).bit_length()))
+    edges = [groups.bits * part // (radius + 1) for part in range(radius + 2)]
+    return [
+        (low, min(high, low + width)) for low, high in itertools.pairwise(edges)
+    ]
+
+
+def _comparisons(codes, start, end):
+    """Pairs of codes with the same substring."""
+    values = substrings.substring(codes, start, end)
+    sizes = np.bincount(values)
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def _by_tables(compiled, codes, parts, radius):
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    held, width = words(codes), codes.shape[1]
+    masks = np.stack([substrings.mask_of(*part, width) for part in parts])
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for number, part in enumerate(parts):
+            values = substrings.substring(codes, *part)
+            order = substrings.order_of(values)
+            last = np.flatnonzero(np.diff(values[order], append=-1)) + 1
+            # For each code, where those of its substring end.
+            ends = np.repeat(last, np.diff(last, prepend=0))
+            rows = held[order]
+            limit = np.full(1, radius + 1, rows.dtype)
+            columns = np.ascontiguousarray(rows.T)
+            given = rows, columns, ends, limit, masks[:number]
+            total = np.cumsum(ends - np.arange(1, len(ends) + 1))
+            cuts = np.searchsorted(total, np.arange(_TASK, total[-1], _TASK))
+            cuts = np.unique([0, *(cuts + 1), len(total)]).tolist()
+            tasks = itertools.pairwise(cuts)
+            run = functools.partial(_task, compiled, given)
+            # Results wait for whoever takes them: a few at a time.
+            while some := list(itertools.islice(tasks, 4 * threads)):
+                for found in pool.map(run, some):
+                    if found.shape[1]:
+                        one, other = np.sort(order[found[:2]], axis=0)
+                        yield one, other, found[2].astype("int32")
+
+
+def _task(compiled, given, ends):
+    return compiled.join(*given, *ends)
 
 
 def item_pairs(groups, radius):

@@ -51,12 +51,6 @@ class Substrings:
         """Bytes of the tables."""
         return sum(t.starts.nbytes + t.codes.nbytes for t in self.tables)
 
-    def expected(self, limit):
-        """Lookups and candidates of a range search, were codes random."""
-        steps = range(min(limit, self.bits) + 1)
-        steps = (divmod(step, len(self.tables)) for step in steps)
-        return sum(self.tables[number].cost(flips) for flips, number in steps)
-
     def search(self, queries, limit, k=None):
         """Codes up to a distance, or the k nearest and others as near as these.
 
@@ -91,34 +85,45 @@ class Substrings:
         return [np.concatenate(part).astype("int64") for part in parts]
 
 
+def substring(codes, start, end):
+    """Some bits of packed codes as numbers, `int64 [n]`."""
+    values, stop = np.zeros(len(codes), "int64"), -(-end // 8)
+    for byte in range(start // 8, stop):
+        values = values << 8 | codes[:, byte]
+    return values >> (8 * stop - end) & ((1 << (end - start)) - 1)
+
+
+def mask_of(start, end, width):
+    """Words of codes of so many bytes in which some bits are one."""
+    ones = np.zeros((1, 8 * width), "uint8")
+    ones[:, start:end] = 1
+    return words(np.packbits(ones, axis=1))[0]
+
+
+def order_of(values):
+    """The stable order of numbers of up to 32 bits, sorted by their digits."""
+    # As NumPy sorts 16-bit numbers.
+    order = np.argsort(values.astype("uint16"), kind="stable")
+    if len(values) and values.max() >= 1 << 16:
+        high = (values >> 16).astype("uint16")[order]
+        order = order[np.argsort(high, kind="stable")]
+    return order
+
+
 class _Table:
     """Codes by one substring, bits `start` to `end`: a list for each value."""
 
     def __init__(self, codes, start, end):
         self.start, self.end, self.width = start, end, end - start
-        ones = np.zeros((1, 8 * codes.shape[1]), "uint8")
-        ones[:, start:end] = 1
-        mask = words(np.packbits(ones, axis=1))[0]
+        mask = mask_of(start, end, codes.shape[1])
         # The words that it lies in, and its bits there.
         self.held = slice(*np.flatnonzero(mask)[[0, -1]] + [0, 1])
         self.mask = mask[self.held]
-        values = self.values(codes)
+        values = substring(codes, start, end)
         sizes = np.bincount(values, minlength=1 << self.width)
         self.starts = np.zeros(len(sizes) + 1, "int32")
         np.cumsum(sizes, out=self.starts[1:])
-        # NumPy sorts 16-bit numbers by their digits.
-        order = np.argsort(values.astype("uint16"), kind="stable")
-        if self.width > 16:
-            high = (values >> 16).astype("uint16")[order]
-            order = order[np.argsort(high, kind="stable")]
-        self.codes = order.astype("int32")
-
-    def values(self, codes):
-        """The substrings as numbers, `int64 [n]`."""
-        values, stop = np.zeros(len(codes), "int64"), -(-self.end // 8)
-        for byte in range(self.start // 8, stop):
-            values = values << 8 | codes[:, byte]
-        return values >> (8 * stop - self.end) & ((1 << self.width) - 1)
+        self.codes = order_of(values).astype("int32")
 
     def cost(self, flips):
         """Lookups at so many bits, and the candidates to expect of them."""
@@ -134,7 +139,9 @@ class _Search:
         self.bits, self.budget = tables.bits, tables.budget
         self.block = tables.block
         self.words, self.own = tables.words, words(queries)
-        self.values = [table.values(queries) for table in self.tables]
+        self.values = [
+            substring(queries, table.start, table.end) for table in self.tables
+        ]
         # Codes further away than this are of no use.
         self.bound = np.full(len(queries), min(limit, self.bits))
         self.spent = np.zeros(len(queries), "int64")

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import keras_hash
 from keras_hash import codes
-from keras_hash.search import groups
 from keras_hash.search import joins
 
 
@@ -54,11 +53,11 @@ def test_against_all_with_all(data):
     items = codes.pack(signs)[rng.randint(count, size=count)]
     method = data.draw(st.sampled_from(["auto", "scan", "multi-index"]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            groups.Groups, "some", data.draw(st.sampled_from([1, 99]))
-        )
+        cost = data.draw(st.sampled_from([0, 2, 10**9]))
+        patch.setattr(joins, "_COST", cost)
         patch.setattr(joins, "_ROWS", data.draw(st.sampled_from([1, 7, 4096])))
         patch.setattr(joins, "_PAIRS", data.draw(st.sampled_from([1, 5, 4096])))
+        patch.setattr(joins, "_TASK", data.draw(st.sampled_from([1, 9, 4096])))
         index = keras_hash.Index(bits, items, method=method)
         check(index, items, data.draw(st.integers(0, bits + 1)))
 
