@@ -199,7 +199,26 @@ def features(input_shape):
     return keras.Model(inputs, layers.Identity()(inputs), name="features")
 
 
-_OWN = {"cifar": cifar, "features": features, "small": small}
+@keras.saving.register_keras_serializable(package="keras_hash")
+class Luma(layers.Layer):
+    """The brightness of each pixel, `[n, h * w]` in 0..255 (ITU-R BT.601)."""
+
+    def call(self, inputs):
+        shares = ops.convert_to_tensor(np.float32([0.299, 0.587, 0.114]))
+        grey = ops.sum(ops.cast(inputs, "float32") * shares, axis=-1)
+        return ops.reshape(grey, (-1, inputs.shape[1] * inputs.shape[2]))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[1] * input_shape[2])
+
+
+def grey(input_shape):
+    """No network: the brightness of each pixel."""
+    inputs = keras.Input(input_shape, name="image")
+    return keras.Model(inputs, Luma()(inputs), name="grey")
+
+
+_OWN = {"cifar": cifar, "features": features, "grey": grey, "small": small}
 
 
 def _applications():

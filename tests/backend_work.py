@@ -163,6 +163,15 @@ def of_images():
     lists.fit(batches, steps_per_epoch=2, verbose=0)
 
 
+def of_pixels(name, model_class):
+    """A method without weights, which sees images alone."""
+    images = keras_hash.data.load("digits").arrays("query")[0][:50]
+    model = model_class(16)
+    model.adapt(images)
+    found[f"{name}/real"] = model.real_codes(images)
+    found[f"{name}/code"] = model.encode(images)
+
+
 def of_rates():
     """A backbone with a rate of 0 stays: not on PyTorch, which refuses it."""
     features, labels = data("csq")
@@ -183,6 +192,9 @@ def of_rates():
 
 for name, (model_class, loss_class) in methods.registry().items():
     if NAMES and name not in NAMES:
+        continue
+    if name == "phash":
+        of_pixels(name, model_class)
         continue
     settings = {"backbone": "features", "input_shape": (WIDTH,)}
     if getattr(loss_class, "takes_bank", False):

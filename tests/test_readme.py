@@ -98,10 +98,16 @@ def test_the_commands_of_the_page(tmp_path, monkeypatch, rng):
     shutil.copytree(ROOT / "zoo" / "dshc_digits_30", tmp_path / "runs/mine")
     # The page runs until it is stopped: see its own tests.
     chosen = [c for c in commands("The commands") if c[0] != "app"]
-    assert len(chosen) == 7
+    assert len(chosen) == 8
     for words in chosen:
         assert cli.main(words) == 0, words
-    for name in ("codes.npz", "photos.index", "found.png", "out.html"):
+    for name in (
+        "codes.npz",
+        "photos.index",
+        "found.png",
+        "out.html",
+        "copies.html",
+    ):
         assert (tmp_path / name).exists(), name
 
 

@@ -96,6 +96,8 @@ def by_length(cards):
 def trunk(card):
     """Where the training of an entry started, in a few words."""
     start = card["recipe"].get("trunk")
+    if not card["parameters"]:
+        return "nothing"
     if start is None:
         return "scratch"
     start = "ImageNet" if start.endswith(".h5") else f"trunk of `{start}`"
@@ -118,6 +120,8 @@ def draw(folder):
     }
     datasets = {}
     cards = [card for some in groups().values() for card in some]
+    # What has learned nothing has a scale of its own.
+    cards = [card for card in cards if card.parameters]
     for c in sorted(cards, key=lambda c: (c.dataset, -c.metrics["map"])):
         datasets.setdefault(c["dataset"], []).append(c)
     datasets = {k: of for k, of in datasets.items() if len(of) > 1}

@@ -11,6 +11,7 @@ import types
 from keras_hash.cli import app
 from keras_hash.cli import browsing
 from keras_hash.cli import demo
+from keras_hash.cli import duplicates
 from keras_hash.cli import encoding
 from keras_hash.cli import exporting
 from keras_hash.cli import inputs
@@ -27,6 +28,7 @@ _MODULES = (
     measuring,
     encoding,
     searching,
+    duplicates,
     app,
     exporting,
 )
@@ -57,9 +59,13 @@ _PATHS = {
     "index",
     "model",
     "models",
+    "move",
     "out",
+    "places",
     "queries",
+    "report",
     "search",
+    "undo",
 }
 
 

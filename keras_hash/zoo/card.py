@@ -59,6 +59,9 @@ class Card(collections.abc.Mapping):
             precision of the queries with a label, in `best_labels` and
             `worst_labels`, and of single ones, by their number from 0, in
             `best_queries` and `worst_queries`.
+        false_pairs: dict, how near photos of different things come by chance:
+            of so many `pairs` of two sets of photos that share none, `counts`
+            at each distance from 0, for each length as str.
         conventions: dict, the settings of these metrics.
         code_sha256: dict from part of the benchmark to the sha256 of its codes.
         versions: dict from package to version.
@@ -92,6 +95,7 @@ class Card(collections.abc.Mapping):
     lengths: dict | None = None
     mirrored: dict | None = None
     extremes: dict | None = None
+    false_pairs: dict | None = None
     metrics: dict = dataclasses.field(kw_only=True)
     conventions: dict = dataclasses.field(kw_only=True)
     code_sha256: dict = dataclasses.field(kw_only=True)
@@ -175,6 +179,40 @@ class Card(collections.abc.Mapping):
         """dict from each code length, an int, to its metrics, rising."""
         shorter = {int(k): found for k, found in (self.lengths or {}).items()}
         return {**dict(sorted(shorter.items())), self.bits: self.metrics}
+
+    def radius(self, false_rate):
+        """The largest distance at which few pairs of photos are false.
+
+        Args:
+            false_rate: float, the share of pairs of photos of different things
+                that may be so near.
+
+        Returns:
+            int.
+
+        Raises:
+            ValueError: the card has no `false_pairs`, or the rate is below what
+                they tell, or what its codes can keep apart.
+        """
+        known = (self.false_pairs or {}).get("counts", {}).get(str(self.bits))
+        if known is None:
+            raise ValueError(
+                f"The card of {self.name} does not say how near photos come by "
+                "chance: give a radius, or take photos_256 or phash_256."
+            )
+        pairs, total, radius = self.false_pairs["pairs"], 0, -1
+        for count in known:
+            total += count
+            if total > false_rate * pairs:
+                break
+            radius += 1
+        if radius < 0 or false_rate * pairs < 10:
+            raise ValueError(
+                f"The card of {self.name} tells rates from "
+                f"{max(10, known[0] + 1) / pairs:.1e} on. "
+                f"Received: a rate of {false_rate}"
+            )
+        return radius
 
     @property
     def maker(self):

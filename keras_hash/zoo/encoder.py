@@ -13,9 +13,12 @@ class FileEncoder:
     """The encoder of an entry, loaded once; threads may share it."""
 
     def __init__(self, name):
+        from keras_hash.data import images
+
         self._model = entries.load(name)
         self.bits = self._model.bits
-        # The first call compiles.
+        # The first calls compile: here, not in several threads at once.
+        images.fitted(np.zeros((1, 1, 3), "uint8"), self._model.image_shape[:2])
         self._encode(np.zeros((1, *self._model.image_shape), "float32"))
 
     def _encode(self, batch, mirror=False):

@@ -81,13 +81,15 @@ def grouped(cards):
     Returns:
         dict from a title to a list of `Card`.
     """
-    groups = {"Photos of any kind, without labels": []}
+    groups = {"Photos of any kind, without labels": [], "Copies of photos": []}
     groups.update((title, []) for title in _LOOKED_FOR.values())
     order = sorted(cards, key=lambda c: (c.dataset, -c.metrics["map"], c.name))
     for one in order:
         title = _LOOKED_FOR.get(one.dataset, "Others")
         if "solved_on" in (one.recipe or {}):
-            title = next(iter(groups))
+            title = "Photos of any kind, without labels"
+        if one.method == "PHash":
+            title = "Copies of photos"
         groups.setdefault(title, []).append(one)
     return {title: some for title, some in groups.items() if some}
 

@@ -25,7 +25,9 @@ from keras_hash.methods import ksh
 from keras_hash.methods import sh
 
 SOLVED = [
-    model for model, _ in methods.registry().values() if not model.trained
+    model
+    for model, _ in methods.registry().values()
+    if issubclass(model, _solved.SolvedHash)
 ]
 NAMES = [model.__name__ for model in SOLVED]
 SUPERVISED = [model.__name__ for model in SOLVED if model.supervised]

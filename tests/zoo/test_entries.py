@@ -299,17 +299,21 @@ def test_card_is_complete(name):
         " training_seconds machine parameters bytes metrics licence versions"
     )
     for key in keys.split():
-        assert card[key], key
+        # The perceptual hash has no weights, and is not there for labels.
+        assert card[key] or (name.startswith("phash") and card[key] == 0), key
     assert (ROOT / card["recipe"]["file"]).is_file()
     # An eighth of the way from chance to perfect, at every length.
     chance = card["metrics"]["chance_map"]
     for bits, found in card.by_length.items():
-        assert found["map"] - chance > 0.125 * (1 - chance), bits
+        better = found["map"] - chance > 0.125 * (1 - chance)
+        assert better or name.startswith("phash"), bits
     limit = 1.4 if card["dataset"] == "cifar10" else 2
     if name == "dshc_cifar10_60":
         limit = 1.5  # its classifier has 610 sub-classes
     if name.startswith(("itq", "photos")):
         limit = 4.5
+    if name.startswith("phash"):
+        limit = 0.2
     assert card["bytes"] / 2**20 <= limit
     # What compact weights cost, against the budget: of DSHC's codes single
     # bits differ more, because its sub-classes are near ties.
@@ -418,3 +422,18 @@ def test_the_tree_keeps_its_budget():
     paths = [p for p in (ROOT / "zoo").rglob("*") if p.is_file()]
     size = sum(p.stat().st_size for p in paths)
     assert size < 40 * 2**20
+
+
+def test_radius_of_a_rate_of_false_pairs():
+    card = zoo.card("phash_256")
+    counts, pairs = card.false_pairs["counts"]["256"], 49_990_000
+    assert card.false_pairs["pairs"] == pairs
+    for rate in (1e-6, 3e-6, 1e-5, 1e-4, 1e-3):
+        radius = card.radius(rate)
+        assert sum(counts[: radius + 1]) <= rate * pairs
+        assert sum(counts[: radius + 2]) > rate * pairs
+    assert 70 < card.radius(1e-6) < 90 < card.radius(1e-3) < 110
+    with pytest.raises(ValueError, match="tells rates from 2.0e-07 on"):
+        card.radius(1e-9)
+    with pytest.raises(ValueError, match="give a radius"):
+        zoo.card("dshc_digits_30").radius(1e-6)

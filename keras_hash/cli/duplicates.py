@@ -1,0 +1,257 @@
+"""`keras-hash duplicates`."""
+
+import contextlib
+import functools
+import os
+import sys
+import tempfile
+
+from keras_hash import files
+from keras_hash.cli import indexing
+from keras_hash.cli import inputs
+
+# What finds copies that the codes of an encoder of likeness miss.
+_HASH = "phash_256"
+# Of the pairs of photos that are near by chance, one in so many passes the
+# second look: measured by `tools/bench/duplicates.py`.
+_PASSING = 100
+
+
+def add_commands(add):
+    """Adds the command to the parser."""
+    command = add(
+        "duplicates",
+        _duplicates,
+        "Find copies of photos in folders: the same bytes, or the same picture "
+        "stored anew, made smaller, mirrored or cropped a little. Nothing is "
+        "moved or changed unless `--move` or `--link` says so.",
+        [
+            "duplicates photos/",
+            "duplicates photos/ --report duplicates.html",
+            "duplicates photos/ --index photos.index --json",
+            "duplicates photos/ --move copies/",
+            "duplicates --undo copies/",
+        ],
+        words="places",
+    )
+    command.add_argument(
+        "places", nargs="*", metavar="PLACE", help="folders or image files"
+    )
+    command.add_argument(
+        "--model",
+        default=inputs.GENERAL,
+        help=f"{inputs.MODEL} (default {inputs.GENERAL})",
+    )
+    how_near = command.add_mutually_exclusive_group()
+    how_near.add_argument(
+        "--radius",
+        type=inputs.at_least(0),
+        help="photos whose codes differ in up to so many bits are copies, "
+        "without a second look",
+    )
+    how_near.add_argument(
+        "--false-rate",
+        type=inputs.rate,
+        default=1e-6,
+        help="share of the pairs of different photos that may be taken for "
+        "copies; the radius follows from it, and a second look at the pixels "
+        "decides (default 1e-6)",
+    )
+    command.add_argument(
+        "--index",
+        help="file that keeps the codes, so that the next run encodes what is "
+        "new alone; a second one, with .phash behind its name, goes beside it",
+    )
+    command.add_argument(
+        "--report", help="HTML file to write: the copies side by side"
+    )
+    what = command.add_mutually_exclusive_group()
+    what.add_argument(
+        "--move",
+        metavar="DIR",
+        help="move what may go into a folder, with a list to undo it",
+    )
+    what.add_argument(
+        "--link",
+        action="store_true",
+        help="replace files of the same bytes by hard links to one of them",
+    )
+    what.add_argument(
+        "--undo", metavar="DIR", help="move back what `--move` has moved"
+    )
+    inputs.add_json(command)
+
+
+def _duplicates(chosen):
+    from keras_hash.search import duplicates
+
+    if chosen.undo is not None:
+        back, failed = duplicates.undo(chosen.undo)
+        print(f"Moved {back} files back.", file=sys.stderr)
+        for path, why in failed.items():
+            inputs.say(f"{path} stays: {why}")
+        return
+    if not chosen.places:
+        raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
+    for path in filter(None, (chosen.report, chosen.index, chosen.move)):
+        files.local(path)
+    card = inputs.card(chosen.model)
+    # What the cards cannot tell shows before the work.
+    looks = _looks(chosen, card)
+    paths = inputs.image_files(chosen.places)
+    if chosen.move:
+        _check_apart(chosen.move, chosen.places)
+    same = list(duplicates.same_bytes(paths))
+    pairs = dict.fromkeys(same, "same bytes")
+    for pair, why in _near(chosen, card, looks, paths).items():
+        pairs.setdefault(pair, why)
+    found = duplicates.groups(pairs, functools.cache(duplicates.rank))
+    if chosen.report:
+        _report(chosen, found, len(paths), looks)
+    _print(chosen, found, len(paths), looks)
+    if chosen.move:
+        going = [path for group in found for path in group.copies]
+        count = duplicates.move(going, chosen.move)
+        print(
+            f"Moved {count} files to {chosen.move}; `keras-hash duplicates "
+            f"--undo {chosen.move}` brings them back.",
+            file=sys.stderr,
+        )
+    if chosen.link:
+        count = duplicates.link(
+            (group.keep, path)
+            for group in found
+            for path, why in group.copies.items()
+            if why == "same bytes"
+        )
+        print(f"Linked {count} files of the same bytes.", file=sys.stderr)
+
+
+def _check_apart(folder, places):
+    """Refuses a folder in which the next run would find what was moved."""
+    target = os.path.realpath(folder)
+    for place in map(os.path.realpath, places):
+        if os.path.isdir(place) and target.startswith(os.path.join(place, "")):
+            raise ValueError(
+                "`--move` should be a folder outside of the photos: the next "
+                f"run would look there too. Received: {folder}"
+            )
+        if target == place:
+            raise ValueError(
+                f"`--move` should be another folder than {folder}."
+            )
+
+
+def _looks(chosen, card):
+    """From the name of each encoder to the radius of what may be a copy."""
+    if chosen.radius is not None:
+        return {chosen.model: chosen.radius}
+    rate = min(_PASSING * chosen.false_rate, 1e-3)
+    found = {chosen.model: card.radius(rate)}
+    if card.method != "PHash":
+        found[_HASH] = inputs.card(_HASH).radius(rate)
+    return found
+
+
+def _near(chosen, card, looks, paths):
+    """Pairs of files that show the same, and why."""
+    found, order = {}, {path: place for place, path in enumerate(paths)}
+    known = {os.path.realpath(path): path for path in reversed(paths)}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, radius in looks.items():
+            own = card if name == chosen.model else inputs.card(name)
+            place = chosen.index or os.path.join(temporary, "photos.index")
+            place = place if own is card else f"{place}.phash"
+            index = _index(chosen, place, own, name, paths)
+            for first, second, far in index.index.pairs(radius):
+                for one, other, bits in zip(first, second, far.tolist()):
+                    pair = [
+                        known.get(os.path.realpath(index.place(item)))
+                        for item in (one, other)
+                    ]
+                    # Others are in the index from earlier runs; and two names
+                    # of one file take no more room than one.
+                    if None not in pair and not os.path.samefile(*pair):
+                        pair = tuple(sorted(pair, key=order.get))
+                        found.setdefault(pair, f"{name}: {bits} bits differ")
+    return found if chosen.radius is not None else _second_look(found)
+
+
+def _index(chosen, place, card, name, paths):
+    """The index of an entry's codes, with all files in it."""
+    from keras_hash.zoo.encoder import FileEncoder
+
+    index, encoder = indexing.opened(place, card), FileEncoder(name)
+    if chosen.index:
+        indexing.extend(index, paths, encoder, False)
+        return index
+    refused = index.extend(paths, encoder).refused
+    for path, why in refused.items() if name == chosen.model else ():
+        print(f"left out: {path}: {why}", file=sys.stderr)
+    return index
+
+
+def _second_look(pairs):
+    """Those of the pairs that fit on each other, pixel by pixel."""
+    from keras_hash import progress
+    from keras_hash.data import images
+    from keras_hash.search import alignment
+
+    @functools.lru_cache(maxsize=1 << 12)
+    def thumbnail(path):
+        return alignment.Thumbnail(images.decode(path))
+
+    looked_at = progress.track(list(pairs), len(pairs), "Second look")
+    return {
+        pair: pairs[pair]
+        for pair in looked_at
+        if alignment.is_copy(*map(thumbnail, pair))
+    }
+
+
+def _summary(found, count):
+    going = [path for group in found for path in group.copies]
+    room = sum(os.path.getsize(path) for path in going) / 1e6
+    return (
+        f"{count} images, {len(found)} of which have {len(going)} copies that "
+        f"may go, {room:,.1f} MB"
+    )
+
+
+def _print(chosen, found, count, looks):
+    if chosen.json:
+        groups = [{"keep": g.keep, "copies": g.copies} for g in found]
+        inputs.print_json({"images": count, "looks": looks, "groups": groups})
+        return
+    for group in found:
+        print(f"keep  {group.keep}")
+        for path, why in group.copies.items():
+            print(f"  copy  {path}  ({why})")
+    print(_summary(found, count), file=sys.stderr)
+
+
+def _report(chosen, found, count, looks):
+    from keras_hash.html_report import rendering
+
+    def shown(path, why):
+        picture = None
+        with contextlib.suppress(OSError, ValueError):
+            picture = rendering.picture(path, 180)
+        size = f"{os.path.getsize(path) / 1000:,.0f} kB"
+        return {"name": path, "why": why, "size": size, "picture": picture}
+
+    groups = [
+        [shown(group.keep, "keep")]
+        + [shown(path, why) for path, why in group.copies.items()]
+        for group in found
+    ]
+    text = rendering.render(
+        "duplicates.html",
+        title="Duplicates",
+        summary=_summary(found, count),
+        looks=looks,
+        second_look=chosen.radius is None,
+        groups=groups,
+    )
+    files.write(chosen.report, text)
+    print(f"Wrote {chosen.report}.", file=sys.stderr)

@@ -1,0 +1,170 @@
+"""What to do with files that show the same: which to keep, move or link."""
+
+import collections
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import shutil
+
+from PIL import Image
+
+from keras_hash import files
+from keras_hash.data import images
+
+# Beside what was moved: one line of JSON a file, from where to where.
+LIST = "moved.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Files that show the same as the one that is kept."""
+
+    keep: str
+    # From the paths of the others to why, such as "same bytes".
+    copies: dict
+
+
+def same_bytes(paths):
+    """Pairs of files of equal content, each with the first one of its kind."""
+    by_size, first = collections.defaultdict(list), {}
+    for path in paths:
+        size = os.path.getsize(path)
+        if size:
+            by_size[size].append(path)
+    for alike in by_size.values():
+        for path in alike if len(alike) > 1 else ():
+            one = first.setdefault(files.sha256(path), path)
+            # Two names of one file take the room of one.
+            if one != path and not os.path.samefile(one, path):
+                yield one, path
+
+
+def groups(pairs, rank):
+    """What is kept, and what shows the same as that: a list of `Group`.
+
+    Of all files in pairs, the best one is kept and what makes a pair with it
+    may go; then the best one of those that are left, and so on. So nothing goes
+    that is like the one kept only by way of others.
+
+    Args:
+        pairs: dict from pairs of paths to why they show the same.
+        rank: function from a path to what sorts it: the least is the best.
+    """
+    near = collections.defaultdict(dict)
+    for (one, other), why in pairs.items():
+        near[one][other] = near[other][one] = why
+    left, found = set(near), []
+    for keep in sorted(near, key=rank):
+        if keep not in left:
+            continue
+        copies = {p: near[keep][p] for p in sorted(near[keep]) if p in left}
+        left -= {keep, *copies}
+        if copies:
+            found.append(Group(keep, copies))
+    return found
+
+
+def rank(path):
+    """The order in which files are kept: most pixels, colours before grey, then
+    most bytes, then the oldest, then by name."""
+    pixels, is_grey = 0, False
+    # Damaged files can have the same bytes too.
+    with contextlib.suppress(OSError, ValueError):
+        small = images.thumbnail(path, 32).astype("int16")
+        is_grey = bool((small.max(axis=-1) - small.min(axis=-1)).max() <= 8)
+        with Image.open(path) as image:
+            pixels = image.width * image.height
+    status = os.stat(path)
+    return -pixels, is_grey, -status.st_size, status.st_mtime_ns, path
+
+
+def move(paths, folder):
+    """Moves files into a folder, and writes a list from which `undo` brings
+    them back. A kill at any moment leaves each file in one of both places, and
+    in the list. Returns how many were moved."""
+    folder = files.local(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [os.path.abspath(path) for path in paths]
+    above = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
+    with open(folder / LIST, "a", encoding="utf-8") as listed:
+        for path in paths:
+            target = _free(folder / os.path.relpath(path, above))
+            line = {"from": path, "to": str(target)}
+            # Before the file, so that none is moved without a line.
+            listed.write(json.dumps(line) + "\n")
+            listed.flush()
+            os.fsync(listed.fileno())
+            _rename(path, target)
+    return len(paths)
+
+
+def _free(target):
+    """A path where there is nothing, with a number where there was."""
+    free, number = target, 1
+    while os.path.lexists(free):
+        number += 1
+        free = target.with_name(f"{target.stem} ({number}){target.suffix}")
+    return free
+
+
+def _rename(path, target):
+    """Moves a file, also to another disk: it is there before it is gone."""
+    target = files.local(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if os.path.lexists(target) or not os.path.isfile(path):
+            raise
+        if error.errno != errno.EXDEV:
+            raise
+        with files.beside(target) as new:
+            shutil.copy2(path, new)
+        os.unlink(path)
+
+
+def undo(folder):
+    """Moves back what `move` has moved. Returns how many files came back, and
+    those that could not, with reasons."""
+    place = files.local(folder) / LIST
+    if not place.exists():
+        raise ValueError(
+            f"There is no {LIST} in {folder}: give the folder to which "
+            "`keras-hash duplicates --move` has moved files."
+        )
+    lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
+    # A line without an end was being written when its file was still there.
+    lines = [json.loads(line) for line in lines if line.endswith("\n")]
+    back, kept, failed = 0, [], {}
+    for line in reversed(lines):
+        if not os.path.lexists(line["to"]):
+            # Stopped before it was moved, or moved back already.
+            continue
+        if os.path.lexists(line["from"]):
+            failed[line["to"]] = f"there is another {line['from']} now"
+            kept.append(json.dumps(line))
+            continue
+        _rename(line["to"], line["from"])
+        back += 1
+    if kept:
+        files.write(place, "\n".join(reversed(kept)) + "\n")
+    else:
+        place.unlink()
+    return back, failed
+
+
+def link(found):
+    """Replaces files by hard links to those of the same bytes that are kept.
+
+    Each is compared once more before. Returns how many were replaced.
+    """
+    count = 0
+    for one, other in found:
+        if files.sha256(one) != files.sha256(other):
+            continue
+        with files.beside(other) as new:
+            os.link(one, new)
+        count += 1
+    return count

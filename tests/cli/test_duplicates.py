@@ -1,0 +1,186 @@
+"""`keras-hash duplicates`."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+
+import pytest
+from PIL import Image
+from sklearn import datasets
+
+from keras_hash import cli
+from tests.cli.command import run
+
+HASH = ("--model", "phash_256")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve different photos, and copies of some of them."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    number = 0
+    for photo in datasets.load_sample_images().images:
+        for y in (0, 200):
+            for x in (0, 200, 400):
+                part = photo[y : y + 200, x : x + 200]
+                Image.fromarray(part).save(folder / f"{number:02}.png")
+                number += 1
+    names = {}
+    with Image.open(folder / "00.png") as image:
+        names["jpeg"] = folder / "00 stored.jpg"
+        image.save(names["jpeg"], quality=60)
+        names["half"] = folder / "below" / "00 half.png"
+        names["half"].parent.mkdir()
+        image.resize((100, 100)).save(names["half"])
+    names["same"] = folder / "03 again.png"
+    shutil.copy(folder / "03.png", names["same"])
+    # Older than what it is a copy of: it is the one that is kept.
+    os.utime(names["same"], (0, 0))
+    (folder / "notes.txt").write_text("no photo")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    return folder, {key: str(path) for key, path in names.items()}
+
+
+def found(*arguments):
+    code, out, err = run("duplicates", *arguments, "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    return content, {g["keep"]: g["copies"] for g in content["groups"]}, err
+
+
+def test_copies_are_found(photos, tmp_path):
+    folder, names = photos
+    content, groups, err = found(folder, *HASH)
+    assert content["images"] == 16
+    assert content["looks"] == {"phash_256": 94}
+    assert set(groups) == {str(folder / "00.png"), names["same"]}
+    copies = groups[str(folder / "00.png")]
+    assert set(copies) == {names["jpeg"], names["half"]}
+    assert all("bits differ" in why for why in copies.values())
+    assert groups[names["same"]] == {str(folder / "03.png"): "same bytes"}
+    assert "broken.png" in err and "1 .txt (not an image)" in err
+    # Nothing was written there.
+    assert len(list(folder.rglob("*"))) == 18
+    content, groups, _ = found(folder, *HASH, "--radius", 0)
+    assert content["looks"] == {"phash_256": 0}
+    assert names["same"] in groups
+    code, out, err = run("duplicates", folder, *HASH)
+    assert code == 0 and f"keep  {names['same']}" in out
+    assert "2 of which have 3 copies that may go" in err
+
+
+def test_the_index_goes_on(photos, tmp_path):
+    folder, names = photos
+    index = tmp_path / "photos.index"
+    _, first, err = found(folder, *HASH, "--index", index)
+    assert "15 new images" in err
+    _, again, err = found(folder, *HASH, "--index", index)
+    assert again == first and " 0 new images" in err
+    # What was asked for alone, though the index knows more.
+    _, some, _ = found(
+        folder / "below", folder / "05.png", *HASH, "--index", index
+    )
+    assert some == {}
+    os.remove(names["jpeg"])
+    _, less, _ = found(folder, *HASH, "--index", index)
+    assert set(less[str(folder / "00.png")]) == {names["half"]}
+
+
+def test_moved_and_back_and_linked(photos, tmp_path):
+    folder, names = photos
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    target = tmp_path / "copies"
+    code, _, err = run("duplicates", folder, *HASH, "--move", target)
+    assert code == 0 and "Moved 3 files" in err, err
+    assert (target / "below" / "00 half.png").exists()
+    assert not os.path.exists(names["jpeg"])
+    assert found(folder, *HASH)[1] == {}
+    code, _, err = run("duplicates", "--undo", target)
+    assert code == 0 and "Moved 3 files back" in err
+    after = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert after == before
+    code, _, err = run("duplicates", folder, *HASH, "--link")
+    assert code == 0 and "Linked 1 files" in err
+    assert os.path.samefile(names["same"], folder / "03.png")
+    # Two names of one file take no more room than one.
+    assert list(found(folder, *HASH)[1]) == [str(folder / "00.png")]
+
+
+def test_the_report(photos, tmp_path):
+    folder, _ = photos
+    os.rename(folder / "03.png", folder / "<b>&.png")
+    report = tmp_path / "found.html"
+    code, _, err = run("duplicates", folder, *HASH, "--report", report)
+    assert code == 0, err
+    text = report.read_text()
+    assert text.count("<img") == 5 and text.count("<figure") == 5
+    assert "&lt;b&gt;&amp;.png" in text and "<b>&" not in text
+    assert "http" not in text.split("<body>")[1]
+    assert "differ in up to 94 bits may be those of copies" in " ".join(
+        text.split()
+    )
+    # Damaged files of the same bytes are shown as well.
+    shutil.copy(folder / "broken.png", folder / "broken too.png")
+    code, _, err = run("duplicates", folder, *HASH, "--report", report)
+    assert code == 0 and report.read_text().count("no picture") == 2, err
+    lonely = tmp_path / "one"
+    lonely.mkdir()
+    shutil.copy(folder / "05.png", lonely)
+    run("duplicates", lonely, *HASH, "--report", report)
+    assert "No copies were found" in report.read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "Nothing to do"),
+        (["nowhere"], "No such file"),
+        (["."], "There are no images"),
+        (["x", "--model", "dshc_digits_30"], "does not say how near"),
+        (["x", "--model", "phash_25"], "Did you mean 'phash_256'"),
+        (["x", "--false-rate", "1e-12"], "tells rates from"),
+        (["x", "--false-rate", "0"], "should be above 0"),
+        (["x", "--radius", "-1"], "should be from 0"),
+        (["x", "--radius", "3", "--false-rate", "1e-3"], "not allowed with"),
+        (["x", "--move", "a", "--link"], "not allowed with"),
+        (["x", "--report", "s3://a/b.html"], "s3://"),
+        (["--undo", "x"], "There is no moved.jsonl"),
+    ],
+)
+def test_what_is_refused(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            code = cli.main(["duplicates", *arguments])
+        except SystemExit as stopped:
+            code = stopped.code
+    assert code == 2 and message in err.getvalue()
+
+
+def test_a_folder_among_the_photos_is_refused(photos):
+    folder, _ = photos
+    for inside in (folder, folder / "copies"):
+        code, _, err = run("duplicates", folder, *HASH, "--move", inside)
+        assert code == 2 and "`--move`" in err
+    assert not (folder / "copies").exists()
+
+
+@pytest.mark.slow
+def test_likeness_and_a_second_look(photos):
+    """Mirrored and cropped copies, which the perceptual hash does not find."""
+    folder, names = photos
+    photo = datasets.load_sample_images().images[1]
+    Image.fromarray(photo).save(folder / "whole.png")
+    Image.fromarray(photo[:, ::-1]).save(folder / "mirrored.png")
+    Image.fromarray(photo[15:-15, 20:-20]).save(folder / "cropped.png")
+    content, groups, _ = found(folder)
+    assert content["looks"] == {"photos_256": 45, "phash_256": 94}
+    three = {str(folder / f"{n}.png") for n in ("whole", "mirrored", "cropped")}
+    groups = [{keep, *copies} for keep, copies in groups.items()]
+    assert three in groups
+    copies = {str(folder / "00.png"), names["jpeg"], names["half"]}
+    assert any(copies <= group for group in groups)

@@ -1,0 +1,167 @@
+"""Which copies are kept, and files that are moved, linked and brought back."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_hash.search import duplicates
+
+
+def order(path):
+    return path
+
+
+def test_only_what_is_like_the_one_kept_may_go():
+    pairs = {("a", "b"): "x", ("b", "c"): "y", ("c", "d"): "z"}
+    found = duplicates.groups(pairs, order)
+    assert found == [
+        duplicates.Group("a", {"b": "x"}),
+        duplicates.Group("c", {"d": "z"}),
+    ]
+    # By the rank of the best: b is like both.
+    found = duplicates.groups(pairs, lambda path: (path != "b", path))
+    assert found == [duplicates.Group("b", {"a": "x", "c": "y"})]
+    assert duplicates.groups({}, order) == []
+
+
+def test_same_bytes(tmp_path):
+    for name, text in dict(a="x", b="y", c="x", d="xy", e="", f="").items():
+        (tmp_path / name).write_text(text)
+    os.link(tmp_path / "a", tmp_path / "g")
+    paths = [str(tmp_path / name) for name in "abcdefg"]
+    assert list(duplicates.same_bytes(paths)) == [(paths[0], paths[2])]
+
+
+def test_rank_is_by_pixels_colours_bytes_age_and_name(tmp_path, rng):
+    grey = np.repeat(rng.randint(0, 256, (20, 30, 1)).astype("uint8"), 3, -1)
+    colour = grey // 2 + np.uint8([90, 0, 20])
+    made = {
+        "small": (colour[:10], 0, 5),
+        "grey": (grey, 9000, 5),
+        "b": (colour, 0, 9),
+        "c": (colour, 0, 5),
+        "a": (colour, 0, 9),
+        "more bytes": (colour, 500, 9),
+    }
+    for name, (pixels, more, age) in made.items():
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(pixels).save(path)
+        with open(path, "ab") as file:
+            file.write(bytes(more))
+        os.utime(path, (0, age))
+    best = sorted(map(str, tmp_path.iterdir()), key=duplicates.rank)
+    names = [pathlib.Path(path).stem for path in best]
+    assert names == ["more bytes", "c", "a", "b", "grey", "small"]
+
+
+def photos(folder, names=("a/1.jpg", "a/2.jpg", "b/1.jpg", "\udcff.png")):
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.fsencode(path))
+    return [str(path) for path in paths]
+
+
+def content(folder):
+    found = pathlib.Path(folder).rglob("*")
+    return {str(p): p.read_bytes() for p in found if p.is_file()}
+
+
+def test_moved_and_brought_back(tmp_path):
+    paths = photos(tmp_path / "photos")
+    before = content(tmp_path / "photos")
+    target = tmp_path / "copies"
+    assert duplicates.move(paths[:2], target) == 2
+    assert duplicates.move(paths[2:], target) == 2
+    assert content(tmp_path / "photos") == {}
+    assert sorted(set(content(target).values())) == sorted(
+        {*before.values(), (target / duplicates.LIST).read_bytes()}
+    )
+    assert duplicates.undo(target) == (4, {})
+    assert content(tmp_path / "photos") == before and content(target) == {}
+    with pytest.raises(ValueError, match="There is no moved.jsonl"):
+        duplicates.undo(target)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    duplicates.move(paths[:1], target)
+    photos(tmp_path / "photos")
+    duplicates.move(paths[:1], target)
+    names = sorted(os.path.basename(path) for path in content(target))
+    assert names == ["1 (2).jpg", "1.jpg", duplicates.LIST]
+    pathlib.Path(paths[0]).write_text("new")
+    back, failed = duplicates.undo(target)
+    assert back == 0 and len(failed) == 2
+    os.remove(paths[0])
+    assert duplicates.undo(target)[0] == 1
+    assert pathlib.Path(paths[0]).exists() and len(content(target)) == 2
+
+
+def test_another_disk(tmp_path, monkeypatch):
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    before, rename = content(tmp_path / "photos"), os.rename
+
+    def across(a, b):
+        if ("copies" in str(a)) != ("copies" in str(b)):
+            raise OSError(18, "Invalid cross-device link", str(a))
+        return rename(a, b)
+
+    monkeypatch.setattr(os, "rename", across)
+    duplicates.move(paths, target)
+    assert content(tmp_path / "photos") == {}
+    assert duplicates.undo(target) == (4, {})
+    assert content(tmp_path / "photos") == before
+
+
+def test_links_of_the_same_bytes(tmp_path):
+    paths = photos(tmp_path)
+    pathlib.Path(paths[1]).write_bytes(pathlib.Path(paths[0]).read_bytes())
+    before = content(tmp_path)
+    # The second pair is not of the same bytes any more.
+    found = [(paths[0], paths[1]), (paths[0], paths[2])]
+    assert duplicates.link(found) == 1
+    assert os.path.samefile(*paths[:2]) and content(tmp_path) == before
+
+
+MOVE = """
+import sys, pathlib
+from keras_hash.search import duplicates
+paths = sorted(map(str, pathlib.Path(sys.argv[1]).iterdir()))
+print("go", flush=True)
+duplicates.move(paths, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", range(10))
+def test_killed_while_it_moves(tmp_path, turn):
+    names = [f"{number}.jpg" for number in range(3000)]
+    photos(tmp_path / "photos", names)
+    before = content(tmp_path / "photos")
+    target = tmp_path / "copies"
+    process = subprocess.Popen(
+        [sys.executable, "-c", MOVE, tmp_path / "photos", target],
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    time.sleep(0.02 + 0.05 * turn)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there = set(os.listdir(tmp_path / "photos"))
+    moved = set(os.listdir(target)) - {duplicates.LIST}
+    assert not there & moved and there | moved == set(names)
+    if moved:
+        listed = (target / duplicates.LIST).read_text().splitlines()
+        listed = {json.loads(line)["to"] for line in listed if line[-1] == "}"}
+        assert {str(target / name) for name in moved} <= listed
+        duplicates.undo(target)
+    assert content(tmp_path / "photos") == before
