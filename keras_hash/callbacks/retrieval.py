@@ -54,8 +54,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
         every: int, epochs from one measurement to the next.
         k: int or sequence of ints, cut-offs.
         metrics: names of the metrics that go into the logs, such as
-            `("map", "ndcg@1000")`; their cut-offs are added to `k`. `None`:
-            `map`, and `precision` and `ndcg` at each of `k`.
+            `("map", "ndcg@1000")`; their cut-offs are added to `k`. Without
+            `log_dir` no others are computed. `None`: `map`, and `precision` and
+            `ndcg` at each of `k`; `report` then has all.
         subset: int, at most how many queries and how many database items are
             used; all if `None`. Chance level and metrics are those of the
             smaller set.
@@ -125,6 +126,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
             )
         _check_hparams(hparams)
         cuts = check_cuts(k)
+        # TensorBoard shows all.
+        self._alone = metrics is not None and log_dir is None
         if metrics is None:
             at = [f"{name}@{cut}" for cut in cuts for name in _AT_CUTS]
             metrics = ["map", *at]
@@ -208,7 +211,10 @@ class RetrievalMetrics(keras.callbacks.Callback):
         )
 
     def _result(self, evaluator):
-        return evaluator.result(k=self.k, **{"seed": self.seed, **self.options})
+        """The report: of the metrics that were asked for, or of all."""
+        wanted = self.metrics if self._alone else None
+        options = {"seed": self.seed, **self.options}
+        return evaluator.result(k=self.k, metrics=wanted, **options)
 
     def on_epoch_end(self, epoch, logs=None):
         last = epoch + 1 == (self.params or {}).get("epochs")

@@ -155,7 +155,8 @@ def _looks(chosen, card):
 
 def _near(chosen, card, looks, paths):
     """Pairs of files that show the same, and why."""
-    found, order = {}, {path: place for place, path in enumerate(paths)}
+    order = {path: place for place, path in enumerate(paths)}
+    found, likely = {}, set()
     known = {os.path.realpath(path): path for path in reversed(paths)}
     with tempfile.TemporaryDirectory() as temporary:
         for name, radius in looks.items():
@@ -163,6 +164,9 @@ def _near(chosen, card, looks, paths):
             place = chosen.index or os.path.join(temporary, "photos.index")
             place = place if own is card else f"{place}.phash"
             index = _index(chosen, place, own, name, paths)
+            surely = -1
+            if own.method == "PHash" and chosen.radius is None:
+                surely = own.radius(chosen.false_rate)
             for first, second, far in index.index.pairs(radius):
                 for one, other, bits in zip(first, second, far.tolist()):
                     pair = [
@@ -174,7 +178,9 @@ def _near(chosen, card, looks, paths):
                     if None not in pair and not os.path.samefile(*pair):
                         pair = tuple(sorted(pair, key=order.get))
                         found.setdefault(pair, f"{name}: {bits} bits differ")
-    return found if chosen.radius is not None else _second_look(found)
+                        if bits <= surely:
+                            likely.add(pair)
+    return found if chosen.radius is not None else _second_look(found, likely)
 
 
 def _index(chosen, place, card, name, paths):
@@ -191,7 +197,7 @@ def _index(chosen, place, card, name, paths):
     return index
 
 
-def _second_look(pairs):
+def _second_look(pairs, likely):
     """Those of the pairs that fit on each other, pixel by pixel."""
     from keras_hash import progress
     from keras_hash.data import images
@@ -205,7 +211,7 @@ def _second_look(pairs):
     return {
         pair: pairs[pair]
         for pair in looked_at
-        if alignment.is_copy(*map(thumbnail, pair))
+        if alignment.is_copy(*map(thumbnail, pair), pair in likely)
     }
 
 

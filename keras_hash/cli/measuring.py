@@ -38,6 +38,12 @@ def add_commands(add):
         "the end of the database count as misses",
     )
     evaluate.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="compute these alone, such as map ndcg@100",
+    )
+    evaluate.add_argument(
         "--convention",
         help="replay another code base: deephash-pytorch, hashnet, orthohash, "
         "dpsh or dsrh",
@@ -73,6 +79,15 @@ def add_commands(add):
 
 
 def _evaluate(chosen):
+    from keras_hash.evaluation import metrics
+
+    if chosen.out is not None and chosen.metrics:
+        raise ValueError(
+            "The page of `--report` shows all metrics: leave "
+            f"`--metrics` out. Received: --metrics {' '.join(chosen.metrics)}"
+        )
+    if chosen.metrics:
+        metrics.choose(chosen.metrics)
     if chosen.out is not None:
         _check_writable(chosen.out)
     with inputs.aside(chosen.json):
@@ -107,6 +122,7 @@ def _evaluated(chosen):
         mirror=chosen.mirror,
         k=chosen.k,
         convention=chosen.convention,
+        metrics=chosen.metrics,
     )
     passed = time.perf_counter() - start
     if chosen.out is not None:

@@ -17,6 +17,7 @@ from keras_hash.evaluation import values
 from keras_hash.evaluation.diagnostics import CodeCensus
 from keras_hash.evaluation.metrics import RADIUS
 from keras_hash.evaluation.metrics import choose
+from keras_hash.evaluation.metrics import describe
 from keras_hash.evaluation.metrics import families
 from keras_hash.evaluation.metrics import key
 from keras_hash.evaluation.report import RetrievalReport
@@ -254,8 +255,9 @@ class HammingEvaluator:
                 database too and leaves itself out.
             seed: int, for `ties="random"`.
             metrics: str or sequence of str, which to compute, such as
-                `("map", "jaccard_ndcg")`: the names of docs/metrics.md up to
-                the `@`. All if `None`.
+                `("map", "ndcg@100")`: keys of the report. A name without `@`
+                that has no value for the whole ranking, such as `"ndcg"`,
+                stands for all of `k`. All if `None`.
 
         Returns:
             A `RetrievalReport`.
@@ -278,15 +280,22 @@ class HammingEvaluator:
                 "order of the database, which `keras_hash.evaluate` has and "
                 f"a table of counts does not. Received: ties={ties!r}"
             )
-        chosen = choose(metrics)
+        chosen, names = choose(metrics)
+        own = {describe(name).denominator for name in names} - {""}
+        denominators = [*denominators, *sorted(own - set(denominators))]
         options = {
-            "k": cuts,
+            "k": values.cuts_of(cuts, names),
             "denominators": denominators,
             "no_relevant": no_relevant,
             "ideal_zero": ideal_zero,
         }
         means, counts, relevant = self._means(
-            chosen, options, ties, self_match, np.random.RandomState(seed)
+            chosen,
+            names,
+            options,
+            ties,
+            self_match,
+            np.random.RandomState(seed),
         )
         found, curves = means["metrics"], {}
         sources = {"chance": means["chance"]}
@@ -333,7 +342,7 @@ class HammingEvaluator:
         }
         return {"unlabelled": found} if any(found.values()) else {}
 
-    def _means(self, chosen, options, ties, self_match, random):
+    def _means(self, chosen, names, options, ties, self_match, random):
         """Means of the ranking metrics: a dict from part of the report to dict;
         and how many items, and relevant ones, each query has by distance."""
         grades = self._grades(chosen)
@@ -342,14 +351,15 @@ class HammingEvaluator:
             # Equal queries draw different orders.
             inverse, rows = np.arange(len(inverse)), inverse
         chunks, balls = [], []
-        for these, part, keys in self._parts(rows, self_match):
+        limited = {**options, "names": names}
+        for these, part, of in self._parts(rows, self_match):
             graded = values.grades(
-                keys[:, 0], self._queries.sizes[these, None], keys[:, 1], grades
+                of[:, 0], self._queries.sizes[these, None], of[:, 1], grades
             )
             chunks.append(
-                _chunk(part, keys, graded, chosen, ties, options, random)
+                _chunk(part, of, graded, chosen, ties, limited, random)
             )
-            relevant = part[:, keys[:, 0] > 0].sum(axis=1)
+            relevant = part[:, of[:, 0] > 0].sum(axis=1)
             balls.append(np.stack([part.sum(axis=1), relevant]))
         means = {
             name: values.mean_of_chunks([c[name] for c in chunks], inverse)
@@ -489,8 +499,9 @@ def evaluate(
         kernel: `"auto"`, `"numba"`, `"numpy"` or `"tensorflow"`, see
             `HammingEvaluator`.
         metrics: str or sequence of str, which to compute, such as
-            `("map", "jaccard_ndcg")`: the names of docs/metrics.md up to the
-            `@`. All if `None`.
+            `("map", "ndcg@100")`: keys of the report. A name without `@` that
+            has no value for the whole ranking, such as `"ndcg"`, stands for all
+            of `k`. All if `None`.
         **options: `denominator`, `no_relevant`, `empty`, `ideal_zero` and
             `self_match`, as for `HammingEvaluator.result`.
 
@@ -537,7 +548,7 @@ def evaluate(
     )
     if in_order:
         keep = ("k", "denominators", "no_relevant", "ideal_zero")
-        chosen = choose(metrics)
+        chosen, names = choose(metrics)
         report.metrics.update(
             replay.ranking_metrics(
                 query_codes,
@@ -550,6 +561,7 @@ def evaluate(
                 seed,
                 evaluator._grades(chosen),
                 chosen=chosen,
+                names=names,
                 **replayed,
                 **{name: report.settings[name] for name in keep},
             )
@@ -573,8 +585,11 @@ def _chunk(part, keys, graded, chosen, ties, options, random):
     extra = {"map": families()["map"]} if "chance_map" in chosen else {}
     found = {
         "metrics": measured(views, chosen, topk_extreme=extremes.get(ties)),
-        "chance": measured(flat, extra | chosen),
+        "chance": measured(flat, chosen),
     }
+    if extra:
+        whole = {**options, "k": [], "names": ()}
+        found["chance"] |= values.ranking_metrics(flat, extra, **whole)
     # The bounds are those of shared counts: planes that differ in the size of
     # the item's label set alone count as one.
     shared, starts = np.unique(keys[:, 0], return_index=True)

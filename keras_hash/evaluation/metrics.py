@@ -290,6 +290,7 @@ def describe(key):
     return Described(row, grade, number, denominator)
 
 
+@functools.cache
 def families():
     """Pairs of row and grade by what keys begin with: a name, or that behind
     the prefix of a grade."""
@@ -301,14 +302,34 @@ def families():
 
 
 def choose(names):
-    """Those of the `families` that `names` choose, all for `None`."""
+    """Those of the `families` that `names` choose, all for `None`, and the set
+    of these names, for `is_wanted`."""
     known = families()
     if names is None:
-        return known
+        return known, frozenset()
     names = [names] if isinstance(names, str) else list(names)
-    if not names or set(names) - set(known):
-        raise ValueError(
-            f"`metrics` should be among {list(known)}; `k` gives the "
-            f"cut-offs. Received: metrics={names!r}"
+    keys = {name for name in names if "@" in str(name)}
+    wrong = [n for n in names if n not in keys and n not in known]
+    for name in keys:
+        of = describe(name)
+        fits = of.row.cuts and (of.number or 0) > 0
+        fits &= not of.denominator or (
+            of.row.denominators and of.denominator in closed_forms.DENOMINATORS
         )
-    return {family: known[family] for family in known if family in names}
+        fits |= of.row.source == "radius" and of.number == RADIUS
+        wrong += [] if fits and name.partition("@")[0] in known else [name]
+    if not names or wrong:
+        raise ValueError(
+            f"`metrics` should be among {list(known)}, or one of these at a "
+            f"cut-off such as 'ndcg@100'. Received: metrics={names!r}"
+        )
+    families_of = {name.partition("@")[0] for name in names}
+    return {f: known[f] for f in known if f in families_of}, frozenset(names)
+
+
+def is_wanted(key, names):
+    """Whether names, all if there are none, ask for a key: by itself, or for
+    all cut-offs of what has no value for the whole ranking."""
+    family = key.partition("@")[0]
+    at_all_cuts = family in names and not families()[family][0].whole
+    return not names or key in names or at_all_cuts

@@ -23,6 +23,15 @@ def check_cuts(k):
     return [codes.check_int(cut, "k") for cut in cuts]
 
 
+def cuts_of(k, names):
+    """The cut-offs to compute: those in `names`, and all of `k` if some of
+    these, or all metrics, have no cut-off of their own."""
+    own = [metrics.describe(name).cut for name in sorted(names)]
+    every = [name for name in names if metrics.is_wanted(f"{name}@", names)]
+    every = every or not names
+    return list(dict.fromkeys([*(k if every else ()), *filter(None, own)]))
+
+
 def check_options(k, denominator, **choices):
     """The cut-offs and denominators of a report as lists, once they and the
     values for names in `CHOICES` are checked."""
@@ -152,10 +161,12 @@ def ranking_metrics(
     no_relevant,
     ideal_zero,
     topk_extreme=None,
+    names=frozenset(),
 ):
     """The ranking metrics of each query, NaN where it is skipped.
 
-    `views` are the `Groups` of each grade, `chosen` as of `metrics.choose`.
+    `views` are the `Groups` of each grade, `chosen` and `names` as of
+    `metrics.choose`.
     `topk_extreme`, for the tie modes "best" and "worst", is a pair of
     the groups by distance and whether the best is wanted: with the denominator
     "topk" no single order is the extreme.
@@ -164,7 +175,10 @@ def ranking_metrics(
     empty = views[""].relevant.sum(axis=1) == 0
     instead = {"skip": np.nan, "zero": 0.0, "one": 1.0}[ideal_zero]
 
-    def add(key, values):
+    def add(key, function, *arguments):
+        if not metrics.is_wanted(key, names):
+            return
+        values = function(*arguments)
         # Where the ideal is zero, that option has the say.
         undefined = np.isnan(values)
         if no_relevant == "skip":
@@ -178,18 +192,18 @@ def ranking_metrics(
     ]
     for row, family, groups in wanted:
         if row.whole:
-            add(family, row.function(groups))
+            add(family, row.function, groups)
     for cut in k:
         for row, family, groups in wanted:
             if row.cuts and not row.denominators:
-                add(metrics.key(family, cut), row.function(groups, cut))
+                add(metrics.key(family, cut), row.function, groups, cut)
             for denominator in denominators if row.denominators else ():
                 key = metrics.key(family, cut, denominator)
                 if topk_extreme is None or denominator != "topk":
-                    add(key, row.function(groups, cut, denominator))
+                    add(key, row.function, groups, cut, denominator)
                 elif row.extreme:
                     by_distance, best = topk_extreme
-                    add(key, row.extreme(by_distance, cut, best))
+                    add(key, row.extreme, by_distance, cut, best)
     return found
 
 

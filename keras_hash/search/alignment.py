@@ -11,11 +11,9 @@ from PIL import Image
 from PIL import ImageFilter
 
 SIDE = 32
-# A copy correlates so well, and so well without its coarsest parts: of 200
-# copies (JPEG at quality 30, halved, mirrored, grey, cropped by a tenth, turned
-# by two degrees) the worst had .965 and .845; of 6,332 other pairs of photos
-# with near codes two had as much, and one of these was a copy.
-LEAST = 0.93, 0.8
+# A copy correlates so well, and so well without its coarsest parts; or so where
+# the perceptual hash says the same. tools/bench/duplicates.py measures it.
+LEAST, LEAST_IF_LIKELY = (0.93, 0.8), (0.83, 0.64)
 # Photos whose grey values differ less have nothing to be laid over each other.
 _FLAT = 1.0
 # Parts by their share of the side, and turns in degrees at the middle share.
@@ -81,10 +79,12 @@ def correlations(one, other):
     return best
 
 
-def is_copy(one, other):
-    """Whether one of two `Thumbnail`s shows the photo of the other."""
+def is_copy(one, other, is_likely=False):
+    """Whether one of two `Thumbnail`s shows the photo of the other, more easily
+    so where that is likely before."""
     if one.is_flat or other.is_flat:
         near = np.abs(one.colour - other.colour).max() < 3
         return bool(near and one.is_flat and other.is_flat)
     found = correlations(one, other)
-    return all(value >= least for value, least in zip(found, LEAST))
+    least = LEAST_IF_LIKELY if is_likely else LEAST
+    return all(value >= low for value, low in zip(found, least))

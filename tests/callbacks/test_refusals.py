@@ -40,7 +40,7 @@ IMAGES, LABELS = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 3
         ({"query": as_dataset((IMAGES, LABELS)).repeat()}, "never ends"),
         ({"query": as_dataset((IMAGES, LABELS)).take(0)}, "has no images"),
         # When training begins.
-        ({"metrics": ["map", "mapp"]}, r"Received: \['mapp'\]"),
+        ({"metrics": ["map", "mapp"]}, r"Received: metrics=\['map', 'mapp'\]"),
         ({"metrics": "recall"}, r"Received: \['recall'\]"),
         ({"k": 0}, "`k` should be"),
         ({"ties": "none"}, "`ties` should be one of"),

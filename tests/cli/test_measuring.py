@@ -103,3 +103,17 @@ def test_verify_zoo(capsys, tmp_path):
     captured = capsys.readouterr()
     assert written.mirrored is None
     assert "ok" in captured.out and not captured.err
+
+
+def test_chosen_metrics(tmp_path):
+    code, out, err = run(
+        "evaluate", "dshc_digits_30", "--metrics", "map", "ndcg@50", "--json"
+    )
+    assert code == 0, err
+    assert set(json.loads(out)["metrics"]) == {"map", "ndcg@50"}
+    for more, message in (
+        (["nap"], "`metrics` should be among"),
+        (["map", "--report", tmp_path / "x.html"], "leave `--metrics` out"),
+    ):
+        code, _, err = run("evaluate", "dshc_digits_30", "--metrics", *more)
+        assert code == 2 and message in err

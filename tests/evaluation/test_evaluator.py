@@ -572,7 +572,13 @@ def test_clear_errors():
         ({"self_match": "yes"}, "`self_match` should be one of"),
         ({"k": 0}, "`k` should be"),
         ({"kernel": "cuda"}, "`kernel` should be one of"),
-        ({"metrics": ("map", "ndcg@100")}, "`metrics` should be among"),
+        ({"metrics": ("map", "ndcg@x")}, "`metrics` should be among"),
+        ({"metrics": ("map", "bits@100")}, "`metrics` should be among"),
+        ({"metrics": "map@3_some"}, "`metrics` should be among"),
+        ({"metrics": "ndcg@3_topk"}, "`metrics` should be among"),
+        ({"metrics": "empty_ball@3"}, "`metrics` should be among"),
+        ({"metrics": "chance_map@3"}, "`metrics` should be among"),
+        ({"metrics": ("map", 3)}, "`metrics` should be among"),
         ({"metrics": ()}, "`metrics` should be among"),
     ]:
         with pytest.raises(ValueError, match=message):

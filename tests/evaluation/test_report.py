@@ -169,13 +169,24 @@ def test_chosen_metrics_are_those_of_the_whole_report(several, rng):
     code = codes.pack(rng.randn(30, 12))
     labels = rng.randint(2, size=(30, 3)) if several else np.arange(30) % 3
     sides = code, labels, code, labels
-    whole = keras_hash.evaluate(*sides, bits=12, k=(3, 7))
+    options = {"k": (2, 3, 5, 7), "denominator": ("min", "topk")}
+    whole = keras_hash.evaluate(*sides, bits=12, **options)
     for chosen, keys, bounds in (
-        ("map", {"map", "map@3", "map@7"}, {"map", "map@3", "map@7"}),
+        ("map", {"map"}, {"map"}),
         (("precision",), {"precision@3", "precision@7"}, set()),
         (("chance_map",), {"chance_map"}, set()),
         (["unique_codes", "empty_ball"], {"unique_codes", "empty_ball@2"}, 0),
         ("ndcg", {"ndcg@3", "ndcg@7"}, {"ndcg@3", "ndcg@7"}),
+        (("map", "ndcg@5"), {"map", "ndcg@5"}, {"map", "ndcg@5"}),
+        ("map@5_topk", {"map@5_topk"}, None),
+        (("map", "map@5"), {"map", "map@5"}, {"map", "map@5"}),
+        (("ndcg", "ndcg@5"), {"ndcg@3", "ndcg@5", "ndcg@7"}, None),
+        (("map@5", "recall@2"), {"map@5", "recall@2"}, {"map@5"}),
+        (
+            ("map@5", "chance_map", "empty_ball@2"),
+            {"map@5", "chance_map", "empty_ball@2"},
+            {"map@5"},
+        ),
         (
             ("jaccard_ndcg", "recall"),
             {"recall@3", "recall@7"}
@@ -185,7 +196,8 @@ def test_chosen_metrics_are_those_of_the_whole_report(several, rng):
     ):
         report = keras_hash.evaluate(*sides, bits=12, k=(3, 7), metrics=chosen)
         assert set(report.metrics) == keys
-        assert set(report.bounds) == (bounds or set())
+        if bounds is not None:
+            assert set(report.bounds) == (bounds or set())
         for key in keys:
             assert report.metrics[key] == whole.metrics[key]
             if key in report.bounds:

@@ -193,9 +193,13 @@ def quality():
         }
         if name in ("photos_256", "phash_256"):
             rows, columns = np.nonzero(np.concatenate(false) <= wide)
+            false = np.concatenate(false)
             near[name] = (
-                {kind: found <= wide for kind, found in far.items()},
-                set(zip(rows.tolist(), columns.tolist())),
+                {kind: (f <= wide, f <= strict) for kind, f in far.items()},
+                {
+                    pair: false[pair] <= strict
+                    for pair in zip(rows.tolist(), columns.tolist())
+                },
             )
     ours(sets, chosen, copies, near, table, pairs)
     print("\nShare of the copies that are found")
@@ -213,18 +217,23 @@ def ours(sets, chosen, copies, near, table, pairs):
         return alignment.Thumbnail(np.asarray(photo))
 
     own, shares = [look(photo) for photo in chosen], {}
+    (general, one), (hashed, other) = near["photos_256"], near["phash_256"]
     for kind, photos in copies.items():
-        seen = near["photos_256"][0][kind] | near["phash_256"][0][kind]
+        seen, likely = general[kind][0] | hashed[kind][0], hashed[kind][1]
         found = [
-            bool(is_near) and alignment.is_copy(one, look(photo))
-            for is_near, one, photo in zip(seen, own, photos)
+            is_near and alignment.is_copy(photo, look(copy), is_likely)
+            for is_near, is_likely, photo, copy in zip(
+                seen, likely, own, photos
+            )
         ]
         shares[kind] = np.mean(found)
-    candidates = near["photos_256"][1] | near["phash_256"][1]
+    candidates = one | other
     false = [
         (a, b)
         for a, b in candidates
-        if alignment.is_copy(look(sets[0][a]), look(sets[1][b]))
+        if alignment.is_copy(
+            look(sets[0][a]), look(sets[1][b]), other.get((a, b), False)
+        )
     ]
     print(
         f"{len(candidates):,} of {pairs:,} false pairs are near, and "
