@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_hash.loops import jit
 
-BLOCK, PIECE = 1024, 64
+BLOCK, PIECE = 1024, 128
 
 
 @numba.njit(nogil=True)

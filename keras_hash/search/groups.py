@@ -228,7 +228,8 @@ class Groups:
             row, *found = self._scan.within(queries[part], limit, first)
             yield part[row], *found
             start += len(part)
-            rows = max(16, len(part) * self.block // (16 * len(row) + 1))
+            items = len(row) * len(self) // len(self.codes)
+            rows = max(16, len(part) * self.block // (16 * items + 1))
 
     def _first_items(self, levels, groups, k):
         """The first k items of codes that are ordered by distance."""

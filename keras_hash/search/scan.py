@@ -17,6 +17,8 @@ from keras_hash.codes import words
 _MANY, _MORE = 1 << 20, 1 << 23
 # Of the blocks of codes, so many are a sample.
 _SAMPLE = 32
+# Where a query finds more than one code of so many, there is much to write.
+_DENSE = 500
 
 
 class Scan:
@@ -74,7 +76,7 @@ class Scan:
         """
         first = int(first)
         compiled = self._loops(len(queries), first)
-        if compiled:
+        if compiled and not self._finds_many(compiled, queries, limit):
             return self._within(compiled, queries, limit, first)
         import faiss
 
@@ -146,6 +148,17 @@ class Scan:
         rows = min(64, max(1, (1 << 20) // (2 * k + piece)))
         return np.concatenate(self._shared(run, queries, rows), axis=1)
 
+    def _finds_many(self, compiled, queries, limit):
+        """Whether a few of many queries find so much that FAISS is faster, as
+        it writes down more quickly what it finds."""
+        few = words(queries[: min(4, len(queries) // 8)])
+        limits = np.full(len(few), min(limit, self.bits) + 1, "uint64")
+        limits = limits.astype(self.columns.dtype)
+        blocks = -(-len(self.codes) // compiled.BLOCK)
+        found = np.empty((blocks, len(few)), "int64")
+        compiled.count(few, self.columns, 0, limits, found)
+        return found.sum() > len(few) * len(self.codes) / _DENSE
+
     def _within(self, compiled, queries, limit, first):
         columns, start = self.columns, first // compiled.BLOCK * compiled.BLOCK
 
@@ -161,8 +174,10 @@ class Scan:
             places = np.cumsum(sizes) - sizes
             compiled.fill(asked, columns, start, limits, found, places, out)
             rows = np.repeat(np.arange(len(asked)), sizes)
-            kept = out[1] >= first
-            return len(asked), rows[kept], *out[:, kept]
+            if start < first:
+                kept = out[1] >= first
+                rows, out = rows[kept], out[:, kept]
+            return len(asked), rows, *out
 
         parts = self._shared(run, queries, 64)
         counts, rows, *found = zip(*parts)

@@ -31,7 +31,7 @@ class Substrings:
     # the cache, and queries that are searched at a time.
     block, rows = 1 << 16, 64
     # A scan looks at so many codes in twice the time of a lookup or candidate.
-    cost = 48
+    cost = 144
 
     def __init__(self, bits, codes):
         self.bits = bits
