@@ -228,7 +228,7 @@ class Groups:
             row, *found = self._scan.within(queries[part], limit, first)
             yield part[row], *found
             start += len(part)
-            items = len(row) * len(self) // len(self.codes)
+            items = len(row) * len(self) // max(1, len(self.codes))
             rows = max(16, len(part) * self.block // (16 * items + 1))
 
     def _first_items(self, levels, groups, k):
