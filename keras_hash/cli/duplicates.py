@@ -101,11 +101,12 @@ def _duplicates(chosen):
     paths = inputs.image_files(chosen.places)
     if chosen.move:
         _check_apart(chosen.move, chosen.places)
-    same = list(duplicates.same_bytes(paths))
-    pairs = dict.fromkeys(same, "same bytes")
-    for pair, why in _near(chosen, card, looks, paths).items():
-        pairs.setdefault(pair, why)
-    found = duplicates.groups(pairs, functools.cache(duplicates.rank))
+    same = duplicates.same_bytes(paths)
+    again = {path for others in same.values() for path in others}
+    alone = [path for path in paths if path not in again]
+    pairs = _near(chosen, card, looks, alone)
+    rank = functools.cache(duplicates.rank)
+    found = duplicates.groups(pairs, same, rank)
     if chosen.report:
         _report(chosen, found, len(paths), looks)
     _print(chosen, found, len(paths), looks)
@@ -122,7 +123,7 @@ def _duplicates(chosen):
             (group.keep, path)
             for group in found
             for path, why in group.copies.items()
-            if why == "same bytes"
+            if why == duplicates.SAME_BYTES
         )
         print(f"Linked {count} files of the same bytes.", file=sys.stderr)
 
@@ -164,9 +165,7 @@ def _near(chosen, card, looks, paths):
             place = chosen.index or os.path.join(temporary, "photos.index")
             place = place if own is card else f"{place}.phash"
             index = _index(chosen, place, own, name, paths)
-            surely = -1
-            if own.method == "PHash" and chosen.radius is None:
-                surely = own.radius(chosen.false_rate)
+            surely = _surely(own, chosen)
             for first, second, far in index.index.pairs(radius):
                 for one, other, bits in zip(first, second, far.tolist()):
                     pair = [
@@ -181,6 +180,17 @@ def _near(chosen, card, looks, paths):
                         if bits <= surely:
                             likely.add(pair)
     return found if chosen.radius is not None else _second_look(found, likely)
+
+
+def _surely(card, chosen):
+    """The distance up to which a perceptual hash makes a copy likely, or -1."""
+    if card.method != "PHash" or chosen.radius is not None:
+        return -1
+    try:
+        return card.radius(chosen.false_rate)
+    except ValueError:
+        # So low a rate that its card does not tell it.
+        return -1
 
 
 def _index(chosen, place, card, name, paths):

@@ -13,6 +13,7 @@ from PIL import Image
 from keras_hash import files
 from keras_hash.data import images
 
+SAME_BYTES = "same bytes"
 # Beside what was moved: one line of JSON a file, from where to where.
 LIST = "moved.jsonl"
 
@@ -27,21 +28,25 @@ class Group:
 
 
 def same_bytes(paths):
-    """Pairs of files of equal content, each with the first one of its kind."""
-    by_size, first = collections.defaultdict(list), {}
+    """From the best file of each content to the others of the same bytes."""
+    by_size = collections.defaultdict(list)
     for path in paths:
-        size = os.path.getsize(path)
-        if size:
-            by_size[size].append(path)
-    for alike in by_size.values():
-        for path in alike if len(alike) > 1 else ():
-            one = first.setdefault(files.sha256(path), path)
-            # Two names of one file take the room of one.
-            if one != path and not os.path.samefile(one, path):
-                yield one, path
+        by_size[os.path.getsize(path)].append(path)
+    by_content = collections.defaultdict(list)
+    for size, alike in by_size.items():
+        for path in alike if size and len(alike) > 1 else ():
+            by_content[files.sha256(path)].append(path)
+    found = {}
+    for alike in by_content.values():
+        best, *others = sorted(alike, key=rank)
+        # Two names of one file take the room of one.
+        others = [path for path in others if not os.path.samefile(best, path)]
+        if others:
+            found[best] = others
+    return found
 
 
-def groups(pairs, rank):
+def groups(pairs, same, rank):
     """What is kept, and what shows the same as that: a list of `Group`.
 
     Of all files in pairs, the best one is kept and what makes a pair with it
@@ -50,17 +55,21 @@ def groups(pairs, rank):
 
     Args:
         pairs: dict from pairs of paths to why they show the same.
+        same: what `same_bytes` returned: those others are in no pairs.
         rank: function from a path to what sorts it: the least is the best.
     """
     near = collections.defaultdict(dict)
     for (one, other), why in pairs.items():
         near[one][other] = near[other][one] = why
-    left, found = set(near), []
-    for keep in sorted(near, key=rank):
+    left, found = {*near, *same}, []
+    for keep in sorted(left, key=rank):
         if keep not in left:
             continue
-        copies = {p: near[keep][p] for p in sorted(near[keep]) if p in left}
-        left -= {keep, *copies}
+        own = {p: near[keep][p] for p in sorted(near[keep]) if p in left}
+        left -= {keep, *own}
+        copies = dict.fromkeys(same.get(keep, ()), SAME_BYTES)
+        for path, why in own.items():
+            copies |= dict.fromkeys([path, *same.get(path, ())], why)
         if copies:
             found.append(Group(keep, copies))
     return found

@@ -21,23 +21,37 @@ def order(path):
 
 def test_only_what_is_like_the_one_kept_may_go():
     pairs = {("a", "b"): "x", ("b", "c"): "y", ("c", "d"): "z"}
-    found = duplicates.groups(pairs, order)
+    found = duplicates.groups(pairs, {}, order)
     assert found == [
         duplicates.Group("a", {"b": "x"}),
         duplicates.Group("c", {"d": "z"}),
     ]
     # By the rank of the best: b is like both.
-    found = duplicates.groups(pairs, lambda path: (path != "b", path))
+    found = duplicates.groups(pairs, {}, lambda path: (path != "b", path))
     assert found == [duplicates.Group("b", {"a": "x", "c": "y"})]
-    assert duplicates.groups({}, order) == []
+    assert duplicates.groups({}, {}, order) == []
+    # Files of the same bytes go with the one of them that is in pairs.
+    same = {"b": ["b2", "b3"], "a": ["a2"], "x": ["x2"]}
+    found = duplicates.groups({("a", "b"): "near"}, same, order)
+    assert found == [
+        duplicates.Group(
+            "a",
+            {"a2": "same bytes", **dict.fromkeys(["b", "b2", "b3"], "near")},
+        ),
+        duplicates.Group("x", {"x2": "same bytes"}),
+    ]
 
 
 def test_same_bytes(tmp_path):
-    for name, text in dict(a="x", b="y", c="x", d="xy", e="", f="").items():
+    texts = dict(a="x", b="y", c="x", d="xy", e="", f="", h="x", i="zz")
+    for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    os.link(tmp_path / "a", tmp_path / "g")
-    paths = [str(tmp_path / name) for name in "abcdefg"]
-    assert list(duplicates.same_bytes(paths)) == [(paths[0], paths[2])]
+        os.utime(tmp_path / name, (0, 5 if name == "c" else 9))
+    os.link(tmp_path / "c", tmp_path / "g")
+    paths = [str(tmp_path / name) for name in "abcdefghi"]
+    # The oldest is the best; another name of it is no copy.
+    found = duplicates.same_bytes(paths)
+    assert found == {paths[2]: [paths[0], paths[7]]}
 
 
 def test_rank_is_by_pixels_colours_bytes_age_and_name(tmp_path, rng):
