@@ -268,6 +268,10 @@ class Groups:
         keys >>= item_bits
         return keys >> level_bits, keys & ((1 << level_bits) - 1), items
 
+    def numbers(self, items):
+        """The number of the code of each of some items."""
+        return items if self.group is None else self.group[items]
+
     def sizes(self, groups):
         """How many items have each of some codes."""
         if self.group is None:

@@ -12,6 +12,8 @@ from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
 from keras_hash.codes import group
 from keras_hash.codes import num_bytes
+from keras_hash.codes import pack
+from keras_hash.search import asymmetric
 from keras_hash.search import by_features
 from keras_hash.search import joins
 from keras_hash.search import storage
@@ -156,17 +158,19 @@ class Index:
 
     def search(
         self,
-        codes,
+        codes=None,
         k=10,
         among=None,
         rerank=None,
         candidates=None,
         threads=None,
+        real_codes=None,
     ):
         """Finds the nearest items of each query.
 
         Args:
-            codes: packed codes `uint8 [q, ceil(bits / 8)]`.
+            codes: packed codes `uint8 [q, ceil(bits / 8)]`; those of
+                `real_codes` where these are given in their place.
             k: int, items a query; all items where there are fewer.
             among: optional ids: only these items are searched; ids that are not
                 in the index are passed over.
@@ -174,34 +178,45 @@ class Index:
                 the Euclidean distance of features: features of the queries
                 `[q, d]`, and features of all items `[n, d]` in the order of
                 `Index.ids`, or a function that returns `[m, d]` for ids `[m]`.
-            candidates: int, at least `k`, items a query that `rerank` orders;
-                `None` means `10 * k`.
+            candidates: int, at least `k`, items a query that `rerank` orders,
+                `None` means `10 * k`; or that `real_codes` order, `None` means
+                1,000 or `k`.
             threads: int, up to 1024 threads of FAISS; `None` leaves it to
                 FAISS, but for the smallest searches, which take one.
+            real_codes: optional float `[q, bits]`, as `HashModel.real_codes`
+                returns them: the `candidates` nearest items are ordered by the
+                sum of their magnitudes at the bits that differ, which finds
+                better for nearly the same time.
 
         Returns:
-            A pair: distances `int32 [q, k]`, with `rerank` `float32 [q, k]`,
-            and ids `[q, k]`.
+            A pair: distances `int32 [q, k]`, with `rerank` or `real_codes`
+            `float32 [q, k]`, and ids `[q, k]`.
 
         Raises:
             ValueError: an empty index, codes or features that do not fit, or
                 `k` below 1.
         """
+        if real_codes is not None:
+            codes, real = self._real(codes, real_codes, rerank)
         codes = self._checked(codes)
         count = k = check_int(k, "k")
-        if rerank is not None:
+        if real_codes is not None:
+            count = max(k, 1000) if candidates is None else candidates
+            count = check_int(count, "candidates", k)
+        elif rerank is not None:
             count = 10 * k if candidates is None else candidates
             count = check_int(count, "candidates", k)
             rerank = by_features.check(rerank, len(codes), len(self))
         elif candidates is not None:
             raise ValueError(
-                "`candidates` needs `rerank`. "
-                f"Received: candidates={candidates!r}, rerank=None"
+                "`candidates` needs `rerank` or `real_codes`. "
+                f"Received: candidates={candidates!r}, neither of them"
             )
         groups, chosen = self._among(among)
         count, k = min(count, len(groups)), min(k, len(groups))
         if len(codes) == 0 or k == 0:
-            dtype = "int32" if rerank is None else "float32"
+            whole = rerank is None and real_codes is None
+            dtype = "int32" if whole else "float32"
             shape = len(codes), k
             return np.zeros(shape, dtype), np.zeros(shape, self.ids.dtype)
         # Queries repeat as items do.
@@ -211,6 +226,12 @@ class Index:
         with _threads(threads, len(codes) * len(groups)):
             levels, places = groups.nearest(codes[first], count)
         levels, places = levels[inverse], places[inverse]
+        if real_codes is not None:
+            own = groups.codes[:, : num_bytes(self.bits)]
+            numbers = groups.numbers(places)
+            levels, places = asymmetric.nearest(
+                real, own, numbers, places, k, self.bits
+            )
         if chosen is not None:
             places = chosen[places]
         if rerank is not None:
@@ -383,6 +404,23 @@ class Index:
             groups = groups.added(np.concatenate(waiting))
             self._state = groups, ()
         return groups
+
+    def _real(self, codes, real_codes, rerank):
+        """The packed and the real codes of queries that are given as such."""
+        if codes is not None or rerank is not None:
+            raise ValueError(
+                "`real_codes` come in place of `codes`, and order what is "
+                "found in place of `rerank`. Received: "
+                f"codes of type {type(codes).__name__}, "
+                f"rerank of type {type(rerank).__name__}"
+            )
+        if self.similarity != "hamming":
+            raise ValueError(
+                "`real_codes` order items by Hamming distance. "
+                f"Received: similarity={self.similarity!r}"
+            )
+        real = asymmetric.check(real_codes, self.bits)
+        return pack(real), real
 
     def _checked(self, codes):
         codes = check(codes, self.bits)
