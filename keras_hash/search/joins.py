@@ -10,8 +10,6 @@ import functools
 import itertools
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from keras_hash import loops
 from keras_hash.codes import words
@@ -130,6 +128,9 @@ def _expanded(groups, one, other, far):
 
 def clusters(groups, radius):
     """Lists of places, of two or more: whom pairs lead from one to another."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     count = len(groups.codes)
     parts = np.arange(count)
 
