@@ -37,6 +37,9 @@ def search():
     return [
         index.search(query, 5), index.search(query, 5, threads=4),
         index.range_search(query, 3), tables.search(query, 5),
+        # By tables, and by a scan that finds much.
+        *([np.concatenate(part) for part in zip(*index.pairs(radius))]
+          for radius in (2, 8)), index.clusters(2),
     ]
 
 def evaluate(kernel="auto"):

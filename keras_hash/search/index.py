@@ -23,6 +23,9 @@ from keras_hash.search.groups import width_of
 from keras_hash.search.ids import Ids
 from keras_hash.search.ids import check_ids
 
+# Distances of which there are many.
+_ALL = 1 << 30
+
 
 class Index:
     """Exact search among packed codes, over FAISS.
@@ -288,8 +291,13 @@ class Index:
         ...     print(first, second, distances)
         """
         groups, ids = self._joined(radius), self.ids
-        found = joins.item_pairs(groups, radius)
-        return ((ids[one], ids[other], far) for one, other, far in found)
+
+        def found():
+            with _threads(None, _ALL):
+                for one, other, far in joins.item_pairs(groups, radius):
+                    yield ids[one], ids[other], far
+
+        return found()
 
     def clusters(self, radius):
         """Groups items that pairs up to a distance connect.
@@ -308,7 +316,8 @@ class Index:
             ValueError: as `pairs`.
         """
         groups, ids = self._joined(radius), self.ids
-        return [ids[part] for part in joins.clusters(groups, radius)]
+        with _threads(None, _ALL):
+            return [ids[part] for part in joins.clusters(groups, radius)]
 
     def _joined(self, radius):
         check_int(radius, "radius", 0)
