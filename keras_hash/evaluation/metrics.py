@@ -290,7 +290,6 @@ def describe(key):
     return Described(row, grade, number, denominator)
 
 
-@functools.cache
 def families():
     """Pairs of row and grade by what keys begin with: a name, or that behind
     the prefix of a grade."""
@@ -330,6 +329,7 @@ def choose(names):
 def is_wanted(key, names):
     """Whether names, all if there are none, ask for a key: by itself, or for
     all cut-offs of what has no value for the whole ranking."""
+    if not names or key in names:
+        return True
     family = key.partition("@")[0]
-    at_all_cuts = family in names and not families()[family][0].whole
-    return not names or key in names or at_all_cuts
+    return family in names and not families()[family][0].whole

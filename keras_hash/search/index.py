@@ -277,10 +277,10 @@ class Index:
         Args:
             radius: int, the largest distance; 0 for equal codes.
 
-        Yields:
-            Triples of arrays of equal length: ids of the items that were added
-            first, ids of the others, and distances `int32`. Each pair comes
-            once; a triple holds some millions at most.
+        Returns:
+            A generator of triples of arrays of equal length: ids of the items
+            that were added first, ids of the others, and distances `int32`.
+            Each pair comes once; a triple holds some millions at most.
 
         Raises:
             ValueError: `radius` below 0, or an index for `similarity="and"`.
