@@ -186,7 +186,12 @@ def test_where_numba_does_not_work_numpy_counts(monkeypatch, anew, broken):
 
 
 @pytest.mark.parametrize(
-    "damage", [pytest.param("empty", marks=pytest.mark.slow), "cut", "a file"]
+    "damage",
+    [
+        pytest.param("empty", marks=pytest.mark.slow),
+        pytest.param("cut", marks=pytest.mark.slow),
+        "a file",
+    ],
 )
 def test_damaged_files_of_numba_are_passed_over(tmp_path, damage):
     """In processes of their own, as Numba finds its folder when imported."""

@@ -91,7 +91,7 @@ def test_copies_are_near_and_others_are_not(photos):
     assert far(model, photos, [x[:, ::-1] for x in photos]).min() >= 75
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     level=st.integers(0, 255),
     kind=st.sampled_from(["flat", "rows", "columns", "check"]),

@@ -24,7 +24,7 @@ def by_loops(real, items, bits, k, candidates):
     return rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     bits=st.sampled_from([3, 8, 12, 64]),
     count=st.integers(1, 40),

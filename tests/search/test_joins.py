@@ -42,7 +42,7 @@ def check(index, items, radius):
     assert parts == [[names[i] for i in part] for part in clusters]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_against_all_with_all(data):
     rng = np.random.RandomState(data.draw(st.integers(0, 2**16)))

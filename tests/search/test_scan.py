@@ -101,7 +101,7 @@ def test_samples_of_many_codes(way, make, rng):
         np.testing.assert_array_equal(found, np.concatenate(parts, axis=1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_ties_everywhere(data):
     """Few bits vary, so that distances are few and most of them tie."""
