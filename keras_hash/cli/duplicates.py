@@ -187,7 +187,7 @@ def _surely(card, chosen):
     if card.method != "PHash" or chosen.radius is not None:
         return -1
     try:
-        return card.radius(chosen.false_rate)
+        return card.radius(min(chosen.false_rate, 1e-3))
     except ValueError:
         # So low a rate that its card does not tell it.
         return -1

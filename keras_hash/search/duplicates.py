@@ -97,7 +97,11 @@ def move(paths, folder):
     folder.mkdir(parents=True, exist_ok=True)
     paths = [os.path.abspath(path) for path in paths]
     above = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
-    with open(folder / LIST, "a", encoding="utf-8") as listed:
+    with open(folder / LIST, "a+", encoding="utf-8") as listed:
+        listed.seek(0)
+        if (before := listed.read()) and not before.endswith("\n"):
+            # A kill has cut the last line: its file was not moved.
+            listed.truncate(len(before[: before.rfind("\n") + 1].encode()))
         for path in paths:
             target = _free(folder / os.path.relpath(path, above))
             line = {"from": path, "to": str(target)}

@@ -184,8 +184,8 @@ class Card(collections.abc.Mapping):
         """The largest distance at which few pairs of photos are false.
 
         Args:
-            false_rate: float, the share of pairs of photos of different things
-                that may be so near.
+            false_rate: float up to 0.001, the share of pairs of photos of
+                different things that may be so near.
 
         Returns:
             int.
@@ -199,6 +199,11 @@ class Card(collections.abc.Mapping):
             raise ValueError(
                 f"The card of {self.name} does not say how near photos come by "
                 "chance: give a radius, or take photos_256 or phash_256."
+            )
+        if not 0 < false_rate <= 1e-3:
+            raise ValueError(
+                "`false_rate` should be above 0 and at most 0.001. "
+                f"Received: false_rate={false_rate!r}"
             )
         pairs, total, radius = self.false_pairs["pairs"], 0, -1
         for count in known:

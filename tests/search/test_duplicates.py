@@ -105,6 +105,17 @@ def test_moved_and_brought_back(tmp_path):
         duplicates.undo(target)
 
 
+def test_a_line_that_a_kill_has_cut(tmp_path):
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    before = content(tmp_path / "photos")
+    duplicates.move(paths[:1], target)
+    with open(target / duplicates.LIST, "a") as listed:
+        listed.write('{"from": "/no')
+    duplicates.move(paths[1:], target)
+    assert duplicates.undo(target) == (4, {})
+    assert content(tmp_path / "photos") == before
+
+
 def test_nothing_is_overwritten(tmp_path):
     paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
     duplicates.move(paths[:1], target)

@@ -433,6 +433,9 @@ def test_radius_of_a_rate_of_false_pairs():
         assert sum(counts[: radius + 1]) <= rate * pairs
         assert sum(counts[: radius + 2]) > rate * pairs
     assert 70 < card.radius(1e-6) < 90 < card.radius(1e-3) < 110
+    for wrong in (0, -1e-6, 0.01, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="`false_rate` should be"):
+            card.radius(wrong)
     with pytest.raises(ValueError, match="tells rates from 2.0e-07 on"):
         card.radius(1e-9)
     with pytest.raises(ValueError, match="give a radius"):
