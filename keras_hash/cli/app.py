@@ -51,26 +51,27 @@ def add_commands(add):
         help="address to listen at (default 127.0.0.1: this machine alone; at "
         "any other address, others can search and see what is found)",
     )
+    inputs.add_runtime(app, index=True)
 
 
 def _app(chosen):
     from keras_hash.extras.app import answers
     from keras_hash.extras.app import page
-    from keras_hash.zoo.encoder import FileEncoder
 
     card = inputs.card(chosen.model)
     radius = card.bits if chosen.radius is None else chosen.radius
     answers.check_within("-k", chosen.k, 1, answers.MAX_SHOWN)
     answers.check_within("--radius", radius, 0, card.bits)
     answers.check_within("--port", chosen.port, 0, 65535)
-    index = indexing.existing(chosen.index, card)
+    index = indexing.existing(chosen.index, card, chosen)
     # All that can go wrong does so before the encoder is loaded.
     with (
         _listening(chosen.host, chosen.port) as listener,
         tempfile.TemporaryDirectory(prefix="keras-hash-app-") as folder,
     ):
         page.load_gradio(folder)
-        search = answers.PhotoSearch(FileEncoder(chosen.model), index)
+        encoder = inputs.file_encoder(chosen.model, chosen.runtime)
+        search = answers.PhotoSearch(encoder, index)
         title = f"{card.name}, {card.bits} bits: {len(search):,} images"
         blocks = page.make(search, title, chosen.k, radius, folder)
         page.serve(blocks, listener, f"{title} in {chosen.index}")

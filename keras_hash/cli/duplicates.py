@@ -79,6 +79,7 @@ def add_commands(add):
     what.add_argument(
         "--undo", metavar="DIR", help="move back what `--move` has moved"
     )
+    inputs.add_runtime(command, index=True)
     inputs.add_json(command)
 
 
@@ -195,9 +196,8 @@ def _surely(card, chosen):
 
 def _index(chosen, place, card, name, paths):
     """The index of an entry's codes, with all files in it."""
-    from keras_hash.zoo.encoder import FileEncoder
-
-    index, encoder = indexing.opened(place, card), FileEncoder(name)
+    index = indexing.opened(place, card, chosen)
+    encoder = inputs.file_encoder(name, chosen.runtime)
     if chosen.index:
         indexing.extend(index, paths, encoder, False)
         return index

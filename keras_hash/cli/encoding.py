@@ -45,6 +45,7 @@ def add_commands(add):
         "printed; with --runner a folder of Parquet files",
     )
     inputs.add_mirror(encode, "images")
+    inputs.add_runtime(encode)
     inputs.add_json(encode)
     _add_corpus_options(
         encode.add_argument_group(
@@ -92,13 +93,12 @@ def _encode_files(chosen):
     import numpy as np
 
     from keras_hash import files
-    from keras_hash.zoo.encoder import FileEncoder
 
     if chosen.out is not None:
         files.local(chosen.out)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)
-    encoder = FileEncoder(chosen.model)
+    encoder = inputs.file_encoder(chosen.model, chosen.runtime)
     codes, kept, refused = encoder.many(paths, mirror=chosen.mirror)
     if not kept:
         path, reason = next(iter(refused.items()))
@@ -151,6 +151,7 @@ def _encode_corpus(chosen):
             chosen.images_per_shard,
             ["--runner", chosen.runner, *chosen.options],
             chosen.retry,
+            runtime=chosen.runtime,
         )
     except (KeyboardInterrupt, RuntimeError) as error:
         # Beam's errors end with what happened, below where it did; within a

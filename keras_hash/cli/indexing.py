@@ -5,21 +5,31 @@ import sys
 from keras_hash import files
 
 
-def opened(path, card):
-    """The index in a file, a new one where there is none."""
+def opened(path, card, chosen=None):
+    """The index in a file, a new one where there is none.
+
+    The command's `--runtime` makes its codes; what others made fits where they
+    are known to make the same, or by `--any-runtime`.
+    """
     from keras_hash.search import pictures
 
-    return pictures.PhotoIndex(path, card.bits, card.similarity, card.maker)
+    runtime = getattr(chosen, "runtime", "keras")
+    fitting = card.same_as(runtime)
+    if getattr(chosen, "any_runtime", False):
+        fitting = None
+    return pictures.PhotoIndex(
+        path, card.bits, card.similarity, card.maker, runtime, fitting
+    )
 
 
-def existing(path, card):
+def existing(path, card, chosen=None):
     """The index in a file that has to be there."""
     if not files.local(path).exists():
         raise ValueError(
             f"There is no index {path}; build it with `keras-hash search "
             "--images` and a folder."
         )
-    return opened(path, card)
+    return opened(path, card, chosen)
 
 
 def extend(index, paths, encode, prune):

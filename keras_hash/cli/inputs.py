@@ -16,6 +16,7 @@ DELIMITER = "of a .csv file, such as ';' or '\\t' (default: a comma)"
 # The encoder for photos of any kind.
 GENERAL = "photos_256"
 MODEL = "zoo name or folder of an entry"
+RUNTIMES = ("keras", "openvino", "onnx", "litert")
 OWN = ("image_column", "label_columns", "separator", "delimiter")
 
 
@@ -36,6 +37,38 @@ def add_mirror(command, what):
         help=f"average {what} with their mirror images: better codes, twice "
         "the time",
     )
+
+
+def add_runtime(command, index=False):
+    """Adds `--runtime`, and what lets an index have codes of several."""
+    command.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="keras",
+        help="what makes the codes (default keras); the others are faster and "
+        'need an extra each, such as "keras-hash[openvino]"',
+    )
+    if index:
+        command.add_argument(
+            "--any-runtime",
+            action="store_true",
+            help="take an index whose codes another runtime made, though they "
+            "differ a little",
+        )
+
+
+def file_encoder(name, runtime):
+    """The encoder of files of an entry; its warnings are said."""
+    import warnings
+
+    from keras_hash.zoo import encoder
+
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        found = encoder.FileEncoder(name, runtime)
+    for warning in caught:
+        if warning.category is UserWarning:
+            say(warning.message)
+    return found
 
 
 def add_data_options(command):

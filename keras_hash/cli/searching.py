@@ -66,12 +66,11 @@ def add_commands(add):
         "--out", help="PNG file to draw: the queries with what was found"
     )
     inputs.add_mirror(search, "queries")
+    inputs.add_runtime(search, index=True)
     inputs.add_json(search)
 
 
 def _search(chosen):
-    from keras_hash.zoo.encoder import FileEncoder
-
     card = inputs.card(chosen.model)
     if not (chosen.queries or chosen.images or chosen.prune):
         raise ValueError(
@@ -84,9 +83,11 @@ def _search(chosen):
     queries = inputs.image_files(chosen.queries) if chosen.queries else []
     places = inputs.image_files(chosen.images) if chosen.images else []
     find = indexing.opened if places else indexing.existing
-    index = find(chosen.index, card)
+    index = find(chosen.index, card, chosen)
     # Loaded if there is anything to encode.
-    encoder = functools.cache(lambda: FileEncoder(chosen.model))
+    encoder = functools.cache(
+        lambda: inputs.file_encoder(chosen.model, chosen.runtime)
+    )
     codes = []
     if queries:
         codes = encoder().queries(queries, mirror=chosen.mirror)

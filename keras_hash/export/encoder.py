@@ -85,7 +85,7 @@ def stored_weights(model, compact_dtype=None):
     return weights | {k: v for k, v in scales.items() if v is not None}
 
 
-def graph_codes(model, images, stored):
+def graph_codes(model, images, stored, mirror=False):
     """Real codes inside a graph, from weights as an export keeps them."""
     import tensorflow as tf
 
@@ -96,7 +96,7 @@ def graph_codes(model, images, stored):
             value = value * stored[f"scale{index:03d}"]
         widened.append((variable, value))
     with keras.StatelessScope(state_mapping=widened):
-        return model.images_to_codes(images)
+        return model.images_to_codes(images, mirror)
 
 
 def encoder_module(model, compact_dtype=None):

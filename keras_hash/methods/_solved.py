@@ -87,6 +87,7 @@ class SolvedHash(HashModel):
                 same.
         """
         forks.check()
+        self._check_runtime()
         spec = getattr(images, "element_spec", None)
         if isinstance(spec, tuple) and len(spec) > 2:
             raise ValueError(

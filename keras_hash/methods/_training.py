@@ -37,9 +37,10 @@ class Trained(keras.Model):
 
         Raises:
             ValueError: `backbone_rate` is negative, or the optimizer updates
-                all variables at once (Keras on PyTorch); or a method that needs
-                a memory bank has none.
+                all variables at once (Keras on PyTorch); a method that needs a
+                memory bank has none; or another runtime makes its codes.
         """
+        self._check_runtime()
         if self.needs_bank and self.bank is None and loss is None:
             raise ValueError(
                 f"{type(self).__name__} looks at all training images: "
@@ -57,6 +58,14 @@ class Trained(keras.Model):
             **kwargs,
         )
         self._slow_backbone(backbone_rate)
+
+    def _check_runtime(self):
+        """Refuses to change weights that were converted for a runtime."""
+        if self.runtime != "keras":
+            raise ValueError(
+                f"Its codes are made by {self.runtime}, of the weights as they "
+                'are: call `set_runtime("keras")` before training.'
+            )
 
     def _slow_backbone(self, rate):
         """Makes the optimizer update the backbone with a smaller rate."""

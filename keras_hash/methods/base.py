@@ -175,6 +175,8 @@ class HashModel(_training.Trained):
         # How its weights are kept when it is exported.
         self.stored_as = "float16"
         self._graphs = {}
+        # What computes codes: Keras, or a runtime by its engine.
+        self.runtime, self._engine = "keras", None
         # XLA makes convolutions slower on CPU, and the codes of near-tied
         # outputs would differ from those of the exported graph.
         self.jit_compile = keras.backend.backend() == "jax"
@@ -461,6 +463,7 @@ class HashModel(_training.Trained):
         Raises:
             ValueError: as `encode`.
         """
+        self._check_runtime()
         images = self.encode_by(lambda batch: batch, images, verbose=False)
         backbones.whiten(self.backbone, images)
 
@@ -494,6 +497,39 @@ class HashModel(_training.Trained):
         """
         found = self.real_codes(images, batch_size, verbose, mirror)
         return codes.pack(found)
+
+    def set_runtime(self, runtime):
+        """Sets what makes codes from now on; it converts the weights as they
+        are, in a few seconds.
+
+        `encode` and `real_codes` run there, all else in Keras. Codes are those
+        of Keras but for near-ties; `keras-hash verify NAME --runtime R` counts
+        them.
+
+        Args:
+            runtime: `"openvino"`, `"onnx"` or `"litert"`, see
+                `keras_hash.export.runtimes`; or `"keras"`.
+
+        Raises:
+            ValueError: no such runtime, a model of features, or one that is
+                not solved.
+            ImportError: the package of an extra is missing.
+            RuntimeError: Keras does not run on TensorFlow.
+
+        Example:
+
+        >>> model.set_runtime("openvino")
+        >>> codes = model.encode(images)
+        """
+        from keras_hash.export import runtimes
+
+        codes.check_choice(
+            runtime, "runtime", ["keras", *sorted(runtimes.formats())]
+        )
+        engine = None
+        if runtime != "keras":
+            engine = runtimes.engine(self, runtime)
+        self.runtime, self._engine = runtime, engine
 
     def real_codes(self, images, batch_size=256, verbose="auto", mirror=False):
         """Real codes of images, centred at 0; their sign is the code.
@@ -621,6 +657,8 @@ class HashModel(_training.Trained):
         """
         forks.check()
         self._check_mirror(mirror)
+        if self._engine is not None:
+            return self._engine(images, mirror)
         if keras.backend.backend() != "tensorflow":
             outputs = self._with_mirror(self.predict_on_batch, images, mirror)
             return ops.convert_to_numpy(self.outputs_to_codes(outputs))

@@ -30,12 +30,23 @@ class PhotoIndex:
 
     The ids of its `index` are paths, one for each file whatever links lead to
     it: relative to the folder of the index for files in it, else absolute.
-    `maker` tells the encoder from all others. Processes that extend it at
-    once lose nothing: each adds to what is in the file when it saves.
+    `maker` tells the encoder from all others, `runtime` what runs it; its codes
+    may stand beside those of the runtimes `fitting`, `None` for any. Processes
+    that extend it at once lose nothing: each adds to what is in the file when
+    it saves.
     """
 
-    def __init__(self, path, bits, similarity, maker):
+    def __init__(
+        self,
+        path,
+        bits,
+        similarity,
+        maker,
+        runtime="keras",
+        fitting=("keras",),
+    ):
         self.path, self.maker = files.local(path), maker
+        self._runtime, self._fitting = runtime, fitting
         self._kind = bits, similarity
         self._folder = os.path.realpath(self.path.parent)
         # By id: code, size and time of what is not saved yet; what is to go.
@@ -89,6 +100,20 @@ class PhotoIndex:
                 f"bits, {self._kind[1]}. Search with the encoder that made "
                 "it, or give another index."
             )
+        if self._fitting is not None and len(self.index):
+            others = self._runtimes() - set(self._fitting)
+            if others:
+                raise ValueError(
+                    f"{self.path} holds codes that {self.maker['name']} made "
+                    f"on {', '.join(sorted(others))}; on {self._runtime} some "
+                    "bits are others, or it is not known. Give `--runtime "
+                    f"{min(others)}`, or `--any-runtime` to take them as they "
+                    "are."
+                )
+
+    def _runtimes(self):
+        """What made its codes, a set of names."""
+        return set(self.index.about.get("runtimes", ["keras"]))
 
     def place(self, item):
         """The path of the file of an id, from the working folder if it can."""
@@ -183,11 +208,15 @@ class PhotoIndex:
             index, states = self.index, dict(self._states())
             ids = set(index.ids.tolist())
             index.remove(list(ids & (self._dropped | self._waiting.keys())))
+            runtimes = self._runtimes() if len(index) else set()
             if self._waiting:
+                runtimes.add(self._runtime)
                 codes = [code for code, _ in self._waiting.values()]
                 index.add(np.stack(codes), list(self._waiting))
             states |= {i: state for i, (_, state) in self._waiting.items()}
             index.about = {**index.about, **self.maker}
+            if runtimes - {"keras"}:
+                index.about["runtimes"] = sorted(runtimes)
             fields, arrays = index._to_parts()
             columns = np.array(
                 [states.get(i, (-1, -1)) for i in index.ids.tolist()], "int64"

@@ -62,6 +62,9 @@ class Card(collections.abc.Mapping):
         false_pairs: dict, how near photos of different things come by chance:
             of so many `pairs` of two sets of photos that share none, `counts`
             at each distance from 0, for each length as str.
+        runtimes: dict from each other runtime to how far its codes are those
+            of Keras: of so many `images`, the shares `bits_differing` and
+            `codes_differing`, and the machine it was `measured_on`.
         conventions: dict, the settings of these metrics.
         code_sha256: dict from part of the benchmark to the sha256 of its codes.
         versions: dict from package to version.
@@ -96,6 +99,7 @@ class Card(collections.abc.Mapping):
     mirrored: dict | None = None
     extremes: dict | None = None
     false_pairs: dict | None = None
+    runtimes: dict | None = None
     metrics: dict = dataclasses.field(kw_only=True)
     conventions: dict = dataclasses.field(kw_only=True)
     code_sha256: dict = dataclasses.field(kw_only=True)
@@ -218,6 +222,20 @@ class Card(collections.abc.Mapping):
                 f"Received: a rate of {false_rate}"
             )
         return radius
+
+    def same_as(self, runtime):
+        """The runtimes whose codes are those of one, as far as it is known.
+
+        Args:
+            runtime: str, such as `"keras"`.
+
+        Returns:
+            A set of str, with `runtime` in it.
+        """
+        known = self.runtimes or {}
+        exact = {name for name in known if not known[name]["bits_differing"]}
+        exact.add("keras")
+        return exact if runtime in exact else {runtime}
 
     @property
     def maker(self):

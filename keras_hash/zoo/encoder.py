@@ -12,10 +12,10 @@ from keras_hash.zoo import entries
 class FileEncoder:
     """The encoder of an entry, loaded once; threads may share it."""
 
-    def __init__(self, name):
+    def __init__(self, name, runtime="keras"):
         from keras_hash.data import images
 
-        self._model = entries.load(name)
+        self._model = entries.load(name, runtime=runtime)
         self.bits = self._model.bits
         # The first calls compile: here, not in several threads at once.
         images.fitted(np.zeros((1, 1, 3), "uint8"), self._model.image_shape[:2])
@@ -84,7 +84,7 @@ class FileEncoder:
         return self.many(paths, batch_size, True, mirror)[0]
 
 
-def encode_files(name, paths, batch_size=64, mirror=False):
+def encode_files(name, paths, batch_size=64, mirror=False, runtime="keras"):
     """Packed codes of image files, by an entry of the zoo.
 
     Args:
@@ -93,12 +93,14 @@ def encode_files(name, paths, batch_size=64, mirror=False):
             and HEIC or AVIF where Pillow, or pillow-heif, reads them.
         batch_size: int, files read at a time.
         mirror: bool, as for `HashModel.encode`.
+        runtime: str, as for `keras_hash.load`.
 
     Returns:
         `uint8 [n, ceil(bits / 8)]`.
 
     Raises:
-        ValueError: no such entry, a file that cannot be decoded, by name, or
-            `mirror` where mirror images mean something else.
+        ValueError: no such entry or runtime, a file that cannot be decoded, by
+            name, or `mirror` where mirror images mean something else.
+        ImportError: the package of an extra is missing.
     """
-    return FileEncoder(name).queries(list(paths), batch_size, mirror)
+    return FileEncoder(name, runtime).queries(list(paths), batch_size, mirror)

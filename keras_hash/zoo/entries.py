@@ -15,6 +15,7 @@ import math
 import os
 import pathlib
 import shutil
+import warnings
 
 import numpy as np
 
@@ -197,7 +198,7 @@ def verify_files(name):
             )
 
 
-def load(name, bits=None):
+def load(name, bits=None, runtime="keras"):
     """Loads a trained encoder.
 
     Args:
@@ -205,6 +206,10 @@ def load(name, bits=None):
             entry's folder.
         bits: int, code length, for an entry with nested codes: one of the
             `lengths` of its card. Defaults to all bits.
+        runtime: `"openvino"`, `"onnx"` or `"litert"`, to make codes with that
+            runtime, faster; loading takes some seconds more (see
+            `HashModel.set_runtime`). A warning says how many bits differ from
+            those of Keras, unless the card says that none do.
 
     Returns:
         The `HashModel`, not compiled; it encodes bit for bit as the SavedModel
@@ -213,7 +218,8 @@ def load(name, bits=None):
     Raises:
         ValueError: no such entry, a damaged file (its sha256 differs from the
             card's), weights that do not fit the model on the card, or `bits`
-            that are no length of its codes.
+            that are no length of its codes, or no such runtime.
+        ImportError: the package of an extra is missing.
         OSError: the entry could not be downloaded.
 
     Example:
@@ -241,7 +247,31 @@ def load(name, bits=None):
             f"bits. Received: bits={bits!r}"
         )
     model = _restored(known[method][0], config, saved, content.weights)
-    return model if bits in (None, content.bits) else model.shorten(bits)
+    if bits not in (None, content.bits):
+        model = model.shorten(bits)
+    if runtime != "keras":
+        model.set_runtime(runtime)
+        _warn_of_runtime(name, content, runtime)
+    return model
+
+
+def _warn_of_runtime(name, content, runtime):
+    known = (content.runtimes or {}).get(runtime)
+    if known is None:
+        warnings.warn(
+            f"The card of {str(name)!r} does not say how many of its codes "
+            f"become others on {runtime}: `keras-hash verify {name} --runtime "
+            f"{runtime}` counts them.",
+            stacklevel=3,
+        )
+    elif known["bits_differing"]:
+        warnings.warn(
+            f"On {runtime}, {100 * known['bits_differing']:.2g} % of the bits "
+            f"of {str(name)!r} are others than on Keras "
+            f"({100 * known['codes_differing']:.2g} % of {known['images']:,} "
+            "codes): queries and database should come from the same runtime.",
+            stacklevel=3,
+        )
 
 
 def _restored(method, config, saved, weights):

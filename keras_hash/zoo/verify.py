@@ -154,6 +154,34 @@ def verify(name, benchmark):
     )
 
 
+def compare_runtime(name, runtime, benchmark, count=5000):
+    """Counts the codes of an entry that a runtime makes otherwise than Keras.
+
+    Args:
+        name: str, name in the zoo, or the path of an entry's folder.
+        runtime: str, as for `keras_hash.load`.
+        benchmark: as for `verify`.
+        count: int, images to encode: queries first, then the database.
+
+    Returns:
+        A `keras_hash.export.runtimes.Comparison`.
+
+    Raises:
+        ValueError: a file of the entry is damaged, or no such runtime.
+        ImportError: the package of an extra is missing.
+    """
+    from keras_hash.export import runtimes
+
+    if runtime != "keras":
+        runtimes.require(runtime, "write", "run")
+    model, other = entries.load(name), entries.load(name)
+    other.set_runtime(runtime)
+    if callable(benchmark):
+        benchmark = benchmark(entries.card(name))
+    images, _ = runtimes.sample(benchmark, count)
+    return runtimes.compare(model, other, images)
+
+
 def _named(metrics, of):
     return {f"{key} ({of})": x for key, x in metrics.items()}
 

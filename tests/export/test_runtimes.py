@@ -1,8 +1,11 @@
 """Encoders in LiteRT, ONNX Runtime and OpenVINO, against Keras."""
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
+import warnings
+from concurrent import futures
 
 import keras
 import numpy as np
@@ -49,6 +52,7 @@ EVERY_DTYPE = [
     for format, runtime in runtimes.formats().items()
     for dtype in runtime.DTYPES
 ]
+unknown = pytest.mark.filterwarnings("ignore:The card of .* does not say")
 anything = pytest.mark.skipif(
     not PRESENT, reason=f"none of the packages of these extras: {ABSENT}"
 )
@@ -274,7 +278,7 @@ def test_what_a_converter_refuses(entries, tmp_path, monkeypatch):
     class Refused(Exception):
         pass
 
-    def fail(model, path, dtype, images):
+    def fail(model, path, dtype, images, **kind):
         path.write_bytes(b"half")
         raise Refused("no such\noperation")
 
@@ -406,3 +410,121 @@ def test_the_command_knows_what_the_library_does():
             for package in packages:
                 extra = listed.split(f"\n{format} =\n")[1].split(" =\n")[0]
                 assert package.replace("_", "-") in extra
+
+
+# Models and commands that another runtime makes the codes of
+
+
+@unknown
+@pytest.mark.parametrize("format", EVERY)
+@pytest.mark.parametrize("entry", ["table", "real"])
+def test_a_model_makes_codes_by_a_runtime(entries, bench, format, entry):
+    model = entries[entry]
+    name = DIGITS if entry == "table" else entries["folder"]
+    other = keras_hash.load(name, runtime=format)
+    assert other.runtime == format and model.runtime == "keras"
+    images, labels = bench.arrays("query")
+    images = images[:150]
+    real = other.real_codes(images, verbose=False)
+    expected = model.real_codes(images, verbose=False)
+    same = np.sign(real) == np.sign(expected)
+    assert same.mean() >= 0.999 and real.dtype == np.float32
+    packed = other.encode(images, batch_size=150)
+    np.testing.assert_array_equal(packed, keras_hash.codes.pack(real))
+    # Images of another size, one alone, and many threads at once.
+    large = images[:9].repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_array_equal(other.encode(large), model.encode(large))
+    with futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(other.encode, images[:24]))
+    np.testing.assert_array_equal(np.concatenate(found), packed[:24])
+    if entry == "real":
+        mirrored = other.real_codes(images, mirror=True)
+        assert np.abs(mirrored - real).max() > 0.01
+        expected = model.real_codes(images, mirror=True)
+        np.testing.assert_allclose(mirrored, expected, atol=1e-4)
+    # Weights that changed would go unseen.
+    for change in (lambda: other.compile(), lambda: other.fit(images, labels)):
+        with pytest.raises(ValueError, match=r'`set_runtime\("keras"\)`'):
+            change()
+    other.set_runtime("keras")
+    other.compile()
+    np.testing.assert_array_equal(other.encode(images), model.encode(images))
+
+
+@unknown
+@pytest.mark.parametrize("format", EVERY)
+def test_shorter_codes_by_a_runtime(tmp_path, bench, format):
+    keras.utils.set_random_seed(1)
+    model = keras_hash.models.HashNet(16, 10, nested=(8,))
+    folder = tmp_path / "nested"
+    zoo.publish(model, folder, bench)
+    images = bench.arrays("query")[0][:50]
+    whole = keras_hash.load(folder, runtime=format).encode(images)
+    short = keras_hash.load(folder, bits=8, runtime=format).encode(images)
+    np.testing.assert_array_equal(short, whole[:, :1])
+
+
+def test_a_runtime_that_is_not_there(monkeypatch):
+    with pytest.raises(ValueError, match="`runtime` should be one of"):
+        keras_hash.load(DIGITS, runtime="torchscript")
+    monkeypatch.setattr(_conversion.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ImportError, match=r"keras-hash\[onnx\]"):
+        keras_hash.load(DIGITS, runtime="onnx")
+
+
+def test_loading_says_how_many_bits_differ(entries, monkeypatch):
+    monkeypatch.setattr(
+        keras_hash.models.DPSH, "set_runtime", lambda self, runtime: None
+    )
+    with pytest.warns(UserWarning, match="does not say .* --runtime onnx"):
+        keras_hash.load(entries["folder"], runtime="onnx")
+    card = zoo.card(entries["folder"])
+    for share in (0.0, 0.02):
+        known = {
+            "images": 500,
+            "bits_differing": share,
+            "codes_differing": 10 * share,
+        }
+        dataclasses.replace(card, runtimes={"onnx": known}).write(
+            entries["folder"]
+        )
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            keras_hash.load(entries["folder"], runtime="onnx")
+        said = [str(w.message) for w in caught if "On onnx" in str(w.message)]
+        assert len(said) == (share > 0)
+    assert "2 % of the bits" in said[0] and "20 % of 500 codes" in said[0]
+    card.write(entries["folder"])
+
+
+@unknown
+@anything
+def test_commands_by_a_runtime(capsys, entries, bench, tmp_path):
+    format = PRESENT[0]
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, pixels in enumerate(bench.arrays("query")[0][:6]):
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    by = ("--runtime", format)
+    code, text, err = run(capsys, "encode", DIGITS, photos, "--json", *by)
+    assert code == 0, err
+    found = [one["code"] for one in json.loads(text)["codes"]]
+    _, text, _ = run(capsys, "encode", DIGITS, photos, "--json")
+    assert found == [one["code"] for one in json.loads(text)["codes"]]
+
+    # An entry whose card does not say that the codes are the same.
+    index = tmp_path / "photos.index"
+    search = ("search", entries["folder"], "--index", index)
+    code, _, err = run(capsys, *search, "--images", photos, *by)
+    assert code == 0 and "does not say how many" in err
+    query = photos / "0.png"
+    code, text, err = run(capsys, *search, query, *by)
+    assert code == 0 and "0.png" in text.splitlines()[1], err
+    code, _, err = run(capsys, *search, query)
+    assert code == 2 and f"`--runtime {format}`" in err
+    code, text, _ = run(capsys, *search, query, "--any-runtime")
+    assert code == 0 and "0.png" in text
+
+    code, text, err = run(capsys, "verify", DIGITS, *by)
+    assert code == 0 and f"{DIGITS} on {format}: " in text, err
+    code, text, _ = run(capsys, "verify", DIGITS, *by, "--json")
+    assert json.loads(text)[0]["images"] == 1797

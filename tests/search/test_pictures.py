@@ -242,6 +242,22 @@ def test_whose_codes_they_are(tmp_path, photos):
     assert keras_hash.Index.load(path).about == {"photos": "mine", **MAKER}
 
 
+def test_which_runtime_made_the_codes(tmp_path, photos):
+    path = tmp_path / "photos.index"
+    opened(path, runtime="onnx", fitting={"onnx"}).extend([photos("3")], encode)
+    assert keras_hash.Index.load(path).about["runtimes"] == ["onnx"]
+    for runtime, fitting in (("keras", {"keras"}), ("litert", {"litert"})):
+        with pytest.raises(ValueError, match="on onnx.*`--any-runtime`"):
+            opened(path, runtime=runtime, fitting=fitting)
+    # Its codes are known to be the same, or the user knows what that means.
+    opened(path, fitting={"keras", "onnx"})
+    opened(path, runtime="litert", fitting=None).extend([photos("4")], encode)
+    assert keras_hash.Index.load(path).about["runtimes"] == ["litert", "onnx"]
+    with pytest.raises(ValueError, match="on litert"):
+        opened(path, runtime="onnx", fitting={"onnx", "keras"})
+    assert len(opened(path, fitting=None).index) == 2
+
+
 def test_nearest_of_a_benchmark_are_drawn(tmp_path):
     digits = keras_hash.data.load("digits")
     random = np.random.RandomState(0)

@@ -13,6 +13,7 @@ from keras_hash.export.runtimes._comparison import compare
 from keras_hash.export.runtimes._comparison import sample
 from keras_hash.export.runtimes._conversion import Exported
 from keras_hash.export.runtimes._conversion import convert
+from keras_hash.export.runtimes._conversion import engine
 from keras_hash.export.runtimes._conversion import formats
 from keras_hash.export.runtimes._conversion import require
 
@@ -23,6 +24,7 @@ __all__ = [
     "Exported",
     "compare",
     "convert",
+    "engine",
     "formats",
     "load",
     "require",

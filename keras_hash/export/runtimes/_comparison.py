@@ -55,7 +55,8 @@ def compare(model, path, images, benchmark=None, reference=None):
     Args:
         model: a `HashModel`, loaded from an entry: a file holds weights as
             entries keep them, those of a model in training differ a little.
-        path: file or folder of `convert`, or an `Exported`.
+        path: file or folder of `convert`, or what has `encode`: an `Exported`,
+            or a model that another runtime runs.
         images: raw images `[n, h, w, 3]`, not those that an int8 file was
             calibrated with.
         benchmark: optional `keras_hash.data.Benchmark`, for the mAP.
@@ -70,7 +71,7 @@ def compare(model, path, images, benchmark=None, reference=None):
         ImportError: the package of an extra is missing.
     """
     exported = path
-    if not isinstance(path, _conversion.Exported):
+    if not hasattr(path, "encode"):
         exported = _conversion.Exported(path, model)
     before, after = model.encode(images), exported.encode(images)
     distances = np.bitwise_count(before ^ after).sum(axis=1)

@@ -1,19 +1,27 @@
 """Writes encoders for other runtimes, and opens what was written."""
 
 import importlib.util
+import pathlib
 import pkgutil
+import tempfile
+import threading
+
+import numpy as np
 
 from keras_hash import codes
 from keras_hash import files
 from keras_hash import progress
 
+# Images that an engine computes at a time.
+_BATCH = 64
+
 
 def formats():
     """The runtimes by name: every module of this folder without underscore.
 
-    Each has `DTYPES` (the first is the default), `ENDING` (of a file, `None`
-    for a folder), `NEEDED` (packages of the extra of the same name), `write`
-    and `opened`.
+    Each has `DTYPES` (the first is the default, `NEAREST` changes the fewest
+    bits), `ENDING` (of a file, `None` for a folder), `NEEDED` (packages of the
+    extra of the same name), `write` and `opened`.
     """
     package = importlib.import_module("keras_hash.export.runtimes")
     return {
@@ -96,17 +104,51 @@ def convert(model, path, format, dtype=None, images=None):
     if images is not None:
         images = _representative(model, images)
     with files.beside(path) as new:
-        try:
-            runtime.write(model, new, dtype, images)
-        except (ValueError, OSError, RuntimeError):
-            raise
-        except Exception as error:  # Converters have classes of their own.
-            reason = " ".join(str(error).split())[:500]
-            raise ValueError(
-                f"{type(model).__name__} on the backbone "
-                f"{model.backbone.name!r} cannot be converted to {format}: "
-                f"{reason}"
-            ) from error
+        _write(runtime, model, new, dtype, images)
+
+
+def _write(runtime, model, path, dtype, images=None, **kind):
+    try:
+        runtime.write(model, path, dtype, images, **kind)
+    except (ValueError, OSError, RuntimeError):
+        raise
+    except Exception as error:  # Converters have classes of their own.
+        format = runtime.__name__.rpartition(".")[2]
+        reason = " ".join(str(error).split())[:500]
+        raise ValueError(
+            f"{type(model).__name__} on the backbone "
+            f"{model.backbone.name!r} cannot be converted to {format}: "
+            f"{reason}"
+        ) from error
+
+
+def engine(model, format):
+    """What makes real codes of batches by a runtime, of images and `mirror`.
+
+    A conversion takes seconds and its file is not kept. Threads may share it.
+    """
+    runtime = require(format, "write", "run")
+    runs, lock = {}, threading.Lock()
+
+    def opened(mirror):
+        # Windows does not remove what is still read.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            path = pathlib.Path(folder) / f"model{runtime.ENDING or ''}"
+            kind = {"real": True, "mirror": mirror}
+            _write(runtime, model, path, runtime.NEAREST, **kind)
+            return runtime.opened(path)[1]
+
+    def real_codes(images, mirror=False):
+        with lock:
+            if mirror not in runs:
+                runs[mirror] = opened(mirror)
+            # Larger batches leave the processor's cache.
+            starts = range(0, len(images), _BATCH)
+            parts = [runs[mirror](images[i : i + _BATCH]) for i in starts]
+        return np.concatenate(parts)
+
+    real_codes(np.zeros((1, *model.image_shape), "float32"))
+    return real_codes
 
 
 def _representative(model, images):

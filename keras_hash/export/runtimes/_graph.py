@@ -7,8 +7,10 @@ from keras_hash import codes
 from keras_hash.export import encoder
 
 
-def encode(model, as_inputs=False):
-    """From images of the model's size to packed codes, as a `tf.function`.
+def encode(model, as_inputs=False, real=False, mirror=False):
+    """From images of the model's size to codes, as a `tf.function`.
+
+    They are packed, or `real` ones; `mirror` is as in `HashModel.encode`.
 
     Weights are in it as an export keeps them and widened in the graph, as
     constants or, `as_inputs`, as inputs: a converter that computes with
@@ -27,8 +29,9 @@ def encode(model, as_inputs=False):
 
     def code(image, *given):
         given = given if as_inputs else map(tf.constant, arrays.values())
-        real = encoder.graph_codes(model, image, dict(zip(arrays, given)))
-        return {"code": codes.pack(real)}
+        given = dict(zip(arrays, given))
+        found = encoder.graph_codes(model, image, given, mirror)
+        return {"code": found if real else codes.pack(found)}
 
     function = tf.function(code, input_signature=specs, autograph=False)
     return function, specs, arrays

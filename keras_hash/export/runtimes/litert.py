@@ -9,14 +9,15 @@ import warnings
 from keras_hash.export.runtimes import _graph
 
 DTYPES = ("float16", "float32", "int8")
+NEAREST = "float32"
 ENDING = ".tflite"
 # What has to be installed to write a file, and to run one.
 NEEDED = {"write": (), "run": ("ai_edge_litert",)}
 
 
-def write(model, path, dtype, images=None):
+def write(model, path, dtype, images=None, **kind):
     """Writes a `.tflite` file, with the signature `serving_default`."""
-    function, _, _ = _graph.encode(model)
+    function, _, _ = _graph.encode(model, **kind)
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions(

@@ -9,17 +9,18 @@ import warnings
 from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
+NEAREST = "stored"
 ENDING = ".onnx"
 NEEDED = {"write": ("onnx", "tf2onnx"), "run": ("onnxruntime",)}
 # Of 2022: what reads ONNX at all reads this.
 OPSET = 17
 
 
-def write(model, path, dtype="stored", images=None):
+def write(model, path, dtype="stored", images=None, **kind):
     """Writes an `.onnx` file."""
     import onnx
 
-    function, specs, arrays = _graph.encode(model, as_inputs=True)
+    function, specs, arrays = _graph.encode(model, True, **kind)
     with warnings.catch_warnings(action="ignore"):
         import tf2onnx
 

@@ -7,6 +7,7 @@ from keras_hash import files
 from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
+NEAREST = "stored"
 ENDING = None
 NEEDED = {"write": ("openvino",), "run": ("openvino",)}
 # Unless it is asked for accuracy, OpenVINO computes in bfloat16 where the
@@ -14,11 +15,11 @@ NEEDED = {"write": ("openvino",), "run": ("openvino",)}
 SETTINGS = {"EXECUTION_MODE_HINT": "ACCURACY"}
 
 
-def write(model, path, dtype="stored", images=None):
+def write(model, path, dtype="stored", images=None, **kind):
     """Writes `model.xml` and `model.bin` into a folder."""
     import openvino
 
-    function, _, _ = _graph.encode(model)
+    function, _, _ = _graph.encode(model, **kind)
     converted = openvino.convert_model(function.get_concrete_function())
     path.mkdir()
     with files.plain(path) as place:

@@ -42,9 +42,13 @@ class Corpus:
         images_per_shard: int, images a file of codes.
         shards: int, files of codes.
         id_type: `"int64"` or `"string"`.
+        runtime: str, what makes the codes, see `keras_hash.load`.
         model: str, path of the entry that encodes.
         refused_file: str, path of the list of images that were refused.
     """
+
+    # Of folders that say nothing else.
+    runtime = "keras"
 
     def __init__(self, folder):
         self.folder = str(folder)
@@ -192,7 +196,7 @@ def _csv(rows):
     return text.getvalue().encode()
 
 
-def prepare(folder, model, listing, images_per_shard=None):
+def prepare(folder, model, listing, images_per_shard=None, runtime="keras"):
     """The corpus in a folder: a new one, or the same of an earlier run."""
     zoo.verify_files(model)
     card = zoo.card(model)
@@ -215,6 +219,8 @@ def prepare(folder, model, listing, images_per_shard=None):
         "images_per_shard": size,
         "id_type": listing.id_type,
     }
+    if runtime != Corpus.runtime:
+        manifest["runtime"] = runtime
     if before:
         _refuse_changes(before, manifest, listing.table)
         return before
@@ -256,6 +262,12 @@ def _refuse_changes(corpus, manifest, listed):
         raise ValueError(
             f"{corpus.folder} holds codes of {whose}. Received: {now['name']}. "
             f"{remedy}"
+        )
+    now = manifest.get("runtime", Corpus.runtime)
+    if corpus.runtime != now:
+        raise ValueError(
+            f"{corpus.folder} was started with runtime={corpus.runtime!r}. "
+            f"Received: runtime={now!r}. {remedy}"
         )
     old, new = corpus.images_per_shard, manifest["images_per_shard"]
     if old != new:

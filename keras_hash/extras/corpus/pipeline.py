@@ -40,19 +40,20 @@ class EncoderHandler(base.ModelHandler[bytes, Encoded, object]):
         model: str, name in the zoo, or the path of an entry's folder, on every
             worker.
         max_batch_size: int, images a batch.
+        runtime: str, as for `keras_hash.load`.
 
     Example:
 
     >>> images | RunInference(EncoderHandler("dshc_cifar10_30"))
     """
 
-    def __init__(self, model, max_batch_size=BATCH):
+    def __init__(self, model, max_batch_size=BATCH, runtime="keras"):
         super().__init__(max_batch_size=max_batch_size)
-        self.model = str(model)
+        self.model, self.runtime = str(model), runtime
 
     def load_model(self):
         """Loads the graph; Beam calls it once a process and shares it."""
-        return FileEncoder(self.model)
+        return FileEncoder(self.model, self.runtime)
 
     def run_inference(self, batch, model, inference_args=None):
         """Encodes a list of bytes, image files."""
@@ -78,7 +79,7 @@ class ShardHandler(EncoderHandler):
     """
 
     def __init__(self, corpus):
-        super().__init__(corpus.model, max_batch_size=1)
+        super().__init__(corpus.model, 1, corpus.runtime)
         self.corpus = corpus
 
     def load_model(self):
@@ -88,7 +89,7 @@ class ShardHandler(EncoderHandler):
         there, path = filesystems.system(self.model)
         with tempfile.TemporaryDirectory() as folder:
             there.get(f"{path}/", folder, recursive=True)
-            return FileEncoder(folder)
+            return FileEncoder(folder, self.runtime)
 
     def run_inference(self, batch, model, inference_args=None):
         """Encodes and writes shards by their numbers."""

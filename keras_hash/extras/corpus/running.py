@@ -7,6 +7,7 @@ import threading
 import time
 
 from keras_hash import progress as progress_lib
+from keras_hash.export import runtimes
 from keras_hash.extras.corpus.folder import Corpus
 from keras_hash.extras.corpus.folder import prepare
 
@@ -39,6 +40,7 @@ def encode(
     options=(),
     retry=False,
     progress=True,
+    runtime="keras",
 ):
     """Encodes what is not encoded yet.
 
@@ -53,19 +55,23 @@ def encode(
         retry: bool, whether to encode again the shards with images that were
             refused, after these were mended, say.
         progress: bool, whether to print progress, on stderr.
+        runtime: str, what makes the codes on every worker, as for
+            `keras_hash.load`; an earlier run should have had the same.
 
     Returns:
         An `Encoding`.
 
     Raises:
-        ImportError: Beam is not installed.
-        ValueError: no such entry; a folder with other files, another encoder or
-            another list of images; an option that Beam does not have.
+        ImportError: Beam is not installed, or the package of the runtime.
+        ValueError: no such entry; a folder with other files, another encoder,
+            runtime or list of images; an option that Beam does not have.
         RuntimeError: Beam failed; what was encoded stays.
     """
     pipeline = _pipeline()
     pipeline.pipeline_options(options)
-    corpus = prepare(folder, model, listing, images_per_shard)
+    if runtime != "keras":
+        runtimes.require(runtime, "write", "run")
+    corpus = prepare(folder, model, listing, images_per_shard, runtime)
     if retry:
         corpus.open_again()
     finished = corpus.finished()
