@@ -65,7 +65,7 @@ test-torch: .venv-torch/.ready
 # All extras and what needs them: 1.2 GB more, which `make test` does not ask
 # for, in one environment of their own. The page to search by photo is opened in
 # the Chromium of this machine; without one, its tests are skipped.
-EXTRAS := app,browser,heif,databases,beam,litert,onnx,openvino
+EXTRAS := app,browser,heif,databases,hub,beam,litert,onnx,openvino
 EXTRA_TESTS := tests/extras tests/export/test_runtimes.py tests/test_readme.py \
 	tests/test_docs.py tests/data/test_images.py
 

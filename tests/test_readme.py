@@ -30,6 +30,9 @@ SNIPPETS = [
 EXTRAS = {
     "pymilvus": "milvus_lite",
     "lancedb": "lancedb",
+    "import qdrant_client": "qdrant_client",
+    "import pgvector": "pgvector",
+    "keras_hub": "keras_hub",
     "corpus.encode": "apache_beam",
     "RunInference": "apache_beam",
     "runtimes.load": "ai_edge_litert",

@@ -71,7 +71,7 @@ def _app(chosen):
     ):
         page.load_gradio(folder)
         encoder = inputs.file_encoder(chosen.model, chosen.runtime)
-        search = answers.PhotoSearch(encoder, index)
+        search = answers.PhotoSearch(encoder, index, card.magnitudes)
         title = f"{card.name}, {card.bits} bits: {len(search):,} images"
         blocks = page.make(search, title, chosen.k, radius, folder)
         page.serve(blocks, listener, f"{title} in {chosen.index}")

@@ -10,7 +10,8 @@ from keras_hash.cli import inputs
 from keras_hash.cli import quiet
 
 # Options of the other runtimes, and of the SavedModel.
-_RUNTIME, _SAVED_MODEL = ("dtype", "images", "map", "no_check"), ("search", "k")
+_RUNTIME = "dtype", "images", "map", "no_check"
+_SAVED_MODEL = "search", "k", "hamming"
 _CHECKED, _CALIBRATED = 1000, 300
 # More than any quantisation costs: such a file is broken.
 _BROKEN = 0.2
@@ -62,6 +63,7 @@ def add_commands(add):
     export.add_argument(
         "-k", type=inputs.at_least(1), help="items a search finds (default 10)"
     )
+    inputs.add_hamming(export)
     formats = _formats()
     export.add_argument(
         "--format",
@@ -157,7 +159,11 @@ def _export_saved_model(chosen, card):
         module, functions = export.encoder_module(model)
     else:
         module, functions = export.retrieval_model(
-            model, index.codes, index.ids, chosen.k or 10
+            model,
+            index.codes,
+            index.ids,
+            chosen.k or 10,
+            card.magnitudes and not chosen.hamming,
         )
     # Servers pass over what is not a number.
     with files.beside(target) as new:

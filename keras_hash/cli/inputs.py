@@ -71,6 +71,16 @@ def file_encoder(name, runtime):
     return found
 
 
+def add_hamming(command):
+    """Adds `--hamming`."""
+    command.add_argument(
+        "--hamming",
+        action="store_true",
+        help="order by Hamming distance alone; by default the bits that differ "
+        "count by how sure the query is of them, where the method tells it",
+    )
+
+
 def add_data_options(command):
     """Adds the options by which the user's own images are read."""
     own = command.add_argument_group("your own images")

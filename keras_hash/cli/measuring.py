@@ -139,8 +139,16 @@ def _evaluated(chosen):
 
         seconds = dict(zip(codes, model.seconds))
         seconds["evaluate"] = passed - sum(model.seconds)
+        real = None
+        if card.magnitudes:
+            real = model.real_codes(benchmark, chosen.mirror)
         page = html_report.page(
-            benchmark, report, codes, card=card, seconds=seconds
+            benchmark,
+            report,
+            codes,
+            card=card,
+            seconds=seconds,
+            real_codes=real,
         )
         files.write(chosen.out, page)
     return card, benchmark, report
@@ -175,6 +183,11 @@ class _Timed:
         codes = self._model.encode(images, **options)
         self.seconds.append(time.perf_counter() - start)
         return codes
+
+    def real_codes(self, benchmark, mirror):
+        """Real codes of the queries of a benchmark."""
+        queries = benchmark.images[benchmark.parts["query"]]
+        return self._model.real_codes(queries, mirror=mirror)
 
 
 def _check_writable(path):

@@ -65,6 +65,7 @@ def add_commands(add):
     search.add_argument(
         "--out", help="PNG file to draw: the queries with what was found"
     )
+    inputs.add_hamming(search)
     inputs.add_mirror(search, "queries")
     inputs.add_runtime(search, index=True)
     inputs.add_json(search)
@@ -90,7 +91,8 @@ def _search(chosen):
     )
     codes = []
     if queries:
-        codes = encoder().queries(queries, mirror=chosen.mirror)
+        real = card.magnitudes and not chosen.hamming
+        codes = encoder().queries(queries, mirror=chosen.mirror, real=real)
     if places or chosen.prune:
         indexing.extend(
             index, places, lambda paths: encoder()(paths), chosen.prune

@@ -144,17 +144,22 @@ def encoder_module(model, compact_dtype=None):
         real = graph_codes(model, images, stored)
         codes = codes_lib.pack(real)
         characters = tf.gather(one_byte, tf.cast(codes, tf.int32))
-        return {
+        return real, {
             "code": codes,
             "code_bits": tf.cast(real >= 0, tf.uint8),
             "code_bytes": tf.strings.reduce_join(characters, axis=-1),
         }
 
-    @tf.function(
-        input_signature=[tf.TensorSpec((None, None, None, 3), name="image")]
-    )
-    def encode(image):
+    of_images = [tf.TensorSpec((None, None, None, 3), name="image")]
+    of_bytes = [tf.TensorSpec([None], tf.string, name="image_bytes")]
+
+    @tf.function(input_signature=of_images)
+    def both(image):
         return forward(_fit(_checked(image), size))
+
+    @tf.function(input_signature=of_images)
+    def encode(image):
+        return both(image)[1]
 
     def inspect(numbered):
         return decoding.inspect(*numbered)
@@ -171,10 +176,8 @@ def encoder_module(model, compact_dtype=None):
             fn_output_signature=tf.TensorSpec(shape, dtype),
         )
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
-    )
-    def encode_bytes(image_bytes):
+    @tf.function(input_signature=of_bytes)
+    def both_of_bytes(image_bytes):
         image_bytes = decoding.checked(image_bytes)
         numbered = tf.range(tf.size(image_bytes)), image_bytes
         found = over(inspect, numbered, [5], tf.int64)
@@ -187,7 +190,13 @@ def encoder_module(model, compact_dtype=None):
         parts = found, image_bytes
         return forward(over(decode, parts, (*size, 3), tf.float32))
 
+    @tf.function(input_signature=of_bytes)
+    def encode_bytes(image_bytes):
+        return both_of_bytes(image_bytes)[1]
+
     module.encode, module.encode_bytes = encode, encode_bytes
+    # Real codes too, for what is made of the module here.
+    module.both = {"image": both, "image_bytes": both_of_bytes}
     signatures = {
         "serving_default": encode_bytes,
         "encode_bytes": encode_bytes,
@@ -289,7 +298,7 @@ def restore(model, folder):
         variable.assign(widen(stored, scale, variable.dtype))
 
 
-def retrieval_model(encoder, codes, ids=None, k=10):
+def retrieval_model(encoder, codes, ids=None, k=10, real_codes=False):
     """A whole retrieval system: images in, ids and distances out.
 
     Args:
@@ -297,6 +306,9 @@ def retrieval_model(encoder, codes, ids=None, k=10):
         codes: packed codes `uint8 [n, ceil(bits / 8)]` of the database.
         ids: int or str `[n]`; positions by default.
         k: int, items a query.
+        real_codes: bool, whether the real codes of the images that are searched
+            for order the nearest items, as in `keras_hash.Index.search`;
+            distances are still Hamming's, and `search_codes` keeps their order.
 
     Returns:
         A pair, for `save`: a `tf.Module`, and its signatures: `search`, which
@@ -308,12 +320,20 @@ def retrieval_model(encoder, codes, ids=None, k=10):
 
     Raises:
         RuntimeError: Keras does not run on TensorFlow.
-        ValueError: as `search.HammingSearch`.
+        ValueError: as `search.HammingSearch`, or `real_codes` of a method whose
+            magnitudes say nothing.
     """
     import tensorflow as tf
 
     from keras_hash.search import HammingSearch
 
+    if real_codes and not (
+        encoder.magnitudes and encoder.similarity == "hamming"
+    ):
+        raise ValueError(
+            f"The magnitudes of {type(encoder).__name__}'s real codes order "
+            "nothing: leave `real_codes` out. Received: real_codes=True"
+        )
     module, signatures = encoder_module(encoder)
     layer = HammingSearch(
         codes, encoder.bits, ids, k, similarity=encoder.similarity
@@ -321,8 +341,8 @@ def retrieval_model(encoder, codes, ids=None, k=10):
     # The layer itself would bring Keras' own functions along.
     module.search_words, module.search_ids = layer.words, layer.ids
 
-    def found(codes):
-        distances, ids = layer(codes)
+    def found(codes, real=None):
+        distances, ids = layer(codes, real if real_codes else None)
         return {"distances": distances, "ids": ids}
 
     width = codes_lib.num_bytes(encoder.bits)
@@ -332,11 +352,13 @@ def retrieval_model(encoder, codes, ids=None, k=10):
         input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
     )
     def search(image_bytes):
-        return found(module.encode_bytes(image_bytes)["code"])
+        real, shown = module.both["image_bytes"](image_bytes)
+        return found(shown["code"], real)
 
     @tf.function(input_signature=[tf.TensorSpec(height_width, name="image")])
     def search_arrays(image):
-        return found(module.encode(image)["code"])
+        real, shown = module.both["image"](image)
+        return found(shown["code"], real)
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, width], tf.uint8, name="code")]

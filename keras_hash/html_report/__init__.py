@@ -24,6 +24,7 @@ def page(
     seconds=None,
     query="query",
     database="database",
+    real_codes=None,
 ):
     """The page of a measurement.
 
@@ -39,6 +40,8 @@ def page(
             from `"evaluate"` to those of the evaluation.
         query: str, part whose images are the queries.
         database: str, part that is searched.
+        real_codes: optional float `[q, bits]`, the queries' own: the page then
+            says what the order by them adds, see `keras_hash.Index.search`.
 
     Returns:
         str, an HTML document.
@@ -55,6 +58,7 @@ def page(
         measured=measured,
         ranking=metrics.ranking(measured),
         curves=metrics.curves(measured),
+        by_real=metrics.by_real(measured, real_codes),
         code_map=bits.code_map(measured),
         galleries=galleries.galleries(measured),
         classes=classes.confusion(measured),

@@ -1,7 +1,11 @@
 """All metrics of a report, and its curves."""
 
+import numpy as np
+
 from keras_hash import figures
 from keras_hash.evaluation import metrics
+from keras_hash.search import Index
+from keras_hash.search import asymmetric
 
 
 def ranking(measured):
@@ -41,3 +45,24 @@ def curves(measured):
         "recall": draw(radius, {"recall": recall}, label, "recall", bits),
         "both": draw(recall, precision, "recall", "precision", 1.02),
     }
+
+
+def by_real(measured, real):
+    """Triples of a cut-off, the precision by Hamming distance, and that of an
+    order by the queries' real codes; ties count as in the report."""
+    cuts = {}
+    for key in measured.report.shown():
+        known = metrics.describe(key)
+        if key == f"precision@{known.cut}":
+            cuts[known.cut] = measured.report.metrics[key]
+    cuts = {k: v for k, v in cuts.items() if k <= asymmetric.CANDIDATES}
+    if real is None or measured.drop or not cuts:
+        return []
+    index = Index(measured.bits, measured.codes[1])
+    _, found = index.search(real_codes=real, k=max(cuts))
+    hits = np.empty(found.shape, bool)
+    queries, items = (measured.label_matrix(side) for side in (0, 1))
+    for row, places in enumerate(found):
+        shared = items[places] @ queries[row].T
+        hits[row] = shared.toarray()[:, 0] > 0
+    return [(k, v, hits[:, :k].mean()) for k, v in cuts.items()]

@@ -93,6 +93,9 @@ class HashModel(_training.Trained):
     bank_class = _bank.MemoryBank
     # Whether the first bits of its codes can be codes too.
     nests = True
+    # Whether magnitudes of its real codes say how sure a bit is: a search can
+    # order by those of a query.
+    magnitudes = True
     # How its authors change training photos: `"flip"`, `"shift"`, `"crop"`.
     augmentation = ("flip", "shift")
     keywords = {}

@@ -160,6 +160,7 @@ class DSHC(HashModel):
 
     loss_class = DSHCLoss
     nests = False
+    magnitudes = False
 
     def add_head(self, codebook, seed, top_k=1, runner_up=None):
         """A logit for each sub-class, and the codes of all of them.
@@ -264,6 +265,7 @@ class DSHCMultiLabel(HashModel):
 
     loss_class = DSHCMultiLabelLoss
     nests = False
+    magnitudes = False
     similarity = "and"
 
     def __init__(self, bits=None, num_classes=None, **kwargs):

@@ -80,6 +80,7 @@ class PHash(HashModel):
     supervised = False
     trained = False
     nests = False
+    magnitudes = False
     augmentation = ()
 
     def __init__(

@@ -12,6 +12,9 @@ import numpy as np
 from keras_hash.codes import as_array
 from keras_hash.codes import unpack
 
+# Items by Hamming distance that are put in a new order.
+CANDIDATES = 1000
+
 
 def check(real_codes, bits):
     """Real codes of queries as `float32 [q, bits]`."""

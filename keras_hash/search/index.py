@@ -204,7 +204,8 @@ class Index:
         codes = self._checked(codes)
         count = k = check_int(k, "k")
         if real_codes is not None:
-            count = max(k, 1000) if candidates is None else candidates
+            most = asymmetric.CANDIDATES
+            count = max(k, most) if candidates is None else candidates
             count = check_int(count, "candidates", k)
         elif rerank is not None:
             count = 10 * k if candidates is None else candidates

@@ -9,6 +9,8 @@ from keras_hash.codes import check_similarity
 from keras_hash.codes import levels_of_words
 from keras_hash.codes import num_bytes
 from keras_hash.codes import padded
+from keras_hash.codes import unpack
+from keras_hash.search import asymmetric
 from keras_hash.search.ids import check_different
 from keras_hash.search.ids import check_ids
 
@@ -32,6 +34,9 @@ class HammingSearch(keras.layers.Layer):
 
     Call arguments:
         codes: packed codes `uint8 [q, ceil(bits / 8)]` of the queries.
+        real_codes: optional float32 `[q, bits]`, the real codes that they are
+            packed from: the nearest 1,000 items, or `k`, are ordered by the sum
+            of their magnitudes at the bits that differ, as `Index.search` does.
 
     Returns (of a call):
         A pair: distances `int32 [q, k]` and ids `[q, k]`.
@@ -78,7 +83,7 @@ class HammingSearch(keras.layers.Layer):
         self.ids = tf.Variable(ids[order], trainable=False, name="ids")
         self.built = True
 
-    def call(self, codes):
+    def call(self, codes, real_codes=None):
         import tensorflow as tf
 
         codes = tf.convert_to_tensor(codes)
@@ -94,9 +99,12 @@ class HammingSearch(keras.layers.Layer):
         queries = tf.bitcast(
             tf.reshape(codes, [-1, self.words.shape[0], 8]), tf.int64
         )
+        find, given = self._nearest, queries
+        if real_codes is not None:
+            find, given = self._nearest_by_real, (queries, real_codes)
         distances, places = tf.map_fn(
-            self._nearest,
-            queries,
+            find,
+            given,
             fn_output_signature=(
                 tf.TensorSpec([self.k], tf.int32),
                 tf.TensorSpec([self.k], tf.int32),
@@ -104,11 +112,28 @@ class HammingSearch(keras.layers.Layer):
         )
         return distances, tf.gather(self.ids, places)
 
-    def _nearest(self, query):
+    def _nearest(self, query, count=None):
         """Distances and places of the nearest items of one query."""
         import tensorflow as tf
 
         far = levels_of_words(self.words, query, self.bits, self.similarity)
         # Among equals the first is taken: that of the smallest id.
-        nearness, places = tf.math.top_k(-far, self.k)
+        nearness, places = tf.math.top_k(-far, count or self.k)
         return -nearness, places
+
+    def _nearest_by_real(self, query):
+        """Those of one query, a pair of words and real code."""
+        import tensorflow as tf
+
+        words, real = query
+        count = max(self.k, asymmetric.CANDIDATES)
+        far, places = self._nearest(words, min(count, self.words.shape[1]))
+        found = tf.gather(self.words, places, axis=1)
+        differing = tf.bitwise.bitwise_xor(found, words[:, None])
+        # The bytes of an item, one after the other.
+        differing = tf.transpose(tf.bitcast(differing, tf.uint8), [1, 0, 2])
+        differing = tf.reshape(differing, [-1, 8 * self.words.shape[0]])
+        ones = unpack(differing[:, : num_bytes(self.bits)], self.bits) > 0
+        weights = tf.reduce_sum(tf.where(ones, tf.abs(real), 0.0), axis=1)
+        order = tf.argsort(weights, stable=True)[: self.k]
+        return tf.gather(far, order), tf.gather(places, order)

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_hash import files
 from keras_hash import progress
+from keras_hash.codes import pack
+from keras_hash.search import asymmetric
 from keras_hash.search import storage
 from keras_hash.search.index import Index
 
@@ -227,17 +229,34 @@ class PhotoIndex:
             self._load()
 
     def search(self, codes, k, radius=None):
-        """For each query a list of `(path, distance)`, nearest first."""
+        """For each query a list of `(path, distance)`, nearest first.
+
+        Distances are Hamming's. Of real codes, the magnitudes at the bits that
+        differ order the nearest, and so those at one distance.
+        """
+        real = codes.dtype.kind == "f"
+        packed = pack(codes) if real else codes
         if radius is None:
-            distances, ids = self.index.search(codes, k=k)
+            most = max(k, asymmetric.CANDIDATES) if real else k
+            distances, ids = self.index.search(packed, k=most)
             rows = zip(ids.tolist(), distances.tolist())
             found = [list(zip(*row)) for row in rows]
         else:
-            bounds, distances, ids = self.index.range_search(codes, radius)
+            bounds, distances, ids = self.index.range_search(packed, radius)
             pairs = list(zip(ids.tolist(), distances.tolist()))
             ends = itertools.pairwise(bounds)
-            found = [pairs[low:high][:k] for low, high in ends]
-        return [[(self.place(i), d) for i, d in row] for row in found]
+            found = [pairs[low:high] for low, high in ends]
+        if real:
+            self._order(codes, found)
+        return [[(self.place(i), d) for i, d in row[:k]] for row in found]
+
+    def _order(self, real, found):
+        """Orders the nearest that were found by the queries' real codes."""
+        most = asymmetric.CANDIDATES
+        _, ids = self.index.search(real_codes=real, k=most)
+        for row, nearest in zip(found, ids.tolist()):
+            rank = {item: place for place, item in enumerate(nearest)}
+            row.sort(key=lambda pair: rank.get(pair[0], most))
 
 
 # Arrays in the file of the index, beside those of `Index`.

@@ -179,6 +179,14 @@ class Card(collections.abc.Mapping):
         return methods.registry()[self.model["class"]][0].similarity
 
     @property
+    def magnitudes(self):
+        """bool, whether `Index.search(real_codes=...)` orders by its codes."""
+        from keras_hash import methods
+
+        method = methods.registry()[self.model["class"]][0]
+        return method.magnitudes and method.similarity == "hamming"
+
+    @property
     def by_length(self):
         """dict from each code length, an int, to its metrics, rising."""
         shorter = {int(k): found for k, found in (self.lengths or {}).items()}

@@ -21,18 +21,18 @@ class FileEncoder:
         images.fitted(np.zeros((1, 1, 3), "uint8"), self._model.image_shape[:2])
         self._encode(np.zeros((1, *self._model.image_shape), "float32"))
 
-    def _encode(self, batch, mirror=False):
+    def _encode(self, batch, mirror=False, real=False):
         from keras_hash import codes
 
-        return codes.pack(self._model.codes_of_batch(batch, mirror))
+        found = self._model.codes_of_batch(batch, mirror)
+        return found if real else codes.pack(found)
 
-    def __call__(self, sources, mirror=False):
+    def __call__(self, sources, mirror=False, real=False):
         """Codes of the images among files, given as paths or as bytes.
 
-        Returns the codes, the positions of their files, and a dict from the
-        positions of the others to reasons.
+        Returns the codes, packed or `real` ones, the positions of their files,
+        and a dict from the positions of the others to reasons.
         """
-        from keras_hash.codes import num_bytes
         from keras_hash.data import images
 
         with futures.ThreadPoolExecutor(images.threads()) as pool:
@@ -42,9 +42,10 @@ class FileEncoder:
         }
         kept = [place for place in range(len(found)) if place not in refused]
         if not kept:
-            return np.zeros((0, num_bytes(self.bits)), "uint8"), [], refused
+            none = np.zeros((1, *self._model.image_shape), "float32")
+            return self._encode(none, real=real)[:0], [], refused
         batch = np.stack([found[place] for place in kept])
-        return self._encode(batch, mirror), kept, refused
+        return self._encode(batch, mirror, real), kept, refused
 
     def _read(self, source):
         """The pixels of a file as the network takes them, or why not."""
@@ -57,7 +58,14 @@ class FileEncoder:
             return str(error).removeprefix(name)
         return images.fitted(pixels, self._model.image_shape[:2])
 
-    def many(self, paths, batch_size=64, all_images=False, mirror=False):
+    def many(
+        self,
+        paths,
+        batch_size=64,
+        all_images=False,
+        mirror=False,
+        real=False,
+    ):
         """Codes of the images among many files, their positions, and a dict
         from the paths of the others to reasons; or the first one's error."""
         from keras_hash.codes import check_int
@@ -67,7 +75,7 @@ class FileEncoder:
         starts = range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
             batch = paths[low : low + batch_size]
-            found, places, bad = self(batch, mirror)
+            found, places, bad = self(batch, mirror, real)
             for place, reason in bad.items():
                 if all_images:
                     raise ValueError(
@@ -79,9 +87,9 @@ class FileEncoder:
             kept += [low + place for place in places]
         return np.concatenate(codes), kept, refused
 
-    def queries(self, paths, batch_size=64, mirror=False):
+    def queries(self, paths, batch_size=64, mirror=False, real=False):
         """Codes of files that should all be images; names one that is not."""
-        return self.many(paths, batch_size, True, mirror)[0]
+        return self.many(paths, batch_size, True, mirror, real)[0]
 
 
 def encode_files(name, paths, batch_size=64, mirror=False, runtime="keras"):

@@ -49,9 +49,8 @@ def test_mirrored_files_and_queries(digit_files, tmp_path):
     assert out.split()[::2] == [bytes(code).hex() for code in expected]
     # The queries alone are mirrored.
     places = ("--images", digit_files / "photos", "--index", tmp_path / "it")
-    code, out, err = run(
-        "search", tmp_path / "mine", *places, *paths, "--mirror", "--json"
-    )
+    search = "search", tmp_path / "mine", *places, *paths, "--mirror"
+    code, out, err = run(*search, "--hamming", "--json")
     assert code == 0, err
     index = keras_hash.Index.load(tmp_path / "it")
     for query, found in zip(expected, json.loads(out)["results"]):
@@ -202,11 +201,11 @@ def test_search_keeps_what_it_encoded_before_a_stop(
     encode = encoding.FileEncoder.__call__
     calls = []
 
-    def stop_in_the_second(self, paths, mirror=False):
+    def stop_in_the_second(self, paths, *settings):
         calls.append(len(paths))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return encode(self, paths, mirror)
+        return encode(self, paths, *settings)
 
     monkeypatch.setattr(encoding.FileEncoder, "__call__", stop_in_the_second)
     index = tmp_path / "my.index"

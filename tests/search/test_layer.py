@@ -51,6 +51,43 @@ def test_same_as_the_index(rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("bits", [7, 64, 70])
+def test_real_codes_order_as_in_the_index(bits, rng):
+    # Steps of an eighth: sums are exact, and ties are ties.
+    real = rng.randint(-16, 17, (9, bits)).astype("float32") / 8
+    codes = keras_hash.codes.pack(rng.randn(1500, bits))
+    codes[700:] = codes[:800]
+    expected = keras_hash.Index(bits, codes).search(real_codes=real, k=30)[1]
+    queries = keras_hash.codes.pack(real)
+    layer = HammingSearch(codes, bits, k=30)
+    far, found = layer(queries, real)
+    np.testing.assert_array_equal(found, expected)
+    levels = np.bitwise_count(codes[found.numpy()] ^ queries[:, None])
+    np.testing.assert_array_equal(far, levels.sum(axis=-1))
+    assert (layer(queries)[1].numpy() != expected).any()
+
+
+def test_a_served_system_that_orders_by_real_codes(rng):
+    model = keras_hash.models.HashNet(16, 3)
+    images = rng.randint(0, 256, (300, 32, 32, 3)).astype("float32")
+    real = model.real_codes(images)
+    codes = keras_hash.codes.pack(real)
+    index = keras_hash.Index(16, codes)
+    for by_real in (False, True):
+        _, signatures = export.retrieval_model(
+            model, codes, k=9, real_codes=by_real
+        )
+        found = signatures["search_arrays"](image=images[:20])["ids"]
+        query = {"real_codes": real[:20]} if by_real else {"codes": codes[:20]}
+        far, expected = index.search(k=9, **query)
+        same = found.numpy() == expected
+        # The graph rounds float16 weights: near-ties may change places.
+        assert same.mean() > 0.9
+    one_label = keras_hash.models.DSHC(12, 3)
+    with pytest.raises(ValueError, match="DSHC.* leave `real_codes` out"):
+        export.retrieval_model(one_label, codes, real_codes=True)
+
+
 def test_names_as_ids(rng):
     codes = keras_hash.codes.pack(rng.randn(6, 9))
     names = np.array(["f", "b", "ä", "c", "a", "e"])

@@ -242,6 +242,24 @@ def test_whose_codes_they_are(tmp_path, photos):
     assert keras_hash.Index.load(path).about == {"photos": "mine", **MAKER}
 
 
+def test_real_codes_order_what_is_found(tmp_path, photos):
+    path, rng = tmp_path / "photos.index", np.random.RandomState(0)
+    index = opened(path)
+    index.extend([photos(str(number)) for number in range(200)], encode)
+    real = rng.randint(-16, 17, (4, 8)).astype("float32") / 8
+    items = keras_hash.codes.unpack(np.arange(200, dtype="uint8")[:, None], 8)
+    for k, radius in ((7, None), (200, None), (5, 3), (None, 3)):
+        found = index.search(real, k, radius)
+        for query, row in zip(real, found):
+            differ = (items > 0) != (query >= 0)
+            wanted = sorted(
+                (differ[i] @ np.abs(query), differ[i].sum(), i)
+                for i in range(200)
+                if radius is None or differ[i].sum() <= radius
+            )[:k]
+            assert row == [(f"photos/{i}", far) for _, far, i in wanted]
+
+
 def test_which_runtime_made_the_codes(tmp_path, photos):
     path = tmp_path / "photos.index"
     opened(path, runtime="onnx", fitting={"onnx"}).extend([photos("3")], encode)

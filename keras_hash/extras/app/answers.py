@@ -13,9 +13,11 @@ from concurrent import futures
 
 import numpy as np
 
+from keras_hash.codes import pack
 from keras_hash.data import images
 from keras_hash.html_report import rendering
 from keras_hash.html_report.rendering import cut
+from keras_hash.search import asymmetric
 
 # Images that are shown at most.
 MAX_SHOWN = 100
@@ -38,8 +40,8 @@ class Answer:
     """What lies around a photo."""
 
     name: str
-    # Pairs of path and distance, `MAX_SHOWN` at most, in the order of the index
-    # at equal distance.
+    # Pairs of path and distance: enough for the first `MAX_SHOWN` up to any
+    # distance, in the order of `PhotoIndex.search`.
     nearest: list
     # How many items there are up to each distance, `[bits + 1]`.
     within: list
@@ -48,15 +50,18 @@ class Answer:
         """The nearest `k` items up to a distance, pairs of id and distance."""
         check_within("k", k, 1, MAX_SHOWN)
         check_within("radius", radius, 0, len(self.within) - 1)
-        return [pair for pair in self.nearest[: int(k)] if pair[1] <= radius]
+        inside = [pair for pair in self.nearest if pair[1] <= radius]
+        return inside[: int(k)]
 
 
 class PhotoSearch:
     """Search of a photo index by image files."""
 
-    def __init__(self, encoder, index):
-        self._encode, self._index = encoder, index.index
-        self._place = index.place
+    def __init__(self, encoder, index, real=False):
+        self._encode = encoder
+        if real:
+            self._encode = functools.partial(encoder, real=True)
+        self._photos, self._index = index, index.index
         if not len(self._index):
             raise ValueError(
                 f"{index.path} is empty; fill it with `keras-hash search "
@@ -84,11 +89,11 @@ class PhotoSearch:
                 f"{name} cannot be searched for: {reason}. Photos of up to "
                 f"{MAX_BYTES >> 20} MiB can be."
             )
-        _, distances, ids = self._index.range_search(codes, self.bits)
+        packed = pack(codes) if codes.dtype.kind == "f" else codes
+        _, distances, _ = self._index.range_search(packed, self.bits)
         counts = np.bincount(distances, minlength=self.bits + 1)
-        paths = [self._place(item) for item in ids[:MAX_SHOWN].tolist()]
-        nearest = zip(paths, distances[:MAX_SHOWN].tolist())
-        return Answer(name, list(nearest), np.cumsum(counts).tolist())
+        (nearest,) = self._photos.search(codes, asymmetric.CANDIDATES)
+        return Answer(name, nearest, np.cumsum(counts).tolist())
 
     def gallery(self, answer, k, radius):
         """An answer as HTML: how many images lie within, and the nearest."""

@@ -1,13 +1,13 @@
 """Indexes to search by photo, and names that attack a page."""
 
 import pathlib
-import types
 
 import numpy as np
 
 import keras_hash
 from keras_hash.cli import indexing
 from keras_hash.extras.app import answers
+from keras_hash.search import pictures
 from keras_hash.zoo import encoder as encoding
 
 NAME = "dshc_digits_30"
@@ -37,8 +37,14 @@ def coded(similarity="hamming", count=60, bits=BITS, ids=None):
         refused = {p: "no code" for p in paths if p not in known}
         return queries[places], known, refused
 
-    stored = types.SimpleNamespace(path="my.index", index=index, place=str)
-    return answers.PhotoSearch(encode, stored), codes, queries
+    return answers.PhotoSearch(encode, stored(index, str)), codes, queries
+
+
+def stored(index, place):
+    """A photo index whose paths are what `place` makes of ids."""
+    found = object.__new__(pictures.PhotoIndex)
+    found.path, found.index, found.place = "my.index", index, place
+    return found
 
 
 def indexed(folder, paths, name=NAME):

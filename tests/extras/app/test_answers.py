@@ -1,7 +1,6 @@
 """Answers to a photo: those of brute force, or one clear message."""
 
 import io
-import types
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from keras_hash.zoo import encoder as encoding
 from tests.extras.app.indexes import BITS
 from tests.extras.app.indexes import NAME
 from tests.extras.app.indexes import coded
+from tests.extras.app.indexes import stored
 from tests.extras.app.uploads import png_header
 
 
@@ -43,11 +43,12 @@ def test_answers_are_those_of_brute_force(similarity, tmp_path):
             answer.chosen(k, radius)
 
 
-def test_no_more_than_a_hundred_are_kept(tmp_path):
-    search, _, _ = coded(count=1000)
+def test_no_more_than_a_thousand_are_kept(tmp_path):
+    search, _, _ = coded(count=3000)
     (tmp_path / "0").write_bytes(b"x")
     answer = search.ask(tmp_path / "0")
-    assert len(answer.nearest) == 100 and answer.within[-1] == 1000
+    assert len(answer.nearest) == 1000 and answer.within[-1] == 3000
+    assert len(answer.chosen(100, BITS)) == 100
     with pytest.raises(ValueError, match=r"my.index is empty; fill it"):
         coded(count=0)
 
@@ -59,10 +60,8 @@ def encoder():
 
 def test_what_is_no_image_is_one_clear_message(encoder, tmp_path, digits):
     codes = keras_hash.load(NAME).encode(digits.arrays("database")[0][:20])
-    stored = types.SimpleNamespace(
-        path="my.index", index=keras_hash.Index(30, codes), place=int
-    )
-    search = answers.PhotoSearch(encoder, stored)
+    photos = stored(keras_hash.Index(30, codes), int)
+    search = answers.PhotoSearch(encoder, photos)
     good = io.BytesIO()
     Image.fromarray(digits.arrays("database")[0][0]).save(good, "png")
     other = io.BytesIO()
