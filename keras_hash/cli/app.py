@@ -73,7 +73,10 @@ def _app(chosen):
         encoder = inputs.file_encoder(chosen.model, chosen.runtime)
         search = answers.PhotoSearch(encoder, index, card.magnitudes)
         title = f"{card.name}, {card.bits} bits: {len(search):,} images"
-        blocks = page.make(search, title, chosen.k, radius, folder)
+        near = 0
+        with contextlib.suppress(ValueError):
+            near = card.radius(1e-6)
+        blocks = page.make(search, title, chosen.k, radius, folder, near)
         page.serve(blocks, listener, f"{title} in {chosen.index}")
 
 

@@ -1,6 +1,5 @@
 """`keras-hash duplicates`."""
 
-import contextlib
 import functools
 import os
 import sys
@@ -157,6 +156,8 @@ def _looks(chosen, card):
 
 def _near(chosen, card, looks, paths):
     """Pairs of files that show the same, and why."""
+    from keras_hash.search import duplicates
+
     order = {path: place for place, path in enumerate(paths)}
     found, likely = {}, set()
     known = {os.path.realpath(path): path for path in reversed(paths)}
@@ -180,7 +181,9 @@ def _near(chosen, card, looks, paths):
                         found.setdefault(pair, f"{name}: {bits} bits differ")
                         if bits <= surely:
                             likely.add(pair)
-    return found if chosen.radius is not None else _second_look(found, likely)
+    if chosen.radius is not None:
+        return found
+    return duplicates.second_look(found, likely)
 
 
 def _surely(card, chosen):
@@ -207,24 +210,6 @@ def _index(chosen, place, card, name, paths):
     return index
 
 
-def _second_look(pairs, likely):
-    """Those of the pairs that fit on each other, pixel by pixel."""
-    from keras_hash import progress
-    from keras_hash.data import images
-    from keras_hash.search import alignment
-
-    @functools.lru_cache(maxsize=1 << 12)
-    def thumbnail(path):
-        return alignment.Thumbnail(images.decode(path))
-
-    looked_at = progress.track(list(pairs), len(pairs), "Second look")
-    return {
-        pair: pairs[pair]
-        for pair in looked_at
-        if alignment.is_copy(*map(thumbnail, pair), pair in likely)
-    }
-
-
 def _summary(found, count):
     going = [path for group in found for path in group.copies]
     room = sum(os.path.getsize(path) for path in going) / 1e6
@@ -247,27 +232,16 @@ def _print(chosen, found, count, looks):
 
 
 def _report(chosen, found, count, looks):
+    from keras_hash.html_report import copies
     from keras_hash.html_report import rendering
 
-    def shown(path, why):
-        picture = None
-        with contextlib.suppress(OSError, ValueError):
-            picture = rendering.picture(path, 180)
-        size = f"{os.path.getsize(path) / 1000:,.0f} kB"
-        return {"name": path, "why": why, "size": size, "picture": picture}
-
-    groups = [
-        [shown(group.keep, "keep")]
-        + [shown(path, why) for path, why in group.copies.items()]
-        for group in found
-    ]
     text = rendering.render(
         "duplicates.html",
         title="Duplicates",
         summary=_summary(found, count),
         looks=looks,
         second_look=chosen.radius is None,
-        groups=groups,
+        groups=copies.shown(found),
     )
     files.write(chosen.report, text)
     print(f"Wrote {chosen.report}.", file=sys.stderr)

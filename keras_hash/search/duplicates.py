@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
 import os
 import shutil
@@ -11,7 +12,9 @@ import shutil
 from PIL import Image
 
 from keras_hash import files
+from keras_hash import progress
 from keras_hash.data import images
+from keras_hash.search import alignment
 
 SAME_BYTES = "same bytes"
 # Beside what was moved: one line of JSON a file, from where to where.
@@ -73,6 +76,24 @@ def groups(pairs, same, rank):
         if copies:
             found.append(Group(keep, copies))
     return found
+
+
+def second_look(pairs, likely=(), show="auto"):
+    """Those of a dict of pairs of files that fit on each other, pixel by pixel.
+
+    `likely` has pairs that are known to be near otherwise.
+    """
+
+    @functools.lru_cache(maxsize=1 << 12)
+    def thumbnail(path):
+        return alignment.Thumbnail(images.decode(path))
+
+    looked_at = progress.track(list(pairs), len(pairs), "Second look", show)
+    return {
+        pair: pairs[pair]
+        for pair in looked_at
+        if alignment.is_copy(*map(thumbnail, pair), pair in likely)
+    }
 
 
 def rank(path):

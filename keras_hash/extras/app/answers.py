@@ -15,12 +15,17 @@ import numpy as np
 
 from keras_hash.codes import pack
 from keras_hash.data import images
+from keras_hash.html_report import copies
 from keras_hash.html_report import rendering
 from keras_hash.html_report.rendering import cut
 from keras_hash.search import asymmetric
+from keras_hash.search import duplicates
 
-# Images that are shown at most.
-MAX_SHOWN = 100
+# Images that are shown at most, and photos that are asked for at once.
+MAX_SHOWN, MAX_ASKED = 100, 12
+# Pairs of near codes whose pixels are compared, the nearest first: 10 seconds;
+# and those after which no more are looked for.
+_PAIRS, _MOST = 5000, 50_000_000
 # Bytes of a photo to search for.
 MAX_BYTES = 32 << 20
 # Longest side of a thumbnail, and how many are kept: 20 MB.
@@ -45,13 +50,19 @@ class Answer:
     nearest: list
     # How many items there are up to each distance, `[bits + 1]`.
     within: list
+    # Of the photo that was asked for.
+    path: str = ""
 
     def chosen(self, k, radius):
         """The nearest `k` items up to a distance, pairs of id and distance."""
+        return [self.nearest[place] for place in self.places(k, radius)]
+
+    def places(self, k, radius):
+        """Where these are in `nearest`."""
         check_within("k", k, 1, MAX_SHOWN)
         check_within("radius", radius, 0, len(self.within) - 1)
-        inside = [pair for pair in self.nearest if pair[1] <= radius]
-        return inside[: int(k)]
+        far = enumerate(distance for _, distance in self.nearest)
+        return [place for place, level in far if level <= radius][: int(k)]
 
 
 class PhotoSearch:
@@ -93,11 +104,55 @@ class PhotoSearch:
         _, distances, _ = self._index.range_search(packed, self.bits)
         counts = np.bincount(distances, minlength=self.bits + 1)
         (nearest,) = self._photos.search(codes, asymmetric.CANDIDATES)
-        return Answer(name, nearest, np.cumsum(counts).tolist())
+        return Answer(name, nearest, np.cumsum(counts).tolist(), path)
 
-    def gallery(self, answer, k, radius):
-        """An answer as HTML: how many images lie within, and the nearest."""
-        chosen = answer.chosen(k, radius)
+    def more(self, asked, hit):
+        """An `Answer` to an image that was found, by its place: that of an
+        answer among those that are shown, and its own there."""
+        number, place = (int(part) for part in str(hit).split(":"))
+        item, _ = asked[number].nearest[place]
+        if not _is_file(item):
+            raise ValueError(f"{cut(item)} is not here any more.")
+        return self.ask(item, "/".join(pathlib.PurePath(item).parts[-2:]))
+
+    def copies(self, radius):
+        """Groups of files whose codes are so near and whose pixels fit."""
+        check_within("radius", radius, 0, self.bits)
+        near, seen, pairs = [], 0, {}
+        for block in self._index.pairs(int(radius)):
+            order = np.argsort(block[2], kind="stable")[:_PAIRS]
+            near += zip(*(side[order].tolist() for side in block))
+            near = sorted(near, key=lambda pair: pair[2])[:_PAIRS]
+            seen += len(block[2])
+            if seen > _MOST:
+                break
+        for *items, far in near:
+            paths = tuple(self._photos.place(item) for item in items)
+            if all(map(_is_file, paths)):
+                pairs[paths] = f"{far} bits differ"
+        pairs = duplicates.second_look(pairs, show=False)
+        found = duplicates.groups(pairs, {}, functools.cache(duplicates.rank))
+        return rendering.render(
+            "app/copies.html",
+            groups=copies.shown(found[:MAX_SHOWN]),
+            count=len(found),
+            more=seen > _PAIRS,
+        )
+
+    def galleries(self, asked, k, radius):
+        """Answers, or texts of what was wrong, as HTML one after the other."""
+        return "".join(
+            refusal(one)
+            if isinstance(one, str)
+            else self.gallery(one, k, radius, number, len(asked) > 1)
+            for number, one in enumerate(asked)
+        )
+
+    def gallery(self, answer, k, radius, number=0, query=False):
+        """An answer as HTML: how many images lie within, and the nearest; with
+        the `query` itself. `number` is its place among others."""
+        places = answer.places(k, radius)
+        chosen = [answer.nearest[place] for place in places]
         with futures.ThreadPoolExecutor(images.threads()) as pool:
             pictures = list(pool.map(_picture, [item for item, _ in chosen]))
         hits = [
@@ -107,14 +162,19 @@ class PhotoSearch:
                 "name": cut("/".join(pathlib.PurePath(str(item)).parts[-2:])),
                 "distance": distance,
                 "picture": picture,
+                "hit": f"{number}:{place}" if _is_file(item) else None,
             }
-            for (item, distance), picture in zip(chosen, pictures)
+            for place, (item, distance), picture in zip(
+                places, chosen, pictures
+            )
         ]
         return rendering.render(
             "app/answer.html",
             summary=_summary(answer, len(chosen), radius),
             missing=sum(picture is None for picture in pictures),
             hits=hits,
+            query=_picture(answer.path) if query else None,
+            name=cut(answer.name),
         )
 
 
@@ -154,17 +214,18 @@ def _summary(answer, shown, radius):
 
 def _picture(item):
     """A thumbnail of an indexed file, or `None`."""
-    # Ids that are numbers name no file.
-    if not isinstance(item, str):
+    if not _is_file(item):
         return None
-    try:
-        status = os.stat(item)
-    except (OSError, ValueError):
-        return None
-    # Reading a pipe or a device could wait forever.
-    if not stat.S_ISREG(status.st_mode):
-        return None
+    status = os.stat(item)
     return _read_picture(item, status.st_mtime_ns, status.st_size)
+
+
+def _is_file(item):
+    """Whether an id names a file: reading a pipe could wait forever."""
+    try:
+        return isinstance(item, str) and stat.S_ISREG(os.stat(item).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 @functools.lru_cache(_KEPT)

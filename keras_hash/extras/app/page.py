@@ -10,6 +10,11 @@ from keras_hash.extras.app import answers
 from keras_hash.html_report import rendering
 
 _STYLE = pathlib.Path(__file__).with_name("page.css")
+# Tells which of the images that were found is clicked at.
+_CLICK = """element.addEventListener("click", event => {
+  const hit = event.target.closest("[data-hit]");
+  if (hit) trigger("click", {hit: hit.dataset.hit});
+});"""
 # Seconds for which an upload is kept.
 _KEPT = 3600
 
@@ -29,26 +34,42 @@ def load_gradio(folder):
         ) from error
 
 
-def make(search, title, k, radius, folder):
-    """The page as a `gradio.Blocks`; uploads are in the folder."""
+def make(search, title, k, radius, folder, near=0):
+    """The page as a `gradio.Blocks`; uploads are in the folder. `near` is the
+    radius up to which copies are looked for at first."""
     import gradio
 
-    def ask(upload):
-        """An `Answer`, what is wrong as a str, or `None` without a photo."""
-        if not upload:
-            return None
-        try:
-            path = _uploaded(upload["path"], folder)
-            return search.ask(path, upload.get("orig_name"))
-        except ValueError as error:
-            return str(error)
+    def ask(uploads):
+        """An `Answer` to each upload, or what is wrong with it as a str."""
+        uploads = [uploads] if isinstance(uploads, dict) else uploads or []
+        found = []
+        for upload in uploads[: answers.MAX_ASKED]:
+            try:
+                path = _uploaded(upload["path"], folder)
+                found.append(search.ask(path, upload.get("orig_name")))
+            except ValueError as error:
+                found.append(str(error))
+        if len(uploads) > len(found):
+            found.append(f"{len(found)} photos can be asked for at once.")
+        return found
 
-    def show(answer, k, radius):
-        if answer is None:
+    def more(asked, event: gradio.EventData):
+        """The answer to an image among those that are shown."""
+        try:
+            return [search.more(asked, event._data["hit"])]
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            return [str(error) if type(error) is ValueError else "Not here."]
+
+    def show(asked, k, radius):
+        if not asked:
             return "The nearest images will be here."
-        if isinstance(answer, str):
-            return _literal(answers.refusal(answer))
-        return _literal(search.gallery(answer, int(k), int(radius)))
+        return _literal(search.galleries(asked, int(k), int(radius)))
+
+    def look(radius):
+        try:
+            return _literal(search.copies(int(radius)))
+        except ValueError as error:
+            return _literal(answers.refusal(str(error)))
 
     heading = rendering.render("app/heading.html", title=title)
     with gradio.Blocks(
@@ -60,18 +81,23 @@ def make(search, title, k, radius, folder):
         gradio.HTML(_literal(heading))
         with gradio.Row():
             with gradio.Column(scale=1, min_width=260):
-                photo, within, shown = _inputs(search, k, radius)
+                photo, photos, within, shown = _inputs(search, k, radius)
             with gradio.Column(scale=3, min_width=320):
-                found = gradio.HTML(show(None, k, radius), elem_id="found")
-        answer = gradio.State(None, time_to_live=_KEPT)
+                found = gradio.HTML(
+                    show([], k, radius), elem_id="found", js_on_load=_CLICK
+                )
+        with gradio.Accordion("Copies in the index", open=False):
+            near, button, copies = _copies(search, near)
+        asked = gradio.State([], time_to_live=_KEPT)
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        drawn = {"fn": show, "inputs": [answer, shown, within], **quiet}
+        drawn = {"fn": show, "inputs": [asked, shown, within], **quiet}
         drawn["outputs"] = found
         # The file itself: nothing decodes it before the encoder has looked at
         # its header.
-        photo.change(ask, photo, answer, preprocess=False, **quiet).then(
-            **drawn
-        )
+        for field, come in ((photo, photo.change), (photos, photos.upload)):
+            come(ask, field, asked, preprocess=False, **quiet).then(**drawn)
+        found.click(more, asked, asked, **quiet).then(**drawn)
+        button.click(look, near, copies, api_visibility="private")
         for slider in (within, shown):
             slider.change(**drawn, trigger_mode="always_last")
     page.queue(max_size=64)
@@ -91,6 +117,11 @@ def _inputs(search, k, radius):
         height=280,
         elem_id="photo",
     )
+    photos = gradio.UploadButton(
+        f"Several photos, up to {answers.MAX_ASKED}",
+        file_count="multiple",
+        elem_id="photos",
+    )
     within = gradio.Slider(
         0,
         search.bits,
@@ -104,7 +135,24 @@ def _inputs(search, k, radius):
     shown = gradio.Slider(
         1, most, min(k, most), step=1, label="Images at most", elem_id="k"
     )
-    return photo, within, shown
+    return photo, photos, within, shown
+
+
+def _copies(search, radius):
+    """The fields to look for copies in the index, and where they come."""
+    import gradio
+
+    near = gradio.Slider(
+        0,
+        search.bits,
+        radius,
+        step=1,
+        label="Bits in which codes of copies differ at most; their pixels are "
+        "compared too",
+        elem_id="near",
+    )
+    button = gradio.Button("Look for copies", elem_id="look")
+    return near, button, gradio.HTML("", elem_id="copies")
 
 
 def _uploaded(path, folder):

@@ -1,6 +1,7 @@
 """The gallery of an answer: its files, gone, large or of hostile names."""
 
 import base64
+import dataclasses
 import html.parser
 import io
 import os
@@ -128,6 +129,56 @@ def test_large_files_become_thumbnails(photos):
     assert np.abs(shown - wanted).max() < 8
 
 
+def test_more_like_an_image_that_was_found(photos):
+    search, codes, queries = coded()
+    answer = search.ask("0", "holiday.jpg")
+    other = search.ask("0", "other.jpg")
+    several = [answer, "what is wrong", other]
+    found = Elements(search.galleries(several, 4, BITS))
+    assert "what is wrong" in found.text
+    hits = [tag["data-hit"] for tag in found.all("button")]
+    assert hits == [f"{a}:{p}" for a in (0, 2) for p in range(4)]
+    asked = []
+    search.ask = lambda *given: asked.append(given)
+    item = other.nearest[3][0]
+    search.more(several, hits[7])
+    assert asked == [(item, item)]
+    for hit in ("0:61", "3:0", "a", "0", "", "1:0", None):
+        with pytest.raises((ValueError, LookupError, AttributeError)):
+            search.more(several, hit)
+    # Of several photos each is shown.
+    pathlib.Path("query.png").write_bytes(
+        pathlib.Path("photos/1.png").read_bytes()
+    )
+    asked = [dataclasses.replace(answer, path="query.png"), answer]
+    assert len(Elements(search.galleries(asked, 4, BITS)).all("img")) == 9
+    pathlib.Path(item).unlink()
+    with pytest.raises(ValueError, match="is not here any more"):
+        search.more(several, hits[7])
+
+
+def test_copies_in_the_index(photos):
+    search, codes, _ = coded()
+    alike = np.flatnonzero((codes == codes[7]).all(axis=1))
+    first, second, third = alike[:3]
+    found = Elements(search.copies(0))
+    assert "0 photos have copies" in found.text and not found.all("img")
+    with Image.open(f"photos/{first}.png") as image:
+        image.resize((120, 90), Image.Resampling.NEAREST).save(
+            f"photos/{second}.png"
+        )
+    pathlib.Path(f"photos/{third}.png").unlink()
+    found = Elements(search.copies(0))
+    assert "1 photos have copies" in found.text
+    # The larger one is kept.
+    names = [found["title"] for found in found.all("div", class_="picture")]
+    assert names == [f"photos/{second}.png", f"photos/{first}.png"]
+    with pytest.raises(ValueError, match="`radius` should be an int"):
+        search.copies(BITS + 1)
+    with pytest.raises(ValueError, match="Hamming"):
+        coded("and")[0].copies(1)
+
+
 def test_hostile_names_are_text(photos):
     ids = [f"photos/{name}/x.png" for name in HOSTILE]
     ids += [f"photos/{i}.png" for i in range(60 - len(ids))]
@@ -137,7 +188,7 @@ def test_hostile_names_are_text(photos):
     text += page._literal(answers.refusal(HOSTILE[1]))
     found = Elements(text)
     assert {tag for tag, _ in found.tags} == {
-        "div", "p", "figure", "figcaption", "b", "img", "span",
+        "div", "p", "figure", "figcaption", "b", "img", "span", "button",
     }  # fmt: skip
     for _, attributes in found.tags:
         assert not [name for name in attributes if name.startswith("on")]

@@ -183,6 +183,35 @@ def test_hostile_files_in_the_browser(browser, digit_server, tmp_path):
 
 
 @pytest.mark.slow
+def test_several_photos_more_like_one_and_copies(browser, digit_server):
+    url, process, _, folder = digit_server
+    index = keras_hash.Index.load(folder / "my.index")
+    query = str(folder / "photos/0/6.png")
+    with opened(browser, url) as page:
+        page.set_input_files(
+            "input[type=file][multiple]",
+            [query, str(folder / "photos/1/7.png")],
+        )
+        page.locator("#found").get_by_text("to 7.png").wait_for()
+        assert page.locator("#found [role=status]").count() == 2
+        assert page.locator("#found .query img").count() == 2
+        # The second photo of the first answer is asked for.
+        wanted = page.locator("#found .hits .picture").nth(1)
+        wanted = wanted.get_attribute("title")
+        page.locator("#found [data-hit='0:1']").click()
+        name = "/".join(pathlib.Path(wanted).parts[-2:])
+        page.locator("#found").get_by_text(f"images to {name}").wait_for()
+        assert page.locator("#found [role=status]").count() == 1
+        place = index.ids.tolist().index(wanted)
+        distances, _ = index.search(index.codes[place][None], k=24)
+        assert gallery(page)[2] == distances[0].tolist()
+        page.get_by_text("Copies in the index").click()
+        page.locator("#look").click()
+        page.get_by_text("photos have copies").wait_for()
+    assert process.poll() is None
+
+
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.skipif(
     not cifar10.is_prepared(),
