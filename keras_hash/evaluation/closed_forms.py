@@ -43,7 +43,8 @@ def extreme_topk_average_precision(groups, k, best):
     """Best or worst average precision with the denominator `"topk"`, which the
     hits in the group of rank `k` change too: every number of them is tried."""
     counts, relevant = groups.counts, groups.relevant
-    before, inside = _positions(counts, k)
+    before = np.cumsum(counts, axis=1) - counts
+    inside = np.clip(k - before, 0, counts)
     hits_before = np.cumsum(relevant, axis=1) - relevant
     # Of the groups that lie before rank k as a whole.
     start = before if best else before + counts - relevant
@@ -61,7 +62,7 @@ def extreme_topk_average_precision(groups, k, best):
 
 def hits(groups, k):
     """Expected number of relevant items among the first `k`."""
-    return _among_first(groups.counts, groups.relevant, k)
+    return _among_first(groups, groups.relevant, k)
 
 
 def precision(groups, k):
@@ -77,57 +78,121 @@ def recall(groups, k):
 
 def cumulated_gain(groups, k):
     """Expected average cumulated gain: mean relevance of the first `k`."""
-    return _among_first(groups.counts, groups.relevance, k) / k
+    return _among_first(groups, groups.relevance, k) / k
 
 
 def ndcg(groups, k):
     """Expected normalised discounted cumulated gain at `k`, NaN without an
     ideal: gains over `log2(1 + rank)`, divided by those of the best order."""
-    ideal = _discounted_gain(*groups.ideal, k)
-    value = _discounted_gain(groups.counts, groups.gains, k)
+    ideal = _discounted_gain(groups, *groups.ideal, k)
+    value = _discounted_gain(groups, groups.counts, groups.gains, k)
     return np.where(ideal > 0, value / np.where(ideal > 0, ideal, 1), np.nan)
 
 
-def _among_first(counts, sums, k):
-    _, inside = _positions(counts, k)
-    return np.sum(sums * (inside / np.maximum(counts, 1)), axis=1)
+def _among_first(groups, sums, k):
+    def make():
+        _, inside = _positions(groups, k)
+        return _summed(_mean(groups, groups.counts, sums), inside)
+
+    return groups.once(("among", id(sums), k), make)
 
 
-def _discounted_gain(counts, gains, k):
-    span = _spans("discount", counts, k)
-    return np.sum(gains / np.maximum(counts, 1) * span, axis=1)
+def _discounted_gain(groups, counts, gains, k):
+    span = _span(groups, "discount", counts, k)
+    return _summed(_mean(groups, counts, gains), span)
 
 
 def _weighted(groups, relevance, k, denominator):
+    def make():
+        return _weighted_once(groups, relevance, k, denominator)
+
+    return groups.once(("weighted", id(relevance), k, denominator), make)
+
+
+def _weighted_once(groups, relevance, k, denominator):
     counts, relevant = groups.counts, groups.relevant
-    relevance = np.asarray(relevance, "float64")
-    before, inside = _positions(counts, k)
-    sums_before = np.cumsum(relevance, axis=1) - relevance
-    size = np.maximum(counts, 1.0)
-    slope = (relevant - 1.0) / np.maximum(size - 1, 1)
+
     # With a group of n items, n+ relevant, behind N items whose relevance sums
     # to R, the j-th position adds (n+/n) (R + mean + (j-1) mean slope) / (N+j);
-    # the sums of 1/(N+j) are differences of harmonic numbers.
-    span = _spans("harmonic", counts, k)
-    gained = relevant * sums_before * span
-    gained += relevance * (span + slope * (inside - (before + 1) * span))
-    gained /= size
+    # the sums of 1/(N+j) are differences of harmonic numbers. So it is linear
+    # in these and in the places taken, by factors that no cut-off changes.
+    def make():
+        before, _ = _positions(groups, None)
+        # Groups of nothing relevant, which may be left out, add none.
+        sums_before = np.cumsum(relevance, axis=1, dtype="float64") - relevance
+        size = np.maximum(counts, 1.0)
+        of_place = relevance / size
+        by_span = relevant / size * sums_before + of_place
+        of_place *= (relevant - 1.0) / np.maximum(size - 1, 1)
+        by_span -= of_place * (before + 1)
+        return by_span, of_place, sums_before
+
+    factors = groups.once(("factors", id(relevance)), make)
+    by_span, of_place, sums_before = factors
+    span = _span(groups, "harmonic", counts, k)
+    before, inside = _positions(groups, k)
     if denominator == "topk" and k is not None:
+        gained = by_span * span + of_place * inside
         return _expected_over_hits(
             counts, relevant, relevance, sums_before, before, inside, gained
         )
-    total = relevant.sum(axis=1)
+    total = groups.once("total", lambda: relevant.sum(axis=1))
     if k is not None and denominator == "min":
         total = np.minimum(total, k)
-    return gained.sum(axis=1) / np.maximum(total, 1)
+    gained = _summed(by_span, span) + _summed(of_place, inside)
+    return gained / np.maximum(total, 1)
 
 
-def _positions(counts, k):
-    """Items before each group, and how many of it lie before rank `k`."""
-    before = np.cumsum(counts, axis=1) - counts
+def _summed(one, other):
+    return np.einsum("qg,qg->q", one, other)
+
+
+def _mean(groups, counts, sums):
+    """Sums over the items of each group, an item."""
+    return groups.once(
+        ("mean", id(counts), id(sums)), lambda: sums / np.maximum(counts, 1)
+    )
+
+
+def _positions(groups, k):
+    """Items before each group, and how many of it lie before rank `k`, as
+    floats."""
+    counts, before = groups.counts, groups.before
+    if before is None:
+        before = groups.once("before", lambda: _ends(groups, counts) - counts)
     if k is None:
-        return before, counts
-    return before, np.clip(k - before, 0, counts)
+        return before, groups.once("counts", lambda: counts.astype("float64"))
+    return before, groups.once(
+        ("inside", k), lambda: np.clip(k - before, 0.0, counts)
+    )
+
+
+def _ends(groups, counts):
+    def make():
+        if counts is groups.counts and groups.before is not None:
+            return groups.before + counts
+        return np.cumsum(counts, axis=1)
+
+    return groups.once(("ends", id(counts)), make)
+
+
+def _span(groups, kind, counts, k):
+    """Sum of the terms of the ranks of each group, up to rank `k`."""
+
+    def make():
+        ends = _ends(groups, counts)
+        sums = _sums(kind, ends if k is None else np.minimum(ends, k))
+        if counts is groups.counts and groups.before is not None:
+            before = groups.before
+            return sums - _sums(
+                kind, before if k is None else np.minimum(before, k)
+            )
+        span = np.empty_like(sums)
+        span[:, :1] = sums[:, :1]
+        np.subtract(sums[:, 1:], sums[:, :-1], out=span[:, 1:])
+        return span
+
+    return groups.once(("span", kind, id(counts), k), make)
 
 
 def _run(hits_before, start, count):
@@ -180,14 +245,6 @@ def _expected_over_hits(
         total = hits_before + x
         values[row] = np.sum(p * (earlier + inner) / np.maximum(total, 1))
     return values
-
-
-def _spans(kind, counts, k):
-    """Sum of the terms of the ranks of each group, up to rank `k`."""
-    ends = np.cumsum(counts, axis=1)
-    if k is not None:
-        ends = np.minimum(ends, k)
-    return np.diff(_sums(kind, ends), axis=1, prepend=0)
 
 
 def _harmonic(index):

@@ -1,6 +1,8 @@
 """`HammingEvaluator` and `evaluate`: from codes and labels to a report."""
 
+import concurrent.futures
 import functools
+import os
 
 import numpy as np
 
@@ -289,7 +291,7 @@ class HammingEvaluator:
             "no_relevant": no_relevant,
             "ideal_zero": ideal_zero,
         }
-        means, counts, relevant = self._means(
+        means, weights, counts, relevant = self._means(
             chosen,
             names,
             options,
@@ -300,7 +302,9 @@ class HammingEvaluator:
         found, curves = means["metrics"], {}
         sources = {"chance": means["chance"]}
         if self.similarity == "hamming":
-            curves = values.radius_curves(counts, relevant, no_relevant, empty)
+            curves = values.radius_curves(
+                counts, relevant, no_relevant, empty, weights
+            )
             near = min(RADIUS, self.bits)
             sources["radius"] = {name: c[near] for name, c in curves.items()}
         if any(row.source == "codes" for row, _ in chosen.values()):
@@ -344,28 +348,44 @@ class HammingEvaluator:
 
     def _means(self, chosen, names, options, ties, self_match, random):
         """Means of the ranking metrics: a dict from part of the report to dict;
-        and how many items, and relevant ones, each query has by distance."""
+        then, by distinct query, how many there are of it, and how many items,
+        and relevant ones, it has by distance."""
         grades = self._grades(chosen)
-        inverse, rows = self.inverse, np.arange(len(self._queries.sizes))
+        rows = np.arange(len(self._queries.sizes))
+        weights = self._queries.weights.astype("float64")
         if ties == "random":
             # Equal queries draw different orders.
-            inverse, rows = np.arange(len(inverse)), inverse
-        chunks, balls = [], []
-        limited = {**options, "names": names}
-        for these, part, of in self._parts(rows, self_match):
-            graded = values.grades(
-                of[:, 0], self._queries.sizes[these, None], of[:, 1], grades
-            )
-            chunks.append(
-                _chunk(part, of, graded, chosen, ties, limited, random)
-            )
+            rows = self.inverse
+            weights = np.ones(len(rows))
+        measured = functools.partial(
+            values.ranking_metrics, **options, names=names
+        )
+        of = self._keys()
+
+        def graded(these):
+            sizes = self._queries.sizes[these, None]
+            return values.grades(of[:, 0], sizes, of[:, 1], grades)
+
+        def chunk(these):
+            part = self._part(these, of, self_match)
+            given = part, of, graded(these), chosen, ties
             relevant = part[:, of[:, 0] > 0].sum(axis=1)
-            balls.append(np.stack([part.sum(axis=1), relevant]))
+            balls = np.stack([part.sum(axis=1), relevant])
+            return _chunk(*given, measured, random), balls, part.sum(axis=2)
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            # Orders are drawn one after the other.
+            each = map if ties == "random" else pool.map
+            found, balls, flat = zip(*each(chunk, self._parts(rows, of)))
         means = {
-            name: values.mean_of_chunks([c[name] for c in chunks], inverse)
-            for name in chunks[0]
+            name: values.mean_of_chunks([c[name] for c in found], weights)
+            for name in found[0]
         }
-        return means, *np.concatenate(balls, axis=1)[:, inverse]
+        # A random order of everything is one group of ties.
+        flat = np.concatenate(flat)[:, :, None]
+        by_chance = _chance(flat, graded(rows), chosen, measured)
+        means["chance"] = values.mean_of_chunks([by_chance], weights)
+        return means, weights, *np.concatenate(balls, axis=1)
 
     def _grades(self, chosen):
         """The grades that are asked for; `""` always."""
@@ -373,27 +393,33 @@ class HammingEvaluator:
             return [""]
         return {"", *(grade for _, grade in chosen.values())}
 
-    def _parts(self, rows, self_match, few=1 << 6, cells=1 << 17, most=1 << 20):
-        """Yields some distinct queries at a time, their part of the table, and
-        its keys.
-
-        Of few `cells` the metrics stay in the cache, but a call pays off for
-        some dozen rows only: a `few`, as long as they have at most `most`.
-        """
+    def _keys(self):
+        """The keys of the table, once there is a database."""
         keys = self.counts.keys()
         if len(keys) == 0:
             raise ValueError(
                 "There is no database yet: call `update` with codes and labels "
                 "first. Received: 0 database items"
             )
+        return keys
+
+    def _parts(self, rows, keys, few=1 << 6, cells=1 << 17, most=1 << 20):
+        """Some distinct queries at a time.
+
+        Of few `cells` the metrics stay in the cache, but a call pays off for
+        some dozen rows only: a `few`, as long as they have at most `most`.
+        """
         width = len(keys) * (self.bits + 1)
         step = max(1, min(few, most // width), cells // width)
-        for low in range(0, len(rows), step):
-            these = rows[low : low + step]
-            part = self.counts.stacked(these)
-            if self_match == "drop":
-                self._leave_itself_out(part, these, keys)
-            yield these, part, keys
+        starts = range(0, len(rows), step)
+        return [rows[low : low + step] for low in starts]
+
+    def _part(self, rows, keys, self_match):
+        """The part of the table of some distinct queries."""
+        part = self.counts.stacked(rows)
+        if self_match == "drop":
+            self._leave_itself_out(part, rows, keys)
+        return part
 
     def average_precision(
         self, k=None, denominator="min", no_relevant="zero", self_match="keep"
@@ -425,7 +451,9 @@ class HammingEvaluator:
         )
         rows = np.arange(len(self._queries.sizes))
         found = np.empty(len(rows))
-        for these, part, keys in self._parts(rows, self_match):
+        keys = self._keys()
+        for these in self._parts(rows, keys):
+            part = self._part(these, keys, self_match)
             relevant = part[:, keys[:, 0] > 0].sum(axis=1)
             groups = values.Groups(part.sum(axis=1), relevant)
             found[these] = closed_forms.average_precision(
@@ -572,35 +600,43 @@ def evaluate(
     return report
 
 
-def _chunk(part, keys, graded, chosen, ties, options, random):
-    """Metrics, chance level and bounds of some queries, by part of a report."""
-    measured = functools.partial(values.ranking_metrics, **options)
+def _chunk(part, keys, graded, chosen, ties, measured, random):
+    """Metrics and bounds of some queries, by part of a report."""
     views = values.views(part, graded, ties, random)
     by_distance = views[""]
     if ties != "expected":
         by_distance = values.expected(part, graded[""])
     extremes = {"best": (by_distance, True), "worst": (by_distance, False)}
-    # A random order of everything is one group of ties.
-    flat = values.views(part.sum(axis=2, keepdims=True), graded)
-    extra = {"map": families()["map"]} if "chance_map" in chosen else {}
     found = {
         "metrics": measured(views, chosen, topk_extreme=extremes.get(ties)),
-        "chance": measured(flat, chosen),
+        **{mode: {} for mode in extremes},
     }
-    if extra:
-        whole = {**options, "k": [], "names": ()}
-        found["chance"] |= values.ranking_metrics(flat, extra, **whole)
-    # The bounds are those of shared counts: planes that differ in the size of
-    # the item's label set alone count as one.
-    shared, starts = np.unique(keys[:, 0], return_index=True)
-    part = np.add.reduceat(part, starts, axis=1)
-    graded = {"": np.tile(shared.astype("float64"), (len(part), 1))}
-    bounded = {
-        name: known for name, known in chosen.items() if known[0].bounded
-    }
-    for mode, topk_extreme in extremes.items():
-        views = values.views(part, graded, mode)
-        found[mode] = measured(views, bounded, topk_extreme=topk_extreme)
+    # The bounds are those of shared counts, or of relevant and not: planes that
+    # differ in other things count as one.
+    both = bool((keys[:, 0] <= 1).all())
+    for counted in (True,) if both else (True, False):
+        bounded = {
+            name: known
+            for name, known in chosen.items()
+            if known[0].bounded and (both or known[0].graded is counted)
+        }
+        kinds = keys[:, 0] if counted else keys[:, 0] > 0
+        shared, starts = np.unique(kinds, return_index=True)
+        fewer = np.add.reduceat(part, starts, axis=1)
+        graded = {"": np.tile(shared.astype("float64"), (len(part), 1))}
+        for mode, topk_extreme in extremes.items() if bounded else ():
+            views = values.views(fewer, graded, mode)
+            found[mode] |= measured(views, bounded, topk_extreme=topk_extreme)
+    return found
+
+
+def _chance(flat, graded, chosen, measured):
+    """What a random order has, of the counts of items by kind alone."""
+    views = values.views(flat, graded)
+    found = measured(views, chosen)
+    if "chance_map" in chosen:
+        extra = {"map": families()["map"]}
+        found |= measured(views, extra, k=[], names=())
     return found
 
 

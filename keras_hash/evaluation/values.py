@@ -58,21 +58,50 @@ class Groups:
     gains: np.ndarray = None
     # Counts and gain sums in the best order of all items, `[q, runs]` each.
     ideal: tuple = None
+    # Items before each group, where groups of nothing relevant are left out.
+    before: np.ndarray = None
+    # What several metrics need, by what it is; grades of the same groups share
+    # it. Arrays in a key go by `id`: they live as long as the groups.
+    kept: dict = dataclasses.field(default_factory=dict, repr=False)
+
+    def once(self, key, make):
+        """What `make()` returns, made for the first one who asks."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
 
-def expected(planes, values):
+def expected(planes, values, kept=None):
     """One group a distance, in which any order is equally likely.
 
     Of `planes`, `int64 [q, planes, distances]`, items by kind and distance, and
     `values`, `float64 [q, planes]`, the relevance of an item of each kind.
+    `kept` is what other grades of the same planes have made.
     """
+    kept = {} if kept is None else kept
+
+    def summed(weights):
+        return np.einsum("qpg,qp->qg", planes, weights)
+
+    if "of planes" not in kept:
+        relevant = summed((values > 0).astype("int64"))
+        kept["of planes"] = planes.sum(axis=1), relevant
+    counts, relevant = kept["of planes"]
+    plain = _is_plain(values)
     return Groups(
-        counts=planes.sum(axis=1),
-        relevant=np.einsum("qpg,qp->qg", planes, (values > 0).astype("int64")),
-        relevance=np.einsum("qpg,qp->qg", planes, values),
-        gains=np.einsum("qpg,qp->qg", planes, _gain(values)),
+        counts=counts,
+        relevant=relevant,
+        relevance=relevant if plain else summed(values),
+        gains=relevant if plain else summed(_gain(values)),
         ideal=_ideal(planes, values),
+        kept=kept,
     )
+
+
+def _is_plain(values):
+    """Whether items are relevant or not, and no more: sums of relevance and of
+    gain are counts then."""
+    return bool(((values == 0) | (values == 1)).all())
 
 
 def extreme(planes, values, best):
@@ -81,9 +110,16 @@ def extreme(planes, values, best):
     order = np.argsort(-values if best else values, axis=1, kind="stable")
     values = np.take_along_axis(values, order, axis=1)
     planes = np.take_along_axis(planes, order[:, :, None], axis=1)
-    counts = planes.transpose(0, 2, 1).reshape(len(planes), -1)
-    repeated = np.tile(values, planes.shape[2])
-    return _alike(counts, repeated, _ideal(planes, values))
+    counts = planes.transpose(0, 2, 1)
+    ends = np.cumsum(counts.reshape(len(planes), -1), axis=1)
+    before = ends.reshape(counts.shape) - counts
+    # These are first or last in every row: no metric looks at the others.
+    good = (values > 0).any(axis=0)
+    counts, before = (
+        array[:, :, good].reshape(len(planes), -1) for array in (counts, before)
+    )
+    repeated = np.tile(values[:, good], planes.shape[2])
+    return _alike(counts, repeated, _ideal(planes, values), before)
 
 
 def ranking(values):
@@ -93,14 +129,16 @@ def ranking(values):
     return _alike(ones, values, (ones, -np.sort(-_gain(values), axis=1)))
 
 
-def _alike(counts, values, ideal):
+def _alike(counts, values, ideal, before=None):
     """Groups inside which all items have one relevance."""
+    relevant, plain = counts * (values > 0), _is_plain(values)
     return Groups(
         counts=counts,
-        relevant=counts * (values > 0),
-        relevance=counts * values,
-        gains=counts * _gain(values),
+        relevant=relevant,
+        relevance=relevant if plain else counts * values,
+        gains=relevant if plain else counts * _gain(values),
         ideal=ideal,
+        before=before,
     )
 
 
@@ -128,10 +166,10 @@ def views(planes, graded, ties="expected", random=None):
     """`Groups` of every grade from a table of counts, for a mode of ties."""
     if ties == "random":
         kinds = _in_random_order(planes, random)
-    made = {}
+    made, kept = {}, {}
     for name, values in graded.items():
         if ties == "expected":
-            made[name] = expected(planes, values)
+            made[name] = expected(planes, values, kept)
         elif ties == "random":
             made[name] = ranking(np.take_along_axis(values, kinds, axis=1))
         else:
@@ -207,25 +245,22 @@ def ranking_metrics(
     return found
 
 
-def radius_curves(counts, relevant, no_relevant, empty):
+def radius_curves(counts, relevant, no_relevant, empty, weights):
     """Precision, recall and empty balls within each radius, as lists, of counts
-    by distance, `int64 [q, bits + 1]`, and two options of a report."""
+    by distance, `int64 [q, bits + 1]`, two options of a report, and how many
+    queries each row stands for."""
     found = np.cumsum(counts, axis=1)
     correct = np.cumsum(relevant, axis=1)
     total = relevant.sum(axis=1, keepdims=True)
     if empty == "micro":
-        precision = correct.sum(axis=0) / np.maximum(found.sum(axis=0), 1)
-        recall = correct.sum(axis=0) / max(total.sum(), 1)
+        precision = weights @ correct / np.maximum(weights @ found, 1)
+        recall = weights @ correct / max(weights @ total[:, 0], 1)
     else:
         instead = np.nan if empty == "skip" else 0.0
-        precision = mean(
-            np.where(found > 0, correct / np.maximum(found, 1), instead)
-        )
+        precision = mean(_ratio(correct, found, instead), weights)
         instead = np.nan if no_relevant == "skip" else 0.0
-        recall = mean(
-            np.where(total > 0, correct / np.maximum(total, 1), instead)
-        )
-    share_empty = np.mean(found == 0, axis=0)
+        recall = mean(_ratio(correct, total, instead), weights)
+    share_empty = weights @ (found == 0) / weights.sum()
     return {
         "radius": list(range(counts.shape[1])),
         "precision": precision.tolist(),
@@ -234,19 +269,27 @@ def radius_curves(counts, relevant, no_relevant, empty):
     }
 
 
-def mean(values):
+def _ratio(some, of, instead):
+    """Shares, and another value where there is nothing of which they are."""
+    whole = np.broadcast_to(of, some.shape)
+    found = np.full(some.shape, instead)
+    return np.divide(some, whole, out=found, where=whole > 0)
+
+
+def mean(values, weights=None):
     """Mean over queries, the first axis, that leaves skipped ones (NaN) out;
-    NaN where every query is skipped."""
+    NaN where every query is skipped. `weights` are how many have each row."""
+    weights = np.ones(len(values)) if weights is None else weights
     kept = ~np.isnan(values)
-    total = np.where(kept, values, 0).sum(axis=0)
-    count = kept.sum(axis=0)
+    total = weights @ np.where(kept, values, 0)
+    count = weights @ kept
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def mean_of_chunks(chunks, inverse=slice(None)):
-    """Means of metrics that were computed for chunks of queries, by name;
-    `inverse`, int `[q]`, says which row each query has."""
+def mean_of_chunks(chunks, weights=None):
+    """Means of metrics that were computed for chunks of queries, by name, each
+    row for so many queries."""
     return {
-        name: float(mean(np.concatenate([c[name] for c in chunks])[inverse]))
+        name: float(mean(np.concatenate([c[name] for c in chunks]), weights))
         for name in chunks[0]
     }

@@ -37,6 +37,8 @@ entry = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(entry)
 sys.exit(entry.main(sys.argv[1:]))
 """
+# Else the level of the tests, at which TensorFlow writes more, holds there too.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 Server = collections.namedtuple("Server", "url process temporary folder")
 
 
@@ -52,7 +54,7 @@ def serving(folder, name, *options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), **_QUIET},
     )
     try:
         line = process.stdout.readline()
