@@ -43,9 +43,9 @@ def planted(items, bits, radius, random):
     return codes
 
 
-def speed(items, bits, queries):
+def speed(items, bits, queries, radii):
     random = np.random.RandomState(0)
-    for radius in RADII[bits]:
+    for radius in radii or RADII[bits]:
         codes = planted(items, bits, radius, random)
         index = keras_hash.Index(bits, codes)
         # What is compiled and grouped once.
@@ -248,6 +248,7 @@ def main():
     )
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--bits", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--radii", type=int, nargs="+", help="default: many")
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--quality", action="store_true")
     args = parser.parse_args()
@@ -256,7 +257,7 @@ def main():
         return
     print(f"FAISS {faiss.__version__}, {faiss.omp_get_max_threads()} threads")
     for bits in args.bits:
-        speed(args.items, bits, args.queries)
+        speed(args.items, bits, args.queries, args.radii)
 
 
 if __name__ == "__main__":

@@ -286,7 +286,7 @@ def main():
             growing.append((found["items"], found["full"]))
             continue
         ours, full = found["ours"], found["full"]
-        print(f"  mAP alone {ours:.4f} s")
+        print(f"  mAP alone {ours:.4f} s, full report {full / ours:.2f} x that")
         for label, seconds in (
             ("argsort loop, mAP alone (300 queries)", found["loop"]),
             ("the same with a stable sort (100 queries)", found["stable"]),
