@@ -1,5 +1,7 @@
 """`keras-hash list` and `info`."""
 
+import contextlib
+
 from keras_hash import files
 from keras_hash.cli import inputs
 from keras_hash.cli import quiet
@@ -95,6 +97,17 @@ def _info(chosen):
                 f"{bits} bits": f"mAP {found['map']:.4f}"
                 for bits, found in value.items()
             }
+        if key == "runtimes":
+            value = {
+                name: f"{100 * of['bits_differing']:.2g} % of the bits and "
+                f"{100 * of['codes_differing']:.2g} % of {of['images']:,} "
+                "codes are others than on Keras"
+                for name, of in value.items()
+            }
+        if key == "false_pairs":
+            value = {"pairs": f"{value['pairs']:,}"}
+            with contextlib.suppress(ValueError):
+                value["one in a million"] = f"radius {card.radius(1e-6)}"
         if key == "extremes":
             value = {
                 side.replace("_", " "): ", ".join(
