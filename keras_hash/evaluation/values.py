@@ -66,7 +66,12 @@ class Groups:
 
     def once(self, key, make):
         """What `make()` returns, made for the first one who asks."""
-        if key not in self.kept:
+        try:
+            known = key in self.kept
+        except TypeError:
+            # A cut-off for each query: an array, which is no key.
+            return make()
+        if not known:
             self.kept[key] = make()
         return self.kept[key]
 

@@ -22,10 +22,10 @@ class FileEncoder:
         self._encode(np.zeros((1, *self._model.image_shape), "float32"))
 
     def _encode(self, batch, mirror=False, real=False):
-        from keras_hash import codes
+        from keras_hash.codes import pack
 
         found = self._model.codes_of_batch(batch, mirror)
-        return found if real else codes.pack(found)
+        return found if real else pack(found)
 
     def __call__(self, sources, mirror=False, real=False):
         """Codes of the images among files, given as paths or as bytes.
@@ -33,6 +33,7 @@ class FileEncoder:
         Returns the codes, packed or `real` ones, the positions of their files,
         and a dict from the positions of the others to reasons.
         """
+        from keras_hash.codes import pack
         from keras_hash.data import images
 
         with futures.ThreadPoolExecutor(images.threads()) as pool:
@@ -42,8 +43,8 @@ class FileEncoder:
         }
         kept = [place for place in range(len(found)) if place not in refused]
         if not kept:
-            none = np.zeros((1, *self._model.image_shape), "float32")
-            return self._encode(none, real=real)[:0], [], refused
+            none = np.zeros((0, self.bits), "float32")
+            return none if real else pack(none), [], refused
         batch = np.stack([found[place] for place in kept])
         return self._encode(batch, mirror, real), kept, refused
 

@@ -35,9 +35,9 @@ def test_one_bad_image_costs_no_call(images, encoder, monkeypatch):
     sizes = []
     network = encoder._encode
 
-    def counted(batch, mirror):
+    def counted(batch, *settings):
         sizes.append(len(batch))
-        return network(batch, mirror)
+        return network(batch, *settings)
 
     monkeypatch.setattr(encoder, "_encode", counted)
     contents = [png(images[0][0])] * 64
