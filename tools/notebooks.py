@@ -50,7 +50,7 @@ def execute(notebook, timeout=1800):
         # What oneDNN chooses, and so its last digits, varies by processor.
         "TF_ENABLE_ONEDNN_OPTS": "0",
         # Kernels ask for colours, which pages do not show.
-        "FORCE_COLOR": "",
+        "TTY_COMPATIBLE": "0",
         # `keras-hash` of this interpreter, and images relative to its folder.
         "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
         "KERAS_HASH_DATA": _data(),
