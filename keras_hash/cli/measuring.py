@@ -255,9 +255,9 @@ def _verify_runtime(chosen, names):
     for name in names:
         known = (inputs.card(name).runtimes or {}).get(chosen.runtime)
         with inputs.aside(chosen.json):
-            one = verify.compare_runtime(
-                name, chosen.runtime, inputs.benchmark_of_card
-            )
+            (one,) = verify.compare_runtimes(
+                name, [chosen.runtime], inputs.benchmark_of_card
+            ).values()
         found.append({"name": name, "card": known, **dataclasses.asdict(one)})
         if not chosen.json:
             print(f"{name} on {chosen.runtime}: {one}")

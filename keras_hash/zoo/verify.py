@@ -154,17 +154,17 @@ def verify(name, benchmark):
     )
 
 
-def compare_runtime(name, runtime, benchmark, count=5000):
-    """Counts the codes of an entry that a runtime makes otherwise than Keras.
+def compare_runtimes(name, names, benchmark, count=5000):
+    """Counts the codes of an entry that runtimes make otherwise than Keras.
 
     Args:
         name: str, name in the zoo, or the path of an entry's folder.
-        runtime: str, as for `keras_hash.load`.
+        names: sequence of str, runtimes as for `keras_hash.load`.
         benchmark: as for `verify`.
         count: int, images to encode: queries first, then the database.
 
     Returns:
-        A `keras_hash.export.runtimes.Comparison`.
+        dict from runtime to `keras_hash.export.runtimes.Comparison`.
 
     Raises:
         ValueError: a file of the entry is damaged, or no such runtime.
@@ -172,14 +172,18 @@ def compare_runtime(name, runtime, benchmark, count=5000):
     """
     from keras_hash.export import runtimes
 
-    if runtime != "keras":
+    for runtime in names:
         runtimes.require(runtime, "write", "run")
-    model, other = entries.load(name), entries.load(name)
-    other.set_runtime(runtime)
+    model = entries.load(name)
     if callable(benchmark):
         benchmark = benchmark(entries.card(name))
     images, _ = runtimes.sample(benchmark, count)
-    return runtimes.compare(model, other, images)
+    before, found = model.encode(images), {}
+    for runtime in names:
+        model.set_runtime(runtime)
+        after = model.encode(images)
+        found[runtime] = runtimes.compare_codes(before, after, model.bits)
+    return found
 
 
 def _named(metrics, of):

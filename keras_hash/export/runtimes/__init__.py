@@ -10,6 +10,7 @@ resize in ways of their own.
 
 from keras_hash.export.runtimes._comparison import Comparison
 from keras_hash.export.runtimes._comparison import compare
+from keras_hash.export.runtimes._comparison import compare_codes
 from keras_hash.export.runtimes._comparison import sample
 from keras_hash.export.runtimes._conversion import Exported
 from keras_hash.export.runtimes._conversion import convert
@@ -23,6 +24,7 @@ __all__ = [
     "Comparison",
     "Exported",
     "compare",
+    "compare_codes",
     "convert",
     "engine",
     "formats",

@@ -55,8 +55,7 @@ def compare(model, path, images, benchmark=None, reference=None):
     Args:
         model: a `HashModel`, loaded from an entry: a file holds weights as
             entries keep them, those of a model in training differ a little.
-        path: file or folder of `convert`, or what has `encode`: an `Exported`,
-            or a model that another runtime runs.
+        path: file or folder of `convert`, or an `Exported`.
         images: raw images `[n, h, w, 3]`, not those that an int8 file was
             calibrated with.
         benchmark: optional `keras_hash.data.Benchmark`, for the mAP.
@@ -71,18 +70,10 @@ def compare(model, path, images, benchmark=None, reference=None):
         ImportError: the package of an extra is missing.
     """
     exported = path
-    if not hasattr(path, "encode"):
+    if not isinstance(path, _conversion.Exported):
         exported = _conversion.Exported(path, model)
     before, after = model.encode(images), exported.encode(images)
-    distances = np.bitwise_count(before ^ after).sum(axis=1)
-    found = Comparison(
-        images=len(distances),
-        bits=model.bits,
-        bits_differing=float(distances.mean() / model.bits),
-        codes_differing=float((distances > 0).mean()),
-        mean_distance=float(distances.mean()),
-        largest_distance=int(distances.max()),
-    )
+    found = compare_codes(before, after, model.bits)
     if benchmark is None:
         return found
 
@@ -94,6 +85,28 @@ def compare(model, path, images, benchmark=None, reference=None):
         reference = measured(model)
     after = measured(exported)
     return dataclasses.replace(found, map=after, map_change=after - reference)
+
+
+def compare_codes(before, after, bits):
+    """How far two sets of packed codes of the same images are apart.
+
+    Args:
+        before: packed codes `uint8 [n, ceil(bits / 8)]`.
+        after: the codes that another runtime made of the same images.
+        bits: int, code length.
+
+    Returns:
+        A `Comparison`.
+    """
+    distances = np.bitwise_count(before ^ after).sum(axis=1)
+    return Comparison(
+        images=len(distances),
+        bits=bits,
+        bits_differing=float(distances.mean() / bits),
+        codes_differing=float((distances > 0).mean()),
+        mean_distance=float(distances.mean()),
+        largest_distance=int(distances.max()),
+    )
 
 
 def sample(benchmark, count=1000, representative=0):
