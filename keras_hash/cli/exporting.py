@@ -1,8 +1,6 @@
 """`keras-hash export`: to TensorFlow Serving, and to other runtimes."""
 
-import ast
 import dataclasses
-import pathlib
 
 from keras_hash import files
 from keras_hash.cli import indexing
@@ -15,20 +13,6 @@ _SAVED_MODEL = "search", "k", "hamming"
 _CHECKED, _CALIBRATED = 1000, 300
 # More than any quantisation costs: such a file is broken.
 _BROKEN = 0.2
-
-
-def _formats():
-    """What can be written, with its title, without importing TensorFlow."""
-    folder = pathlib.Path(__file__).parents[1] / "export" / "runtimes"
-    return {
-        "savedmodel": "TensorFlow Serving and tf.saved_model.load",
-        **{
-            path.stem: ast.get_docstring(
-                ast.parse(path.read_text(encoding="utf-8"))
-            ).partition(".\n")[0]
-            for path in sorted(folder.glob("[!_]*.py"))
-        },
-    }
 
 
 def add_commands(add):
@@ -64,7 +48,8 @@ def add_commands(add):
         "-k", type=inputs.at_least(1), help="items a search finds (default 10)"
     )
     inputs.add_hamming(export)
-    formats = _formats()
+    saved = "TensorFlow Serving and tf.saved_model.load"
+    formats = {"savedmodel": saved, **inputs.runtimes()}
     export.add_argument(
         "--format",
         choices=list(formats),

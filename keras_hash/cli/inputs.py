@@ -1,9 +1,11 @@
 """What several commands take (entries, data, images), and how they print."""
 
 import argparse
+import ast
 import contextlib
 import difflib
 import math
+import pathlib
 import sys
 
 from keras_hash import files
@@ -16,7 +18,6 @@ DELIMITER = "of a .csv file, such as ';' or '\\t' (default: a comma)"
 # The encoder for photos of any kind.
 GENERAL = "photos_256"
 MODEL = "zoo name or folder of an entry"
-RUNTIMES = ("keras", "openvino", "onnx", "litert")
 OWN = ("image_column", "label_columns", "separator", "delimiter")
 
 
@@ -39,11 +40,22 @@ def add_mirror(command, what):
     )
 
 
+def runtimes():
+    """The other runtimes, with their titles, without importing TensorFlow."""
+    folder = pathlib.Path(__file__).parents[1] / "export" / "runtimes"
+    return {
+        path.stem: ast.get_docstring(
+            ast.parse(path.read_text(encoding="utf-8"))
+        ).partition(".\n")[0]
+        for path in sorted(folder.glob("[!_]*.py"))
+    }
+
+
 def add_runtime(command, index=False):
     """Adds `--runtime`, and what lets an index have codes of several."""
     command.add_argument(
         "--runtime",
-        choices=RUNTIMES,
+        choices=("keras", *runtimes()),
         default="keras",
         help="what makes the codes (default keras); the others are faster and "
         'need an extra each, such as "keras-hash[openvino]"',

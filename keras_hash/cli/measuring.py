@@ -79,7 +79,7 @@ def add_commands(add):
     )
     verify.add_argument(
         "--runtime",
-        choices=inputs.RUNTIMES[1:],
+        choices=inputs.runtimes(),
         help="count the codes that this runtime makes otherwise than Keras, of "
         "up to 5,000 images, instead; exit code 1 if more differ than the card "
         "says, three times over",
@@ -254,10 +254,14 @@ def _verify_runtime(chosen, names):
     found, failed = [], {}
     for name in names:
         known = (inputs.card(name).runtimes or {}).get(chosen.runtime)
-        with inputs.aside(chosen.json):
-            (one,) = verify.compare_runtimes(
-                name, [chosen.runtime], inputs.benchmark_of_card
-            ).values()
+        try:
+            with inputs.aside(chosen.json):
+                (one,) = verify.compare_runtimes(
+                    name, [chosen.runtime], inputs.benchmark_of_card
+                ).values()
+        except (ValueError, OSError) as error:
+            failed[name] = str(error)
+            continue
         found.append({"name": name, "card": known, **dataclasses.asdict(one)})
         if not chosen.json:
             print(f"{name} on {chosen.runtime}: {one}")

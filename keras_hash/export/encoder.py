@@ -61,8 +61,9 @@ def widen(stored, scale, dtype):
     return wide if scale is None else wide * scale
 
 
-def stored_weights(model, compact_dtype=None):
-    """The weights as an export keeps them, `w000` ..., then their scales."""
+def stored_weights(model, compact_dtype=None, exact=False):
+    """The weights as an export keeps them, `w000` ..., then their scales; or
+    exactly as they are."""
     if len(model.image_shape) != 3:
         raise ValueError(
             "Models of images are exported; build the model on a backbone to "
@@ -78,10 +79,11 @@ def stored_weights(model, compact_dtype=None):
         )
     weights, scales = {}, {}
     for index, variable in enumerate(model.encoder_variables):
-        weights[f"w{index:03d}"], scales[f"scale{index:03d}"] = compact(
-            keras.ops.convert_to_numpy(variable.value),
-            compact_dtype or model.stored_as,
-        )
+        value = keras.ops.convert_to_numpy(variable.value)
+        kept = value, None
+        if not exact:
+            kept = compact(value, compact_dtype or model.stored_as)
+        weights[f"w{index:03d}"], scales[f"scale{index:03d}"] = kept
     return weights | {k: v for k, v in scales.items() if v is not None}
 
 
@@ -327,9 +329,7 @@ def retrieval_model(encoder, codes, ids=None, k=10, real_codes=False):
 
     from keras_hash.search import HammingSearch
 
-    if real_codes and not (
-        encoder.magnitudes and encoder.similarity == "hamming"
-    ):
+    if real_codes and not encoder.magnitudes:
         raise ValueError(
             f"The magnitudes of {type(encoder).__name__}'s real codes order "
             "nothing: leave `real_codes` out. Received: real_codes=True"

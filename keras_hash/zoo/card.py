@@ -183,8 +183,7 @@ class Card(collections.abc.Mapping):
         """bool, whether `Index.search(real_codes=...)` orders by its codes."""
         from keras_hash import methods
 
-        method = methods.registry()[self.model["class"]][0]
-        return method.magnitudes and method.similarity == "hamming"
+        return methods.registry()[self.model["class"]][0].magnitudes
 
     @property
     def by_length(self):

@@ -16,6 +16,7 @@ import keras_hash
 from keras_hash import cli
 from keras_hash import zoo
 from keras_hash.cli import exporting
+from keras_hash.cli import inputs
 from keras_hash.export import runtimes
 from keras_hash.export.runtimes import _conversion
 
@@ -402,8 +403,7 @@ def test_options_that_do_not_fit(
 
 
 def test_the_command_knows_what_the_library_does():
-    known = list(exporting._formats())
-    assert known == ["savedmodel", *runtimes.formats()]
+    assert list(inputs.runtimes()) == list(runtimes.formats())
     listed = (pathlib.Path(__file__).parents[2] / "setup.cfg").read_text()
     for format, runtime in runtimes.formats().items():
         for packages in runtime.NEEDED.values():
@@ -449,6 +449,17 @@ def test_a_model_makes_codes_by_a_runtime(entries, bench, format, entry):
     other.set_runtime("keras")
     other.compile()
     np.testing.assert_array_equal(other.encode(images), model.encode(images))
+
+
+@pytest.mark.parametrize("format", EVERY)
+def test_weights_that_no_entry_has_rounded_yet(bench, format):
+    keras.utils.set_random_seed(2)
+    model = keras_hash.models.HashNet(16, 10)
+    images = bench.arrays("query")[0][:40]
+    expected = model.real_codes(images)
+    model.set_runtime(format)
+    # Half precision would be a hundred times as far away.
+    np.testing.assert_allclose(model.real_codes(images), expected, atol=1e-5)
 
 
 @unknown

@@ -10,14 +10,15 @@ from keras_hash.export import encoder
 def encode(model, as_inputs=False, real=False, mirror=False):
     """From images of the model's size to codes, as a `tf.function`.
 
-    They are packed, or `real` ones; `mirror` is as in `HashModel.encode`.
+    They are packed, or `real` ones of the weights exactly as they are; `mirror`
+    is as in `HashModel.encode`.
 
-    Weights are in it as an export keeps them and widened in the graph, as
+    Else weights are in it as an export keeps them and widened in the graph, as
     constants or, `as_inputs`, as inputs: a converter that computes with
     constants then keeps them small. With it come the specs of its inputs,
     `image` first, and a dict from the names of the others to arrays.
     """
-    arrays = encoder.stored_weights(model)
+    arrays = encoder.stored_weights(model, exact=real)
     import tensorflow as tf
 
     specs = [tf.TensorSpec((None, *model.image_shape), name="image")]

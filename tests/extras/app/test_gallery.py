@@ -169,7 +169,7 @@ def test_copies_in_the_index(photos):
         )
     pathlib.Path(f"photos/{third}.png").unlink()
     found = Elements(search.copies(0))
-    assert "1 photos have copies" in found.text
+    assert "1 photo has copies" in found.text
     # The larger one is kept.
     names = [found["title"] for found in found.all("div", class_="picture")]
     assert names == [f"photos/{second}.png", f"photos/{first}.png"]
