@@ -86,6 +86,27 @@ def test_confusion_is_the_expectation_over_ties(kind, rng):
             assert float(cell) == pytest.approx(value, abs=5.1e-5)
 
 
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_what_real_codes_add_is_counted(kind, rng):
+    benchmark, codes = case(rng, kind, queries=9, database=70)
+    real = rng.rand(9, BITS) + 0.1
+    real *= keras_hash.codes.unpack(codes["query"], BITS)
+    report = keras_hash.evaluate(*sides(benchmark, codes), BITS, k=(5, 1000))
+    page = html_report.page(benchmark, report, codes, real_codes=real)
+    _, asked, items, labels = sides(benchmark, codes)
+    signs, hits = keras_hash.codes.unpack(items, BITS), []
+    for query, label in zip(real, asked):
+        far = [np.abs(query)[(query > 0) != (item > 0)].sum() for item in signs]
+        for place in np.argsort(far, kind="stable")[:5]:
+            same = label == labels[place]
+            both = label * labels[place] if kind == "multi" else same
+            hits.append(np.any(both))
+    assert f"the first 5 <strong>{np.mean(hits):.4f}</strong>" in page
+    assert check(page) and "first 1,000 <strong>" not in page
+    plain = html_report.page(benchmark, report, codes)
+    assert "by the real codes" not in plain
+
+
 def test_hostile_names_are_text(rng):
     benchmark, codes = case(rng, classes=6, labels=HOSTILE, name=HOSTILE[0])
     names = np.array([HOSTILE[i % 6] + str(i) for i in range(80)], object)
