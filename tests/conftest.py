@@ -17,9 +17,16 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Each test draws the same weights and batches, whatever ran before."""
+    """Each test draws the same weights and batches, whatever ran before.
+
+    TensorFlow's own seed stays, for setting it drops every compiled function,
+    half a second of a served graph, and nothing here draws by it.
+    """
     if keras := sys.modules.get("keras"):
-        keras.utils.set_random_seed(0)
+        with pytest.MonkeyPatch.context() as patch:
+            if tensorflow := sys.modules.get("tensorflow"):
+                patch.setattr(tensorflow.random, "set_seed", lambda seed: None)
+            keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")

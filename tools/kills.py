@@ -3,14 +3,16 @@
     python tools/kills.py [--kills 40] [--variants plain bank] [--seed 0]
 
 `plain` and `augment` are `keras-hash train`; `bank` is a script of a model with
-a memory bank, dropout and `keras_hash.callbacks.Backup`. A run is killed once,
-by SIGINT, SIGTERM or SIGKILL in turn, at a moment drawn from the time that the
-unbroken run took, and called again until it ends. The weights, codes and card,
-or all variables of the script's model, have to be those of the unbroken run.
-Exit code 1 says that some were not. Two minutes a kill on 2 cores.
+a memory bank, dropout and `keras_hash.callbacks.Backup`. A run is killed by
+SIGINT, SIGTERM or SIGKILL in turn, at a moment drawn from the time that the
+unbroken run took, called again, killed again, until it ends before its moment.
+The weights, codes and card, or all variables of the script's model, have to be
+those of the unbroken run. Exit code 1 says that some were not. Half a minute a
+kill on 2 cores.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import random
@@ -93,18 +95,19 @@ def contents(folder):
 
 
 def kill(variant, folder, moment, number):
-    """Kills a run at a moment; what was there of it, and its end."""
+    """Kills a run at a moment; what is there then, and whether it had ended."""
     run = start(variant, folder)
-    time.sleep(moment)
-    if run.poll() is None:
-        run.send_signal(number)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        _, err = run.communicate(timeout=moment)
+        if run.returncode:
+            raise RuntimeError(f"{variant} in {folder}: {err[-2000:]}")
+        return None, True
+    run.send_signal(number)
     run.communicate(timeout=600)
     stopped = sorted(path.name for path in folder.iterdir())
     # An entry without its backup is whole: it was killed on its way out.
     whole = "card.json" in stopped and ".training.backup" not in stopped
-    if run.returncode != 0 and not whole:
-        finish(variant, folder)
-    return stopped, contents(folder)
+    return stopped, run.returncode == 0 or whole
 
 
 def main(arguments=None):
@@ -121,19 +124,30 @@ def main(arguments=None):
             place = pathlib.Path(place)
             seconds = finish(variant, place / "whole")
             wanted = contents(place / "whole")
-            for number in range(chosen.kills):
-                folder = place / str(number)
-                moment = draw.uniform(0, seconds)
-                sent = SIGNALS[number % len(SIGNALS)]
-                stopped, found = kill(variant, folder, moment, sent)
+            kills = runs = 0
+            while kills < chosen.kills:
+                folder, ended = place / str(runs), False
+                while not ended:
+                    moment = draw.uniform(0, seconds)
+                    sent = SIGNALS[kills % len(SIGNALS)]
+                    stopped, ended = kill(variant, folder, moment, sent)
+                    if stopped is not None:
+                        kills += 1
+                        print(
+                            f"{variant} {runs}: {sent.name} after {moment:.1f} "
+                            f"of {seconds:.1f} s, with {stopped}",
+                            flush=True,
+                        )
+                found = contents(folder)
                 wrong = [key for key in wanted if found.get(key) != wanted[key]]
                 different += bool(wrong or found.keys() != wanted.keys())
                 print(
-                    f"{variant} {number}: {sent.name} after {moment:.1f} of "
-                    f"{seconds:.1f} s, with {stopped}: "
+                    f"{variant} {runs}: "
                     f"{'differs in ' + str(wrong) if wrong else 'the same'}",
                     flush=True,
                 )
+                runs += 1
+            print(f"{variant}: {runs} runs, killed {kills} times", flush=True)
     print(f"{different} ends differ")
     return bool(different)
 
