@@ -1,7 +1,5 @@
 """`HashModel`: what all methods share, from raw pixels to packed codes."""
 
-import functools
-
 import keras
 import numpy as np
 from keras import ops
@@ -12,17 +10,15 @@ from keras_hash import devices
 from keras_hash import files
 from keras_hash import forks
 from keras_hash import heads
-from keras_hash import progress
 from keras_hash.data import images as pixels
-from keras_hash.data import reading
 from keras_hash.methods import _bank
+from keras_hash.methods import _encoding
 from keras_hash.methods import _keywords
 from keras_hash.methods import _nested
-from keras_hash.methods import _training
 from keras_hash.methods import _views
 
 
-class HashModel(_training.Trained):
+class HashModel(_encoding.Encoding):
     """A backbone with a hash head: an ordinary Keras model that makes codes.
 
     A method sets `loss_class`, whose constants are keywords of the model too.
@@ -470,37 +466,6 @@ class HashModel(_training.Trained):
         images = self.encode_by(lambda batch: batch, images, verbose=False)
         backbones.whiten(self.backbone, images)
 
-    # Encoding
-
-    def encode(self, images, batch_size=256, verbose="auto", mirror=False):
-        """Packed codes of images.
-
-        Args:
-            images: array `[n, h, w, 3]` (or one image `[h, w, 3]`) of raw
-                pixels in 0..255, integers or floats, of any size; a list of
-                images, also of several sizes, or of paths of image files; a
-                `tf.data.Dataset` of images, `(image, label)` pairs or dicts
-                with `image`, batched or not; or a `PyDataset` or generator of
-                batches.
-            batch_size: int, for arrays and unbatched datasets.
-            verbose: `True`, `False`, or `"auto"`: a progress bar where the
-                work is longer than a few batches.
-            mirror: bool, whether the outputs of an image and of its mirror
-                image are averaged: better codes in twice the time, which
-                queries are worth. The database may be encoded without.
-
-        Returns:
-            `uint8 [n, ceil(bits / 8)]`.
-
-        Raises:
-            ValueError: wrong rank, channels or dtype, no images, NaN, values
-                that are no raw pixels, a file that is no image, a dataset that
-                never ends, or `mirror` where mirror images mean something else
-                or there are none.
-        """
-        found = self.real_codes(images, batch_size, verbose, mirror)
-        return codes.pack(found)
-
     def set_runtime(self, runtime):
         """Sets what makes codes from now on; it converts the weights as they
         are, in a few seconds.
@@ -533,162 +498,6 @@ class HashModel(_training.Trained):
         if runtime != "keras":
             engine = runtimes.engine(self, runtime)
         self.runtime, self._engine = runtime, engine
-
-    def real_codes(self, images, batch_size=256, verbose="auto", mirror=False):
-        """Real codes of images, centred at 0; their sign is the code.
-
-        Args:
-            images: as for `encode`.
-            batch_size: as for `encode`.
-            verbose: as for `encode`.
-            mirror: as for `encode`.
-
-        Returns:
-            `float32 [n, bits]`.
-
-        Raises:
-            ValueError: as `encode`.
-        """
-        self.check_ready()
-        forward = functools.partial(self.codes_of_batch, mirror=mirror)
-        return self.encode_by(forward, images, batch_size, verbose)
-
-    def _check_mirror(self, mirror):
-        """Refuses `mirror` where the mirror image is not the same image."""
-        if mirror and not self.mirrors:
-            raise ValueError(
-                "The mirror image means something else here, as that of a "
-                "digit does: leave `mirror` out. Received: mirror=True"
-            )
-        if mirror and len(self.image_shape) != 3:
-            raise ValueError(
-                "Features have no mirror image: leave `mirror` out. "
-                "Received: mirror=True"
-            )
-
-    def features(self, images, batch_size=256, verbose="auto"):
-        """What the backbone makes of images.
-
-        Args:
-            images: as for `encode`.
-            batch_size: as for `encode`.
-            verbose: as for `encode`.
-
-        Returns:
-            `float32 [n, d]`.
-
-        Raises:
-            ValueError: as `encode`.
-        """
-        forward = self._features_of_batch()
-        return self.encode_by(forward, images, batch_size, verbose)
-
-    def _features_of_batch(self):
-        """The backbone as a function of a batch, compiled."""
-        if keras.backend.backend() != "tensorflow":
-            return self.backbone.predict_on_batch
-        import tensorflow as tf
-
-        def forward(images):
-            shown = self.backbone(images, training=False)
-            return ops.cast(shown, "float32")
-
-        spec = tf.TensorSpec((None, *self.image_shape), "float32")
-        return tf.function(forward, [spec])
-
-    def encode_by(self, forward, images, batch_size=256, verbose="auto"):
-        """What a function makes of images, fitted to this model in batches.
-
-        Args:
-            forward: function from float32 `[n, *image_shape]`, an array or a
-                tensor, to one row an image.
-            images: as for `encode`.
-            batch_size: as for `encode`.
-            verbose: as for `encode`.
-
-        Returns:
-            array `[n, ...]`, the rows of all images.
-
-        Raises:
-            ValueError: as `encode`.
-        """
-        forks.check()
-        codes.check_int(batch_size, "batch_size")
-        batches, steps = reading.read(
-            images, None, batch_size, self.image_shape
-        )
-        rows = []
-        for batch, _ in progress.track(batches, steps, "Encoding", verbose):
-            rows.append(ops.convert_to_numpy(forward(batch)))
-        if not rows:
-            raise ValueError(
-                "There are no images to encode: `images` is empty."
-            )
-        return np.concatenate(rows)
-
-    def check_ready(self):
-        """Refuses to make codes before there is anything to make them of."""
-
-    def images_to_codes(self, images, mirror=False):
-        """Real codes of one batch, inside a graph as well."""
-        forward = functools.partial(self, training=False)
-        outputs = self._with_mirror(forward, images, mirror)
-        return ops.cast(self.outputs_to_codes(outputs), "float32")
-
-    def _with_mirror(self, forward, images, mirror):
-        """The outputs of images, or their mean with those of mirror images."""
-        outputs = forward(images)
-        if not mirror:
-            return outputs
-        turned = forward(ops.flip(images, axis=-2))
-        return keras.tree.map_structure(
-            lambda a, b: (a + b) / 2, outputs, turned
-        )
-
-    def codes_of_batch(self, images, mirror=False):
-        """`images_to_codes` as an array, compiled where the backend compiles.
-
-        Args:
-            images: float32 `[n, *image_shape]`, an array or a tensor.
-            mirror: bool, as for `encode`.
-
-        Returns:
-            `float32 [n, bits]`.
-
-        Raises:
-            ValueError: `mirror`, as `encode`.
-        """
-        forks.check()
-        self._check_mirror(mirror)
-        if self._engine is not None:
-            return self._engine(images, mirror)
-        if keras.backend.backend() != "tensorflow":
-            outputs = self._with_mirror(self.predict_on_batch, images, mirror)
-            return ops.convert_to_numpy(self.outputs_to_codes(outputs))
-        if mirror not in self._graphs:
-            import tensorflow as tf
-
-            # A free batch size: one trace, and the graph that is exported.
-            spec = tf.TensorSpec((None, *self.image_shape), "float32")
-            make = functools.partial(self.images_to_codes, mirror=mirror)
-            self._graphs[mirror] = tf.function(make, [spec])
-        return self._graphs[mirror](images).numpy()
-
-    def predict(self, x, *args, **kwargs):
-        """What the loss takes, such as logits, batch by batch: no codes.
-
-        `encode` gives packed codes, and `real_codes` real ones.
-
-        Args:
-            x: raw images `[n, h, w, 3]`, or a batched dataset of them.
-            *args: as in `keras.Model.predict`.
-            **kwargs: as in `keras.Model.predict`.
-
-        Returns:
-            What `call` returns for all images, as NumPy arrays `[n, ...]`.
-        """
-        forks.check()
-        return super().predict(x, *args, **kwargs)
 
     # Saving
 
