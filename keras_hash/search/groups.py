@@ -62,6 +62,8 @@ class Groups:
     block = 1 << 22
     # Distinct codes from which "auto" makes tables of substrings.
     many = 1 << 21
+    # Nearest items from which merging lists of equal codes is what takes long.
+    merged = 256
 
     def __init__(self, bits, similarity, codes, group=None, method="scan"):
         self.bits, self.similarity, self.method = bits, similarity, method
@@ -80,6 +82,8 @@ class Groups:
         parts += [self._substrings, self._scan]
         if self.similarity == "and":
             parts.append(self._scan.codes)
+        if (items := vars(self).get("_item_scan")) is not None:
+            parts += [items, items.codes]
         return sum(part.nbytes for part in parts if part is not None)
 
     def added(self, codes):
@@ -116,6 +120,9 @@ class Groups:
     def nearest(self, queries, k):
         """Levels and items `[q, k]` of the nearest, ties in their order."""
         queries, shifts = self._probes(queries)
+        if self._beside_lists(k) and self._tables() is None:
+            found = self._item_scan.nearest(queries, k)
+            return self._levels(found[0], shifts[:, None]), found[1]
         count = min(k, len(self.codes))
         found = np.empty((2, len(queries), k), "int64")
         # So many queries have at most `block` candidates: no more than all
@@ -158,16 +165,28 @@ class Groups:
             for row, level, code in self._found(queries, same, limit, first):
                 yield row, self._levels(level, shifts[row]), code
 
+    def _beside_lists(self, k):
+        """Whether comparing all items costs less than to merge many lists."""
+        repeated = self.group is not None
+        return repeated and k >= self.merged and len(self) < 2 * len(self.codes)
+
     @functools.cached_property
     def _scan(self):
-        """The codes that queries are compared with by Hamming distance.
+        return self._scan_of(self.codes)
+
+    @functools.cached_property
+    def _item_scan(self):
+        return self._scan_of(self.codes[self.group])
+
+    def _scan_of(self, codes):
+        """What queries are compared with by Hamming distance.
 
         With h stored as [h, not h] and q as [q, 0], it is
         |q| + 8 bytes - 2 |q & h|: another order of the same items.
         """
         if self.similarity == "hamming":
-            return scan.Scan(self.codes)
-        own = self.codes[:, : num_bytes(self.bits)]
+            return scan.Scan(codes)
+        own = codes[:, : num_bytes(self.bits)]
         both = np.concatenate([own, ~own], axis=1)
         return scan.Scan(padded(both, width_of(8 * both.shape[1])))
 

@@ -92,7 +92,11 @@ def check_against_a_loop(
         pool[0] = codes.pack(np.ones((1, bits)))[0]
     # On so few items no query would be left to the tables.
     budget = data.draw(st.sampled_from([0.001, 0.1]))
-    with mock.patch.object(substrings.Substrings, "cost", budget):
+    merged = data.draw(st.sampled_from([1, 256]))
+    with (
+        mock.patch.object(substrings.Substrings, "cost", budget),
+        mock.patch.object(groups.Groups, "merged", merged),
+    ):
         check_steps(
             keras_hash.Index(
                 bits,
