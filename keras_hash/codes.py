@@ -6,11 +6,14 @@ real output is `>= 0`, which stands for +1; it is 0 otherwise, which stands for
 -1. Zero therefore always means +1, and no distance is ever half a bit.
 """
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_hash import selection
+from keras_hash.similarity import check_labels
 
 __all__ = [
     "check",
@@ -298,14 +301,22 @@ def select_bits(
         )
     if codes.dtype != np.uint8:
         codes = pack(codes)
-    for name, side in (("features", features), ("labels", labels)):
-        if side is not None and len(side) != len(codes):
+    if labels is not None:
+        labels = check_labels(labels, count=len(codes))
+    if features is not None:
+        features = as_array(features, "features", "float64")
+        if features.ndim != 2 or len(features) != len(codes):
             raise ValueError(
-                f"`{name}` should be those of the {len(codes)} images. "
-                f"Received: {len(side)}"
+                f"`features` should be [{len(codes)}, d], a row an image. "
+                f"Received: features.shape={features.shape}"
+            )
+        if not np.isfinite(features).all():
+            raise ValueError(
+                "`features` should be finite. Received: NaN or inf"
             )
     for name, weight in (("quality", quality), ("independence", independence)):
-        if not 0 <= weight < np.inf:
+        real = isinstance(weight, numbers.Real)
+        if not real or not 0 <= weight < np.inf:
             raise ValueError(
                 f"`{name}` should be a number of at least 0. "
                 f"Received: {name}={weight!r}"

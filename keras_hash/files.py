@@ -40,6 +40,10 @@ def is_url(path):
 def local(path):
     """The path of a file or folder on this machine, from the home folder where
     it starts with `~/`; URLs, and nothing, are refused."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise ValueError(
+            f"A path should be a str or a `pathlib.Path`. Received: {path!r}"
+        )
     text = os.fsdecode(path)
     if is_url(path):
         raise ValueError(

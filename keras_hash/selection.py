@@ -26,17 +26,20 @@ def chosen(ones, bits, features, labels, quality, independence):
             f"not the same for nearly all of {len(ones)} images"
         )
     ones = ones[:, pool]
-    worth = np.exp(-quality * _scaled(roughness(ones, features, labels)))
+    rough = quality * _scaled(roughness(ones, features, labels))
     shared = mutual_information(ones)
     apart = ~np.eye(len(pool), dtype=bool)
     if apart.any():
         shared[apart] = _scaled(shared[apart])
-    affinity = np.exp(-independence * shared) * apart
-    affinity *= worth[:, None] * worth
+    exponents = -independence * shared - rough[:, None] - rough
+    exponents[~apart] = -np.inf
     found = []
     left = np.arange(len(pool))
     while len(found) < bits:
-        weights = dominant_set(affinity[np.ix_(left, left)])[0]
+        some = exponents[np.ix_(left, left)]
+        # The largest is 1, so that large weights leave more than zeros.
+        affinity = np.exp(some - some.max()) if len(left) > 1 else np.eye(1)
+        weights = dominant_set(affinity)[0]
         order = _falling(weights)
         order = order[weights[order] >= 10 * np.finfo("float64").eps]
         found += pool[left[order]].tolist()

@@ -184,6 +184,12 @@ def test_a_path_names_something(path):
         files.local(path)
 
 
+def test_a_path_is_text():
+    for wrong in (None, 5, ["a"]):
+        with pytest.raises(ValueError, match=r"a str or a `pathlib.Path`. Rec"):
+            files.local(wrong)
+
+
 def test_text_with_parts_of_names_is_written(tmp_path):
     name = os.fsdecode("\u00fcn \U0001f600 \xff".encode()[:-1] + b"\xff")
     assert files.shown(name) == "\u00fcn \U0001f600 \ufffd\ufffd"

@@ -101,6 +101,23 @@ def test_good_bits_are_chosen(by, rng):
     assert len(set(plain) & {16, 24, 25, 26, 27}) <= 2
 
 
+def test_numbers_of_classes_are_read_in_either_shape(rng):
+    signs, _, labels = planted(rng)
+    packed = codes.pack(signs)
+    found = codes.select_bits(packed, 8, labels=labels)
+    column = codes.select_bits(packed, 8, labels=labels[:, None])
+    np.testing.assert_array_equal(found, column)
+
+
+@pytest.mark.parametrize("weight", [1e3, 1e5, 1e12])
+def test_large_weights_leave_more_than_zeros(weight, rng):
+    signs, features, _ = planted(rng)
+    packed = codes.pack(signs)
+    for name in ("quality", "independence"):
+        found = codes.select_bits(packed, 8, features, **{name: weight})
+        assert len(set(found)) == 8
+
+
 def test_bad_input(rng):
     signs, features, labels = planted(rng)
     packed = codes.pack(signs)
@@ -109,9 +126,16 @@ def test_bad_input(rng):
         ({"bits": 99}, "fewer bits that tell images apart"),
         ({"bits": 25}, "fewer bits that tell images apart"),
         ({"bits": 4, "features": features[:3]}, "`features`"),
-        ({"bits": 4, "labels": labels[:3]}, "`labels`"),
+        ({"bits": 4, "labels": labels[:3]}, r"ints \[400\] or multi-hot"),
         ({"bits": 4, "quality": -1}, "`quality`"),
         ({"bits": 4, "independence": np.nan}, "`independence`"),
+        ({"bits": 4, "quality": "a"}, "`quality`"),
+        ({"bits": 4, "features": features[:, 0]}, "`features`"),
+        ({"bits": 4, "features": features[None]}, "`features`"),
+        ({"bits": 4, "features": features * np.nan}, "`features`"),
+        ({"bits": 4, "labels": labels - 1}, "class numbers from 0"),
+        ({"bits": 4, "labels": labels * np.nan}, "finite"),
+        ({"bits": 4, "labels": 5}, "should be ints"),
     ):
         with pytest.raises(ValueError, match=match):
             codes.select_bits(packed, **bad)

@@ -50,7 +50,7 @@ def add_commands(add):
     )
     how_near.add_argument(
         "--false-rate",
-        type=inputs.rate,
+        type=inputs.false_rate,
         default=1e-6,
         help="share of the pairs of different photos that may be taken for "
         "copies; the radius follows from it, and a second look at the pixels "
@@ -88,17 +88,17 @@ def _duplicates(chosen):
     if chosen.undo is not None:
         back, failed = duplicates.undo(chosen.undo)
         print(f"Moved {back} files back.", file=sys.stderr)
-        for path, why in failed.items():
-            inputs.say(f"{path} stays: {why}")
+        _check_all(failed)
         return
     if not chosen.places:
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
-    for path in filter(None, (chosen.report, chosen.index, chosen.move)):
-        files.local(path)
+    for path in (chosen.report, chosen.index, chosen.move):
+        if path is not None:
+            files.local(path)
     card = inputs.card(chosen.model)
     # What the cards cannot tell shows before the work.
     looks = _looks(chosen, card)
-    paths = inputs.image_files(chosen.places)
+    paths = duplicates.one_name(inputs.image_files(chosen.places))
     if chosen.move:
         _check_apart(chosen.move, chosen.places)
     same = duplicates.same_bytes(paths)
@@ -119,13 +119,17 @@ def _duplicates(chosen):
             file=sys.stderr,
         )
     if chosen.link:
-        count = duplicates.link(
-            (group.keep, path)
-            for group in found
-            for path, why in group.copies.items()
-            if why == duplicates.SAME_BYTES
+        count, failed = duplicates.link(
+            (best, path) for best, others in same.items() for path in others
         )
         print(f"Linked {count} files of the same bytes.", file=sys.stderr)
+        _check_all(failed)
+
+
+def _check_all(failed):
+    """Says which files stay as they are, if any."""
+    if failed:
+        raise inputs.CheckFailed(*(f"{p} stays: {failed[p]}" for p in failed))
 
 
 def _check_apart(folder, places):

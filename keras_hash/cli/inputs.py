@@ -147,8 +147,18 @@ def rate(text):
     return value
 
 
+def false_rate(text):
+    """The type of an option: a share that the cards of encoders tell."""
+    value = rate(text)
+    if value > 1e-3:
+        raise argparse.ArgumentTypeError(
+            f"should be at most 0.001. Received: {text}"
+        )
+    return value
+
+
 # argparse says it of what is not a number.
-rate.__name__ = "float"
+rate.__name__ = false_rate.__name__ = "float"
 
 
 def option(name):

@@ -35,7 +35,7 @@ _MODULES = (
 _HELP = """\
 exit codes:
   0    done
-  1    a check failed (verify, export)
+  1    a check failed (verify, export), or files stay as they are (duplicates)
   2    bad input; one line on stderr says what was given and what was expected
   3    an error of keras-hash itself; KERAS_HASH_TRACEBACK=1 shows where
   130  stopped with Ctrl-C; train and search continue when called again

@@ -286,8 +286,8 @@ def describe(key):
     number, _, denominator = rest.partition("_")
     bare = Metric(name=family, title=family, text="", better="", group="")
     row, grade = families().get(family, (bare, ""))
-    number = int(number) if number.isdecimal() else None
-    return Described(row, grade, number, denominator)
+    cut = number.isdecimal() and len(number) < 19
+    return Described(row, grade, int(number) if cut else None, denominator)
 
 
 def families():
@@ -306,24 +306,34 @@ def choose(names):
     known = families()
     if names is None:
         return known, frozenset()
-    names = [names] if isinstance(names, str) else list(names)
-    keys = {name for name in names if "@" in str(name)}
-    wrong = [n for n in names if n not in keys and n not in known]
-    for name in keys:
-        of = describe(name)
-        fits = of.row.cuts and (of.number or 0) > 0
-        fits &= not of.denominator or (
-            of.row.denominators and of.denominator in closed_forms.DENOMINATORS
-        )
-        fits |= of.row.source == "radius" and of.number == RADIUS
-        wrong += [] if fits and name.partition("@")[0] in known else [name]
-    if not names or wrong:
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        names = [names]
+    names = list(names)
+    if not names or not all(_is_known(name, known) for name in names):
         raise ValueError(
             f"`metrics` should be among {list(known)}, or one of these at a "
             f"cut-off such as 'ndcg@100'. Received: metrics={names!r}"
         )
     families_of = {name.partition("@")[0] for name in names}
     return {f: known[f] for f in known if f in families_of}, frozenset(names)
+
+
+def _is_known(name, known):
+    """Whether a name is a family's, or is written as a key of a report is."""
+    if not isinstance(name, str) or name.partition("@")[0] not in known:
+        return False
+    if "@" not in name:
+        return True
+    of = describe(name)
+    if of.row.source == "radius" and of.number == RADIUS:
+        denominators = ("min",)
+    elif of.row.cuts and (of.number or 0) > 0:
+        every = closed_forms.DENOMINATORS
+        denominators = every if of.row.denominators else ("min",)
+    else:
+        return False
+    family = name.partition("@")[0]
+    return name in [key(family, of.number, which) for which in denominators]
 
 
 def is_wanted(key, names):

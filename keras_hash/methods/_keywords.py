@@ -71,8 +71,9 @@ def bind(thing, constants, named):
 
 def _check(loss, name, value, default):
     """Refuses what is no constant: of the kind of its default, and no number
-    below 0, or at 0 where the loss divides by it."""
+    below 0, or at 0 where the loss divides by it, or too large."""
     positive = name in getattr(loss, "positive", ())
+    most = getattr(loss, "largest", {}).get(name, math.inf)
     number = default is None or isinstance(default, numbers.Real)
     if value is default or not number:
         return
@@ -80,13 +81,16 @@ def _check(loss, name, value, default):
     if isinstance(default, bool):
         fine, wanted = isinstance(value, (bool, np.bool_)), "a bool"
     elif isinstance(default, numbers.Integral) or name in _COUNTS:
-        return check_int(value, name, int(positive or name in _COUNTS))
+        least = int(positive or name in _COUNTS)
+        return check_int(value, name, least, None if most == math.inf else most)
     elif name in getattr(loss, "signed", ()):
         fine, wanted = real and math.isfinite(value), "a finite number"
     elif positive:
         fine, wanted = real and 0 < value < math.inf, "a number above 0"
     else:
         fine, wanted = real and 0 <= value < math.inf, "a number of at least 0"
+    if fine and value > most:
+        fine, wanted = False, f"at most {most}"
     if not fine:
         raise ValueError(
             f"`{name}` should be {wanted}. Received: {name}={value!r}"

@@ -44,6 +44,8 @@ class CodeLoss(keras.losses.Loss):
     supervised = True
     # Constants that are above 0, as it divides by them, and that may be below.
     positive, signed = (), ()
+    # The largest value of some constants, by name.
+    largest = {}
     # What it needs of the outputs beside `"code"`: `"logits"`, or the
     # `"features"` of the backbone, which have no gradient.
     shown = ()

@@ -11,6 +11,8 @@ def check_lengths(lengths, bits, name):
     """The lengths of nested codes as a tuple, in bits and without the last."""
     if lengths is None:
         return ()
+    if isinstance(lengths, np.ndarray) and lengths.ndim == 1:
+        lengths = lengths.tolist()
     if not isinstance(lengths, (tuple, list)):
         raise ValueError(
             "`nested` should be a tuple of lengths, such as (16, 32). "
@@ -31,12 +33,12 @@ def check_weights(weights, lengths):
     """The share of each length in the loss, that of all bits last."""
     if weights is None:
         return [1 / len(lengths)] * len(lengths)
-    found = np.asarray(weights, "float64")
-    if (
-        found.shape != (len(lengths),)
-        or not (found >= 0).all()
-        or not any(found)
-    ):
+    try:
+        found = np.asarray(weights, "float64")
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    fine = found.shape == (len(lengths),) and np.isfinite(found).all()
+    if not fine or not (found >= 0).all() or not found.any():
         raise ValueError(
             "`nested_weights` should be one number of at least 0 for each of "
             f"{lengths} bits. Received: nested_weights={weights!r}"
@@ -103,18 +105,19 @@ def shortened(model, chosen):
     short = type(model).from_config(
         {**config, "bits": len(chosen), "nested": kept or None}
     )
-    both = zip(short.encoder_variables, model.encoder_variables, strict=True)
-    for variable, whole in both:
+    fewer = short
+    if len(chosen) == model.bits > 1:
+        # All bits in another order: where they stand shows in fewer of them.
+        fewer = shortened(model, np.arange(model.bits - 1))
+    every = (m.encoder_variables for m in (short, fewer, model))
+    for variable, other, whole in zip(*every, strict=True):
         value = ops.convert_to_numpy(whole)
-        for axis, size in enumerate(variable.shape):
+        for axis, size in enumerate(other.shape):
             if size != value.shape[axis]:
-                value = _taken(value, axis, chosen, size // len(chosen))
+                # So many numbers a bit.
+                group = size // fewer.bits
+                places = chosen[:, None] * group + np.arange(group)
+                value = np.take(value, places.reshape(-1), axis)
         variable.assign(value)
     short.stored_as = model.stored_as
     return short
-
-
-def _taken(value, axis, chosen, group):
-    """Some of the bits of a weight, which has `group` numbers a bit."""
-    places = chosen[:, None] * group + np.arange(group)
-    return np.take(value, places.reshape(-1), axis)

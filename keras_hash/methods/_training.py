@@ -61,11 +61,19 @@ class Trained(keras.Model):
 
     def _check_runtime(self):
         """Refuses to change weights that were converted for a runtime."""
-        if self.runtime != "keras":
+        if getattr(self, "runtime", "keras") != "keras":
             raise ValueError(
                 f"Its codes are made by {self.runtime}, of the weights as they "
-                'are: call `set_runtime("keras")` before training.'
+                'are: call `set_runtime("keras")` before they change.'
             )
+
+    def set_weights(self, weights):
+        self._check_runtime()
+        super().set_weights(weights)
+
+    def load_weights(self, filepath, *args, **kwargs):
+        self._check_runtime()
+        super().load_weights(filepath, *args, **kwargs)
 
     def _slow_backbone(self, rate):
         """Makes the optimizer update the backbone with a smaller rate."""
@@ -116,6 +124,7 @@ class Trained(keras.Model):
                 holds; data that never end; or images that are not
                 `[n, h, w, 3]`.
         """
+        self._check_runtime()
         if not self.compiled:
             self.compile()
         class_weight = kwargs.pop("class_weight", None)
@@ -221,6 +230,7 @@ class Trained(keras.Model):
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, **kwargs
     ):
+        self._check_runtime()
         fed = self._feed(True, class_weight)
         given = fed.take(x, y, sample_weight)
         return super().train_on_batch(*given, **kwargs)
@@ -233,12 +243,18 @@ class Trained(keras.Model):
         """What a feed takes, arrays with the index that a bank needs."""
         forks.check()
         devices.check()
-        if y is not None and fed.num_classes is not None:
+        ignored = self._ignores_labels() and not isinstance(y, dict)
+        if y is not None and ignored and hasattr(x, "__len__"):
+            y = np.zeros(len(x), "int32")
+        elif y is not None and fed.num_classes is not None:
             x = reading.check_images(x, self.image_shape, False, views=True)
             if fed.bank_size is not None and not isinstance(y, dict):
                 y = {"label": y, "index": np.arange(len(x))}
                 weights = None if weights is None else np.asarray(weights)
         return fed.take(x, y, weights, steps, batch_size)
+
+    def _ignores_labels(self):
+        return self._method_loss is not None and not self.supervised
 
     def _feed(self, training=False, class_weight=None):
         """What checks the labels that this model is fed."""

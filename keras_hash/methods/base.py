@@ -137,7 +137,7 @@ class HashModel(_encoding.Encoding):
         if num_classes is not None or self.supervised:
             num_classes = codes.check_int(num_classes, "num_classes", 2)
         self.bits, self.num_classes = int(bits), num_classes
-        if nested and not self.nests:
+        if nested is not None and np.size(nested) and not self.nests:
             raise ValueError(
                 f"The first bits of a code of {type(self).__name__} are no "
                 f"code: leave `nested` out. Received: nested={nested}"
@@ -280,6 +280,7 @@ class HashModel(_encoding.Encoding):
         Raises:
             ValueError: another model.
         """
+        self._check_runtime()
         _copy(head._behind_backbone(), self._behind_backbone())
 
     def _behind_backbone(self):

@@ -58,6 +58,7 @@ class CroVCALoss(_losses.UnlabelledLoss):
     """The loss of CroVCA on the codes of two views, `[2n, bits]`."""
 
     function = staticmethod(crovca)
+    positive = ("distortion",)
     views, least = 2, 2
 
 

@@ -99,6 +99,7 @@ class DSLHLoss(_losses.PairLoss):
 
     function = staticmethod(dslh)
     choices = {"balance": ("square", "linear")}
+    largest = {"correction": 1}
 
 
 class DSLH(HashModel):

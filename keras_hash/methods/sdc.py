@@ -53,7 +53,7 @@ def sdc(outputs, concentration=5, quantization=1.0):
     """Distance of the cosines of codes from the quantiles, and from signs.
 
     Args:
-        concentration: int, at least 1, parameter of the Beta distribution: the
+        concentration: int in 1..64, parameter of the Beta distribution: the
             larger, the fewer pairs are very near or far.
         quantization: float, weight of the angle between codes and their signs.
     """
@@ -75,6 +75,8 @@ class SDCLoss(_losses.UnlabelledLoss):
 
     function = staticmethod(sdc)
     positive = ("concentration",)
+    # Beyond that its binomial coefficients are no float32.
+    largest = {"concentration": 64}
     shown = ("features",)
     least, even = 2, True
 

@@ -18,16 +18,32 @@ CANDIDATES = 1000
 
 def check(real_codes, bits):
     """Real codes of queries as `float32 [q, bits]`."""
-    real = as_array(real_codes, "real_codes", "float32")
-    if real.ndim != 2 or real.shape[1] != bits:
-        raise ValueError(
-            f"`real_codes` should be floats [q, {bits}], as "
-            "`HashModel.real_codes` returns them. "
-            f"Received: real_codes.shape={real.shape}"
-        )
+    real = as_array(real_codes, "real_codes")
+    check_kind(real.dtype.name, real.shape, bits)
+    with np.errstate(over="ignore"):
+        real = real.astype("float32")
     if not np.isfinite(real).all():
         raise ValueError("`real_codes` should be finite. Received: NaN or inf")
     return real
+
+
+def check_similarity(similarity):
+    """Refuses codes that are compared otherwise."""
+    if similarity != "hamming":
+        raise ValueError(
+            "`real_codes` order items by Hamming distance. "
+            f"Received: similarity={similarity!r}"
+        )
+
+
+def check_kind(dtype, shape, bits):
+    """Refuses what is of another type or shape than real codes of queries."""
+    if "float" not in dtype or len(shape) != 2 or shape[1] != bits:
+        raise ValueError(
+            f"`real_codes` should be floats [q, {bits}], as "
+            "`HashModel.real_codes` returns them. "
+            f"Received: real_codes.shape={tuple(shape)}, dtype={dtype}"
+        )
 
 
 def nearest(real, codes, numbers, places, k, bits):

@@ -30,6 +30,15 @@ class Group:
     copies: dict
 
 
+def one_name(paths):
+    """Paths of different files: one of each, a link only where it is alone."""
+    found = {}
+    for path in sorted(paths, key=os.path.islink):
+        found.setdefault(os.path.realpath(path), path)
+    chosen = set(found.values())
+    return [path for path in paths if path in chosen]
+
+
 def same_bytes(paths):
     """From the best file of each content to the others of the same bytes."""
     by_size = collections.defaultdict(list)
@@ -97,8 +106,8 @@ def second_look(pairs, likely=(), show="auto"):
 
 
 def rank(path):
-    """The order in which files are kept: most pixels, colours before grey, then
-    most bytes, then the oldest, then by name."""
+    """The order in which files are kept: before links to others, most pixels,
+    colours before grey, then most bytes, then the oldest, then by name."""
     pixels, is_grey = 0, False
     # Damaged files can have the same bytes too.
     with contextlib.suppress(OSError, ValueError):
@@ -107,7 +116,8 @@ def rank(path):
         with Image.open(path) as image:
             pixels = image.width * image.height
     status = os.stat(path)
-    return -pixels, is_grey, -status.st_size, status.st_mtime_ns, path
+    order = -pixels, is_grey, -status.st_size, status.st_mtime_ns, path
+    return os.path.islink(path), *order
 
 
 def move(paths, folder):
@@ -125,7 +135,8 @@ def move(paths, folder):
             listed.truncate(len(before[: before.rfind("\n") + 1].encode()))
         for path in paths:
             target = _free(folder / os.path.relpath(path, above))
-            line = {"from": path, "to": str(target)}
+            # The folder itself may be moved before this is undone.
+            line = {"from": path, "to": os.path.relpath(target, folder)}
             # Before the file, so that none is moved without a line.
             listed.write(json.dumps(line) + "\n")
             listed.flush()
@@ -168,37 +179,61 @@ def undo(folder):
             f"There is no {LIST} in {folder}: give the folder to which "
             "`keras-hash duplicates --move` has moved files."
         )
-    lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
-    # A line without an end was being written when its file was still there.
-    lines = [json.loads(line) for line in lines if line.endswith("\n")]
     back, kept, failed = 0, [], {}
-    for line in reversed(lines):
-        if not os.path.lexists(line["to"]):
-            # Stopped before it was moved, or moved back already.
-            continue
-        if os.path.lexists(line["from"]):
-            failed[line["to"]] = f"there is another {line['from']} now"
-            kept.append(json.dumps(line))
-            continue
-        _rename(line["to"], line["from"])
-        back += 1
+    for line, path, moved in reversed(_listed(place)):
+        there = os.path.lexists(path)
+        if os.path.lexists(moved) and not there:
+            _rename(moved, path)
+            back += 1
+        elif os.path.lexists(moved) or not there:
+            kept.append(line)
+            failed[moved] = "it is not there any more"
+            if there:
+                failed[moved] = f"there is another {path} now"
+        # Else it was stopped before it was moved, or moved back already.
     if kept:
-        files.write(place, "\n".join(reversed(kept)) + "\n")
+        files.write(place, "".join(reversed(kept)))
     else:
         place.unlink()
     return back, failed
 
 
+def _listed(place):
+    """The lines of a list, with the paths from where and to where."""
+    found = []
+    lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            # It was being written when its file was still there.
+            continue
+        try:
+            paths = json.loads(line)
+            moved = os.path.join(place.parent, paths["to"])
+            found.append((line, paths["from"], moved))
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"Line {number} of {place} is damaged: remove it, and move its "
+                f"file back yourself. Received: {line.strip()!r}"
+            ) from None
+    return found
+
+
 def link(found):
     """Replaces files by hard links to those of the same bytes that are kept.
 
-    Each is compared once more before. Returns how many were replaced.
+    Each is compared once more before, and symbolic links, which take no room,
+    stay. Returns how many were replaced, and those that could not, with
+    reasons.
     """
-    count = 0
+    count, failed = 0, {}
     for one, other in found:
-        if files.sha256(one) != files.sha256(other):
+        if os.path.islink(other) or files.sha256(one) != files.sha256(other):
             continue
-        with files.beside(other) as new:
-            os.link(one, new)
+        try:
+            with files.beside(other) as new:
+                os.link(os.path.realpath(one), new)
+        except OSError as error:
+            failed[other] = error.strerror
+            continue
         count += 1
-    return count
+    return count, failed

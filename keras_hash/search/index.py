@@ -424,11 +424,7 @@ class Index:
                 f"codes of type {type(codes).__name__}, "
                 f"rerank of type {type(rerank).__name__}"
             )
-        if self.similarity != "hamming":
-            raise ValueError(
-                "`real_codes` order items by Hamming distance. "
-                f"Received: similarity={self.similarity!r}"
-            )
+        asymmetric.check_similarity(self.similarity)
         real = asymmetric.check(real_codes, self.bits)
         return pack(real), real
 

@@ -43,7 +43,9 @@ class HammingSearch(keras.layers.Layer):
 
     Raises:
         ValueError: codes that do not fit `bits`, no codes, ids that
-            `keras_hash.Index` would not take, or `k` below 1.
+            `keras_hash.Index` would not take, or `k` below 1; in a call, codes
+            or real codes that do not fit, or real codes for
+            `similarity="and"`.
         RuntimeError: Keras does not run on TensorFlow.
 
     Example:
@@ -101,7 +103,8 @@ class HammingSearch(keras.layers.Layer):
         )
         find, given = self._nearest, queries
         if real_codes is not None:
-            find, given = self._nearest_by_real, (queries, real_codes)
+            real = self._real(real_codes, codes)
+            find, given = self._nearest_by_real, (queries, real)
         distances, places = tf.map_fn(
             find,
             given,
@@ -111,6 +114,23 @@ class HammingSearch(keras.layers.Layer):
             ),
         )
         return distances, tf.gather(self.ids, places)
+
+    def _real(self, real_codes, codes):
+        """Real codes of the queries as a tensor that is finite."""
+        import tensorflow as tf
+
+        asymmetric.check_similarity(self.similarity)
+        if tf.executing_eagerly():
+            real_codes = asymmetric.check(real_codes, self.bits)
+        real = tf.convert_to_tensor(real_codes)
+        asymmetric.check_kind(real.dtype.name, real.shape, self.bits)
+        if not codes.shape[:1].is_compatible_with(real.shape[:1]):
+            raise ValueError(
+                "`real_codes` should be those of the queries. Received: "
+                f"{real.shape[0]} real codes, {codes.shape[0]} codes"
+            )
+        finite = "`real_codes` should be finite"
+        return tf.debugging.check_numerics(tf.cast(real, "float32"), finite)
 
     def _nearest(self, query, count=None):
         """Distances and places of the nearest items of one query."""

@@ -117,6 +117,21 @@ def test_moved_and_back_and_linked(photos, tmp_path):
     assert os.path.samefile(names["same"], folder / "03.png")
     # Two names of one file take no more room than one.
     assert list(found(folder, *HASH)[1]) == [str(folder / "00.png")]
+    # Both are copies of a larger photo, and of the same bytes all the same.
+    again = shutil.copy(names["half"], folder / "again.png")
+    code, _, err = run("duplicates", folder, *HASH, "--link")
+    assert code == 0 and "Linked 1 files" in err
+    assert os.path.samefile(names["half"], again)
+
+
+def test_what_stays_is_told(photos, tmp_path):
+    folder, names = photos
+    target = tmp_path / "copies"
+    run("duplicates", folder, *HASH, "--move", target)
+    shutil.copy(folder / "05.png", names["jpeg"])
+    code, _, err = run("duplicates", "--undo", target)
+    assert code == 1 and "Moved 2 files back" in err
+    assert f"stays: there is another {names['jpeg']} now" in err
 
 
 def test_the_report(photos, tmp_path):
@@ -153,6 +168,8 @@ def test_the_report(photos, tmp_path):
         (["x", "--model", "phash_25"], "Did you mean 'phash_256'"),
         (["x", "--false-rate", "1e-12"], "tells rates from"),
         (["x", "--false-rate", "0"], "should be above 0"),
+        (["x", "--false-rate", "0.5"], "should be at most 0.001"),
+        (["x", "--move", ""], "should name a file or a folder"),
         (["x", "--radius", "-1"], "should be from 0"),
         (["x", "--radius", "3", "--false-rate", "1e-3"], "not allowed with"),
         (["x", "--move", "a", "--link"], "not allowed with"),

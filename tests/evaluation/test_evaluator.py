@@ -580,6 +580,13 @@ def test_clear_errors():
         ({"metrics": "chance_map@3"}, "`metrics` should be among"),
         ({"metrics": ("map", 3)}, "`metrics` should be among"),
         ({"metrics": ()}, "`metrics` should be among"),
+        ({"metrics": 5}, "`metrics` should be among"),
+        ({"metrics": [["map"]]}, "`metrics` should be among"),
+        ({"metrics": "map@05"}, "`metrics` should be among"),
+        ({"metrics": "map@5_"}, "`metrics` should be among"),
+        ({"metrics": "map@5_min"}, "`metrics` should be among"),
+        ({"metrics": "ndcg@\u0663"}, "`metrics` should be among"),
+        ({"metrics": "map@" + 5000 * "9"}, "`metrics` should be among"),
     ]:
         with pytest.raises(ValueError, match=message):
             keras_hash.evaluate(*case, bits=6, **options)

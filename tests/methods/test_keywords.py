@@ -150,11 +150,22 @@ def test_constants_that_make_no_sense_are_refused(name):
         ("vdsh", "width"),
         ("talr", "bins"),
         ("sdc", "concentration"),
+        ("crovca", "distortion"),
     ],
 )
 def test_what_is_divided_by_is_above_zero(name, keyword):
     with pytest.raises(ValueError, match=f"{keyword}=0"):
         METHODS[name][0](12, 5, **{keyword: 0})
+
+
+@pytest.mark.parametrize(
+    "name, keyword, value",
+    [("sdc", "concentration", 65), ("dslh", "correction", 1.1)],
+)
+def test_what_is_too_large(name, keyword, value):
+    given = {"num_classes": 5} if METHODS[name][1].supervised else {}
+    with pytest.raises(ValueError, match=f"{keyword}={value}"):
+        METHODS[name][1](12, **given, **{keyword: value})
 
 
 def pull(labels, codes, ref_labels=None, ref_codes=None, target=1.0):

@@ -86,6 +86,12 @@ def test_a_shorter_model_makes_the_chosen_bits(name):
         real[:, :8],
         atol=1e-5,
     )
+    turned = np.arange(model.bits)[::-1]
+    np.testing.assert_allclose(
+        model.shorten(indices=turned).real_codes(features, verbose=False),
+        real[:, turned],
+        atol=1e-5,
+    )
     for bad in ({}, {"bits": 3, "indices": [1]}, {"bits": 0}, {"bits": 99}):
         with pytest.raises(ValueError, match="Received"):
             model.shorten(**bad)

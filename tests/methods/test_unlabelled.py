@@ -291,9 +291,19 @@ def test_features_have_no_gradient():
         assert tape.gradient(value, inputs) is None
 
 
+def test_labels_of_any_kind_are_ignored(rng):
+    images = rng.randint(0, 256, (8, 8, 8, 3)).astype("uint8")
+    model = registry()["bihalf"][0](BITS, input_shape=(8, 8, 3))
+    for labels in (["a"] * 8, [[0], [1, 2]] * 4, np.full(8, np.nan)):
+        given = {"validation_data": (images, labels), "verbose": 0}
+        history = model.fit(images, labels, **given).history
+        assert np.isfinite([*history["loss"], *history["val_loss"]]).all()
+        assert np.isfinite(model.evaluate(images, labels, verbose=0))
+
+
 def test_quantiles_of_the_beta_distribution():
     shares = np.linspace(0.001, 0.999, 50).astype("float32")
-    for concentration in (1, 2, 5, 9):
+    for concentration in (1, 2, 5, 9, 64):
         found = sdc.quantiles(shares, concentration)
         expected = stats.beta.ppf(shares, concentration, concentration)
         np.testing.assert_allclose(found, expected, atol=2e-6)

@@ -73,6 +73,10 @@ def test_what_is_refused(rng):
         ({"real_codes": real, "rerank": (real, real)}, "in place of `rerank`"),
         ({"real_codes": real[:, :5]}, r"floats \[q, 8\]"),
         ({"real_codes": real * np.nan}, "finite"),
+        ({"real_codes": real * 1e300}, "finite"),
+        ({"real_codes": real > 0}, r"floats \[q, 8\]"),
+        ({"real_codes": np.sign(real).astype(int)}, r"floats \[q, 8\]"),
+        ({"real_codes": (real > 0).astype("uint8")}, r"floats \[q, 8\]"),
         ({"real_codes": real, "k": 5, "candidates": 4}, "candidates"),
         ({"codes": codes.pack(real), "candidates": 4}, "needs `rerank` or"),
     ):

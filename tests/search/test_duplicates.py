@@ -116,6 +116,35 @@ def test_a_line_that_a_kill_has_cut(tmp_path):
     assert content(tmp_path / "photos") == before
 
 
+def test_brought_back_from_elsewhere(tmp_path, monkeypatch):
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    before = content(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    duplicates.move(paths, "copies")
+    gone = target / "b" / "1.jpg"
+    os.rename(gone, tmp_path / "elsewhere")
+    os.rename(target, tmp_path / "renamed")
+    monkeypatch.chdir("/")
+    back, failed = duplicates.undo(tmp_path / "renamed")
+    assert back == 3
+    assert list(failed.values()) == ["it is not there any more"]
+    # The line stays for as long as its file is neither here nor there.
+    os.rename(tmp_path / "elsewhere", tmp_path / "renamed" / "b" / "1.jpg")
+    assert duplicates.undo(tmp_path / "renamed") == (1, {})
+    assert content(tmp_path / "photos") == before
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"from": "a"}', "5"])
+def test_a_damaged_line_is_named(tmp_path, line):
+    paths = photos(tmp_path / "photos")
+    duplicates.move(paths, tmp_path / "copies")
+    with open(tmp_path / "copies" / duplicates.LIST, "a") as listed:
+        listed.write(line + "\n")
+    with pytest.raises(ValueError, match="Line 5 of .*moved.jsonl is damaged"):
+        duplicates.undo(tmp_path / "copies")
+    assert content(tmp_path / "photos") == {}
+
+
 def test_nothing_is_overwritten(tmp_path):
     paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
     duplicates.move(paths[:1], target)
@@ -153,8 +182,44 @@ def test_links_of_the_same_bytes(tmp_path):
     before = content(tmp_path)
     # The second pair is not of the same bytes any more.
     found = [(paths[0], paths[1]), (paths[0], paths[2])]
-    assert duplicates.link(found) == 1
+    assert duplicates.link(found) == (1, {})
     assert os.path.samefile(*paths[:2]) and content(tmp_path) == before
+
+
+def test_a_file_is_linked_to_one_and_not_to_a_link(tmp_path, monkeypatch):
+    (tmp_path / "store").mkdir()
+    real, link, copy = (tmp_path / n for n in ("store/a", "b", "store/c"))
+    real.write_text("x")
+    copy.write_text("x")
+    link.symlink_to(os.path.join("store", "a"))
+    assert duplicates.link(
+        [(str(link), str(copy)), (str(copy), str(link))]
+    ) == (
+        1,
+        {},
+    )
+    assert os.path.samefile(real, copy) and not copy.is_symlink()
+    assert link.is_symlink() and link.read_text() == "x"
+
+    def across(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", across)
+    failed = duplicates.link([(str(real), str(copy))])
+    assert failed == (0, {str(copy): "Invalid cross-device link"})
+    assert sorted(os.listdir(tmp_path / "store")) == ["a", "c"]
+
+
+def test_one_name_of_each_file(tmp_path):
+    (tmp_path / "b").write_text("x")
+    (tmp_path / "other").write_text("x")
+    os.link(tmp_path / "b", tmp_path / "hard")
+    for name, target in (("a", "b"), ("z", "a"), ("c", "other")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    paths = [str(tmp_path / name) for name in ("a", "b", "z", "c", "hard")]
+    assert duplicates.one_name(paths) == [paths[1], paths[3], paths[4]]
+    # A link is kept only where there is nothing else.
+    assert duplicates.same_bytes([paths[3], paths[1]]) == {paths[1]: [paths[3]]}
 
 
 MOVE = """

@@ -67,6 +67,26 @@ def test_real_codes_order_as_in_the_index(bits, rng):
     assert (layer(queries)[1].numpy() != expected).any()
 
 
+@pytest.mark.parametrize("graph", [False, True])
+def test_real_codes_that_do_not_fit(graph, rng):
+    real = rng.randn(4, 20).astype("float32")
+    codes = keras_hash.codes.pack(real)
+    layer = HammingSearch(codes, 20, k=2)
+    both = HammingSearch(codes, 20, k=2, similarity="and")
+    for search, wrong, says in (
+        (layer, real[:, :9], r"floats \[q, 20\]"),
+        (layer, real[0], r"floats \[q, 20\]"),
+        (layer, real > 0, r"floats \[q, 20\]"),
+        (layer, np.sign(real).astype(int), r"floats \[q, 20\]"),
+        (layer, real[:3], "3 real codes, 4 codes"),
+        (layer, real * np.nan, "`real_codes` should be finite"),
+        (both, real, "order items by Hamming distance"),
+    ):
+        call = tf.function(search) if graph else search
+        with pytest.raises((ValueError, tf.errors.OpError), match=says):
+            call(tf.constant(codes), tf.constant(wrong))
+
+
 def test_a_served_system_that_orders_by_real_codes(rng):
     model = keras_hash.models.HashNet(16, 3)
     images = rng.randint(0, 256, (300, 32, 32, 3)).astype("float32")
