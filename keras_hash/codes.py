@@ -106,6 +106,7 @@ def check(codes, bits, name="codes"):
     Raises:
         ValueError: wrong dtype, rank or width, or padding bits that are set.
     """
+    bits = check_int(bits, "bits")
     width = num_bytes(bits)
     codes = as_array(codes, name)
     if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != width:
@@ -134,11 +135,19 @@ def sign(real):
         +1 or -1 in the shape and dtype of `real`.
 
     Raises:
-        ValueError: `real` is an array, but not of real numbers.
+        ValueError: booleans, which `pack` takes as bits; of arrays also what
+            are no real numbers, and NaN.
     """
+    if "bool" in str(getattr(real, "dtype", "")):
+        raise ValueError(
+            "`real` should be real codes; booleans are bits, `2 * bits - 1` "
+            "makes signs of them. Received: real.dtype=bool"
+        )
     if _is_tensor(real):
         return ops.cast(ops.where(real >= 0, 1, -1), real.dtype)
     real = _real(real, "real")
+    if np.isnan(real).any():
+        raise ValueError("`real` should not hold NaN. Received: NaN")
     return np.where(real >= 0, 1, -1).astype(real.dtype)
 
 
@@ -206,13 +215,16 @@ def unpack(codes, bits):
         `int8 [n, bits]`, an array or a tensor as given.
 
     Raises:
-        ValueError: the codes do not fit `bits` (arrays only).
+        ValueError: the codes do not fit `bits`; padding bits that are set are
+            seen in arrays alone.
     """
+    bits = check_int(bits, "bits")
     if not _is_tensor(codes):
         codes = check(codes, bits)
         ones = np.unpackbits(codes, axis=1, count=bits)
         return ones.astype("int8") * 2 - 1
     width = num_bytes(bits)
+    _check_packed(codes, "codes", width, integers=True)
     values = ops.expand_dims(ops.cast(codes, "int32"), -1)
     ones = ops.bitwise_and(values // _BIT_VALUES, 1)
     ones = ops.reshape(ones, (-1, 8 * width))[:, :bits]
@@ -359,7 +371,10 @@ def levels(a, b, bits, similarity="hamming"):
             similarity.
     """
     check_similarity(similarity)
+    bits = check_int(bits, "bits")
     width = num_bytes(bits)
+    a = a if _is_tensor(a) else check(a, bits, "a")
+    b = b if _is_tensor(b) else check(b, bits, "b")
     if similarity == "hamming":
         return _ones_of_pairs(a, b, "xor", width)
     return bits - _ones_of_pairs(a, b, "and", width)
@@ -370,21 +385,28 @@ def check_similarity(similarity):
     check_choice(similarity, "similarity", SIMILARITIES)
 
 
+def _check_packed(codes, name, width=None, integers=False):
+    """Refuses what has another shape or type than packed codes; as `integers`
+    those of ONNX and LiteRT, which know few types, are fine."""
+    dtype, shape = str(codes.dtype), tuple(codes.shape)
+    if _is_tensor(codes):
+        dtype = keras.backend.standardize_dtype(codes.dtype)
+    fits = len(shape) == 2 and (width or shape[1]) in (None, shape[1])
+    fine = dtype == "uint8" or (integers and "int" in dtype)
+    if not (fine and (fits or shape[1:] == (None,))):
+        raise ValueError(
+            f"`{name}` should be packed codes, uint8 "
+            f"[n, {width or 'bytes'}]. "
+            f"Received: {name}.shape={shape}, dtype={dtype}"
+        )
+
+
 def _ones_of_pairs(a, b, combine, width=None):
     """Ones of `a ^ b` or `a & b` for all pairs of packed codes, `int32`."""
     a = a if _is_tensor(a) else as_array(a, "a")
     b = b if _is_tensor(b) else as_array(b, "b")
     for name, value in (("a", a), ("b", b)):
-        dtype, shape = value.dtype, tuple(value.shape)
-        if _is_tensor(value):
-            dtype = keras.backend.standardize_dtype(dtype)
-        fits = len(shape) == 2 and (width or shape[1]) in (None, *shape[1:])
-        if dtype != "uint8" or not fits:
-            raise ValueError(
-                f"`{name}` should be packed codes, uint8 "
-                f"[n, {width or 'bytes'}]. "
-                f"Received: {name}.shape={shape}, dtype={dtype}"
-            )
+        _check_packed(value, name, width)
     if a.shape[1] != b.shape[1]:
         raise ValueError(
             "`a` and `b` should have codes of one length. "

@@ -90,6 +90,11 @@ def check_labels(
         f"should be ints [{items}] or multi-hot "
         f"[{items}, {num_classes or 'num_classes'}], one row an item"
     )
+    if hasattr(labels, "nested_row_splits"):
+        # Filled up with zeros they would be of other classes.
+        refuse(shapes, "a ragged tensor")
+    if np.ma.is_masked(labels):
+        refuse("should be there for every item", "a masked array")
     try:
         # Keras converts tensors of any backend, which may lie on a device.
         tensor = ops.is_tensor(labels)

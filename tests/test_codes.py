@@ -293,3 +293,76 @@ def test_words_and_groups(width, rng):
     expected, expected_counts = np.unique(rows, axis=0, return_counts=True)
     np.testing.assert_array_equal(rows[first], expected)
     np.testing.assert_array_equal(counts, expected_counts)
+
+
+@pytest.mark.parametrize("number", [np.uint8, np.int8, np.int16, np.uint64])
+def test_small_numbers_of_numpy_do_not_overflow(number):
+    real = np.random.RandomState(0).randn(9, 100)
+    packed, labels = codes.pack(real), np.arange(9) % 2
+    bits, index = number(100), search.Index(number(100), packed)
+    assert codes.num_bytes(bits) == 13
+    np.testing.assert_array_equal(codes.check(packed, bits), packed)
+    np.testing.assert_array_equal(codes.unpack(packed, bits) > 0, real >= 0)
+    far = codes.levels(packed, packed, bits)
+    np.testing.assert_array_equal(far, codes.hamming(packed, packed))
+    case = packed, labels, packed, labels
+    found = keras_hash.evaluate(*case, bits=bits).metrics
+    assert found == keras_hash.evaluate(*case, bits=100).metrics
+    for radius in (3, 50, 120):
+        pairs = [[*map(list, part)] for part in index.pairs(number(radius))]
+        assert pairs == [[*map(list, part)] for part in index.pairs(radius)]
+        clusters = [*map(list, index.clusters(number(radius)))]
+        assert clusters == [*map(list, index.clusters(radius))]
+
+
+def test_codes_that_do_not_fit_are_refused_by_tensors_too():
+    packed = codes.pack(np.random.RandomState(0).randn(5, 12))
+    padded = packed | np.array([0, 1], "uint8")
+    layer = search.HammingSearch(packed, 12, k=2)
+    for door in (
+        lambda x: codes.levels(x, packed, 12),
+        lambda x: codes.levels(packed, x, 12, "and"),
+        lambda x: codes.unpack(x, 12),
+        lambda x: layer(x),
+    ):
+        with pytest.raises(ValueError, match="bits set after its first 12"):
+            door(padded)
+    for tensor, bits in ((packed[0], 12), (packed, 20), (packed[None], 12)):
+        with pytest.raises(ValueError, match="should be packed codes, uint8"):
+            codes.unpack(ops.convert_to_tensor(tensor), bits)
+
+
+def test_signs_of_booleans_are_refused():
+    for wrong in (np.array([True]), ops.convert_to_tensor([True])):
+        with pytest.raises(ValueError, match="booleans are bits"):
+            codes.sign(wrong)
+    with pytest.raises(ValueError, match="should not hold NaN"):
+        codes.sign(np.array([1.0, np.nan]))
+
+
+def test_ids_have_an_order_and_one_kind():
+    packed = codes.pack(np.random.RandomState(0).randn(5, 12))
+    for ids in ({1, 2, 3, 4, 5}, frozenset("abcde")):
+        with pytest.raises(ValueError, match="a set has none"):
+            search.Index(12, packed, ids)
+        with pytest.raises(ValueError, match="a set has none"):
+            search.HammingSearch(packed, 12, ids=ids)
+    numbers, names = (search.Index(12, packed, i) for i in (None, [*"abcde"]))
+    for index, among, kind in ((numbers, ["1"], "ints"), (names, [1], "strin")):
+        with pytest.raises(ValueError, match=f"`among` should be {kind}"):
+            index.search(packed, k=1, among=among)
+        with pytest.raises(ValueError, match=f"`among` should be {kind}"):
+            index.range_search(packed, 1, among=among)
+    rerank = np.full((5, 3), np.nan), np.zeros((5, 3))
+    with pytest.raises(ValueError, match=r"`rerank\[0\]` should be finite"):
+        numbers.search(packed, k=1, rerank=rerank)
+
+
+@pytest.mark.parametrize("ties", ["expected", "stable", "best"])
+def test_tensors_of_codes_are_evaluated(ties):
+    packed = codes.pack(np.random.RandomState(0).randn(9, 12))
+    labels, given = np.arange(9) % 2, ops.convert_to_tensor(packed)
+    options = {"bits": 12, "ties": ties}
+    found = keras_hash.evaluate(given, labels, given, labels, **options)
+    expected = keras_hash.evaluate(packed, labels, packed, labels, **options)
+    assert found.metrics == expected.metrics

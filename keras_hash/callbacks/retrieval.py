@@ -190,8 +190,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
     def _check_metrics(self):
         """Refuses what cannot be measured, before an epoch is spent."""
         width = codes_lib.num_bytes(self.model.bits)
-        query = self.query.peek(self._rank)
-        database = self.database.peek(self._rank)
+        shape = self.model.image_shape
+        query, database = self.query.peek(shape), self.database.peek(shape)
         statistic.check_labels(query, len(query), "query")
         evaluator = self._evaluator(np.zeros((1, width), "uint8"), query[:1])
         # The query too, for `self_match="drop"`.

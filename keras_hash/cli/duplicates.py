@@ -92,7 +92,8 @@ def _duplicates(chosen):
         return
     if not chosen.places:
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
-    for path in (chosen.report, chosen.index, chosen.move):
+    inputs.check_writable(chosen.report, "--report")
+    for path in (chosen.index, chosen.move):
         if path is not None:
             files.local(path)
     card = inputs.card(chosen.model)

@@ -94,8 +94,7 @@ def _encode_files(chosen):
 
     from keras_hash import files
 
-    if chosen.out is not None:
-        files.local(chosen.out)
+    inputs.check_writable(chosen.out)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)
     encoder = inputs.file_encoder(chosen.model, chosen.runtime)

@@ -7,6 +7,7 @@ import difflib
 import math
 import pathlib
 import sys
+import tempfile
 
 from keras_hash import files
 
@@ -284,6 +285,24 @@ def aside(json):
 def print_json(content):
     """Prints what JSON can hold, cards included."""
     print(files.to_json(content))
+
+
+def check_writable(path, name="--out"):
+    """Tries to write before minutes are spent on what is written."""
+    if path is None:
+        return
+    path = files.local(path).absolute()
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        folder = next(place for place in path.parents if place.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{name}` should be a file that can be written. Received: "
+            f"{path} ({error.strerror or error})"
+        ) from error
 
 
 def say(text):

@@ -1,7 +1,6 @@
 """`keras-hash evaluate` and `verify`."""
 
 import dataclasses
-import tempfile
 import time
 
 from keras_hash import files
@@ -97,8 +96,7 @@ def _evaluate(chosen):
         )
     if chosen.metrics:
         metrics.choose(chosen.metrics)
-    if chosen.out is not None:
-        _check_writable(chosen.out)
+    inputs.check_writable(chosen.out, "--report")
     with inputs.aside(chosen.json):
         card, benchmark, report = _evaluated(chosen)
         if chosen.out is not None:
@@ -188,22 +186,6 @@ class _Timed:
         """Real codes of the queries of a benchmark."""
         queries = benchmark.images[benchmark.parts["query"]]
         return self._model.real_codes(queries, mirror=mirror)
-
-
-def _check_writable(path):
-    """Tries to write before minutes are spent on what is written."""
-    path = files.local(path).absolute()
-    try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        folder = next(place for place in path.parents if place.exists())
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
-            pass
-    except OSError as error:
-        raise ValueError(
-            "`--report` should be a file that can be written. Received: "
-            f"{path} ({error.strerror or error})"
-        ) from error
 
 
 def _verify(chosen):

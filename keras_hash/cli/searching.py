@@ -3,7 +3,6 @@
 import functools
 import sys
 
-from keras_hash import files
 from keras_hash.cli import indexing
 from keras_hash.cli import inputs
 
@@ -78,8 +77,7 @@ def _search(chosen):
             "Nothing to do: give images to search for, `--images` to put into "
             "the index, or `--prune`."
         )
-    if chosen.out is not None:
-        files.local(chosen.out)
+    inputs.check_writable(chosen.out)
     # Whatever is wrong with the queries shows before an hour of indexing.
     queries = inputs.image_files(chosen.queries) if chosen.queries else []
     places = inputs.image_files(chosen.images) if chosen.images else []

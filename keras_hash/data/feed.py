@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import numbers
 
 import keras
 import numpy as np
@@ -78,11 +79,11 @@ def batches(
     import tensorflow as tf
 
     forks.check()
-    check_int(size, "size")
-    check_int(seed, "seed", 0)
+    size = check_int(size, "size")
+    seed = check_int(seed, "seed", 0)
     if buffer is not None:
         check_int(buffer, "buffer")
-    check_int(views, "views")
+    views = check_int(views, "views")
     if views > 1 and augment is None:
         augment = Augment.strong()
     each = augment if isinstance(augment, tuple) else (augment,) * views
@@ -275,7 +276,7 @@ def feature_views(backbone, data, batch_size=256):
         ValueError: batches without the index, images that are missing among
             them, or values that are no raw pixels.
     """
-    check_int(batch_size, "batch_size")
+    batch_size = check_int(batch_size, "batch_size")
     shape = tuple(backbone.input_shape[1:])
     found, places = [], []
     for images, index in again(data, shape, batch_size)():
@@ -355,6 +356,8 @@ class TrainingFeed:
         self.num_classes, self.shape, self.soft = num_classes, shape, soft
         self.views = views
         self.bank_size, self.class_weight = bank_size, class_weight
+        if class_weight is not None:
+            _check_class_weight(class_weight, num_classes)
         # TensorFlow passes on the text of an error, not its type.
         self.error = None
 
@@ -391,18 +394,24 @@ class TrainingFeed:
         try:
             if self.views > 1 and images is not None:
                 self._check_views(np.shape(images))
-            labels = self._checked(reading.label_of(y), y)
-            if hasattr(images, "dtype") and len(self.shape) == 3:
-                dtype = keras.backend.standardize_dtype(images.dtype)
-                if dtype != "uint8":
-                    reading.check_images(images, self.shape, views=True)
+            count = np.shape(images)[0] if hasattr(images, "dtype") else None
+            if count == 0:
+                raise ValueError(
+                    "There are no images to train or measure on. "
+                    f"Received: images.shape={np.shape(images)}"
+                )
+            labels = self._checked(reading.label_of(y), y, count)
+            if hasattr(images, "dtype"):
+                values = "uint8" not in str(images.dtype)
+                reading.check_images(images, self.shape, values, views=True)
+            weights = [_checked_weights(w, count) for w in weights]
         except ValueError as error:
             self.error = error
             raise
         y = {**y, "label": labels} if isinstance(y, dict) else labels
         weights = [w for w in weights if w is not None]
         if self.class_weight is not None:
-            _check_weights(weights)
+            _refuse_both(weights)
             weights = [self._weights(labels)]
         return images, y, *weights
 
@@ -413,14 +422,23 @@ class TrainingFeed:
         if found is not None:
             reading.check_views(found, self.views)
 
-    def _checked(self, labels, y=None):
+    def _checked(self, labels, y=None, count=None):
         if self.num_classes is not None:
             labels = similarity.check_labels(
-                labels, self.num_classes, soft=self.soft
+                labels, self.num_classes, count=count, soft=self.soft
             )
         index = y.get("index") if isinstance(y, dict) else None
         if self.bank_size is not None and index is not None:
-            last = int(np.max(ops.convert_to_numpy(index), initial=-1))
+            index = ops.convert_to_numpy(index)
+            last = int(np.max(index, initial=-1))
+            fits = count in (None, *np.shape(index)[:1])
+            if not fits or np.min(index, initial=0) < 0:
+                raise ValueError(
+                    "`index` should be the position of each image among all "
+                    "training images, from 0 on. Received: "
+                    f"{np.shape(index)[0]} from {np.min(index, initial=0)} on, "
+                    f"for {'some' if count is None else count} images"
+                )
             if last >= self.bank_size:
                 raise ValueError(
                     "`bank_size` should be the number of training images, "
@@ -449,7 +467,9 @@ class TrainingFeed:
         image = keras.tree.flatten(dataset.element_spec)[0]
         if self.views > 1:
             self._check_views(image.shape)
-        raw = image.dtype.name == "uint8" or len(self.shape) != 3
+        sides = [1 if n is None else n for n in image.shape]
+        reading.check_images(np.zeros(sides, "uint8"), self.shape, views=True)
+        raw = image.dtype.name == "uint8"
         if not looks:
             return dataset if raw else dataset.map(self._look_at_images)
         import tensorflow as tf
@@ -457,7 +477,7 @@ class TrainingFeed:
         spec = dataset.element_spec
         if self.class_weight is not None:
             # `None` may stand for them.
-            _check_weights([w for w in spec[2:] if hasattr(w, "shape")])
+            _refuse_both([w for w in spec[2:] if hasattr(w, "shape")])
         # What is known of the labels before any is read.
         label = reading.label_of(spec[1])
         shape, kind = label.shape, label.dtype
@@ -466,17 +486,21 @@ class TrainingFeed:
             sizes[:1] = [1] * len(sizes[:1])
             self._checked(np.zeros(sizes, kind.as_numpy_dtype))
 
-        def look(labels, index, images=None):
-            y = {"label": labels, "index": index}
-            _, _, *weights = self.batch((images, y))
-            return weights[0] if weights else np.ones(0, "float32")
+        def look(labels, index, images, weights):
+            y = {"label": labels, "index": index if index.ndim else None}
+            # Raw pixels need no look; there is nothing in their place.
+            images = images if images.ndim else None
+            given = [weights] if weights.ndim else []
+            _, _, *found = self.batch((images, y, *given))
+            own = self.class_weight is not None
+            return found[0] if own else np.ones(0, "float32")
 
         def look_at(images, y, *weights):
-            labels = reading.label_of(y)
-            index = tf.constant(0, tf.int64)
-            if isinstance(y, dict):
-                index = y.get("index", index)
-            seen = [labels, index] if raw else [labels, index, images]
+            labels, none = reading.label_of(y), tf.zeros(())
+            index = y.get("index", none) if isinstance(y, dict) else none
+            plain = weights and tf.is_tensor(weights[0])
+            seen = [labels, index, none if raw else images]
+            seen.append(weights[0] if plain else none)
             each = tf.numpy_function(look, seen, tf.float32)
             with tf.control_dependencies([each]):
                 column = shape.rank == 2 and shape[1] == 1
@@ -504,7 +528,43 @@ class TrainingFeed:
         return (images, *rest) if rest else images
 
 
-def _check_weights(weights):
+def _checked_weights(weights, count):
+    """Weights of images as they are given; they are finite."""
+    if weights is None or keras.tree.is_nested(weights):
+        return weights
+    found = np.asarray(ops.convert_to_numpy(weights))
+    numbers = found.dtype.kind in "biuf"
+    if not numbers or count not in (None, *found.shape[:1]):
+        raise ValueError(
+            f"`sample_weight` should be numbers [{count or 'n'}], one an "
+            f"image. Received: shape={found.shape}, dtype={found.dtype}"
+        )
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "`sample_weight` should be finite. Received: NaN or inf"
+        )
+    return weights
+
+
+def _check_class_weight(weights, num_classes):
+    """Refuses what is no dict from class numbers to numbers."""
+    known = range(num_classes) if num_classes else None
+    fine = isinstance(weights, dict) and all(
+        isinstance(c, (int, np.integer))
+        and (known is None or c in known)
+        and isinstance(w, numbers.Real)
+        and 0 <= w < np.inf
+        for c, w in weights.items()
+    )
+    if not fine:
+        raise ValueError(
+            "`class_weight` should be a dict from class numbers, below "
+            f"{num_classes or 'their number'}, to numbers of at least 0. "
+            f"Received: class_weight={weights!r}"
+        )
+
+
+def _refuse_both(weights):
     if len(weights):
         raise ValueError(
             "`class_weight` and weights of images cannot go together. "

@@ -11,6 +11,7 @@ import functools
 import gc
 import io
 import os
+import stat
 from concurrent import futures
 
 import keras
@@ -320,7 +321,11 @@ def _upright(source, least=None):
     try:
         content = source
         if name:
-            content = files.local(source).read_bytes()
+            path = files.local(source)
+            if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+                # A pipe, for example, which would be waited for.
+                raise ValueError("not a file")
+            content = path.read_bytes()
         if not content:
             raise ValueError("empty file")
         header = headers.read(content)

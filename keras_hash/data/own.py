@@ -26,6 +26,8 @@ from keras_hash.data.benchmark import listing
 # Class folders of such names are parts of a set more likely than classes.
 _PARTS = {"train", "training", "val", "valid", "validation", "dev"}
 _PARTS |= {"test", "testing"}
+# More classes than that are no class numbers.
+_MANY = 1 << 22
 _YES = {"1", "1.0", "true", "yes"}
 _NO = {"", "0", "0.0", "-1", "false", "no"}
 
@@ -450,6 +452,12 @@ def _rows(path, columns, delimiter):
                     f"{path} should have the column {missing[0]!r}. Received: "
                     f"the columns {header}; `delimiter` is {delimiter!r}"
                 )
+            twice = [c for c in columns if header.count(c) > 1]
+            if twice:
+                raise ValueError(
+                    f"{path} should have the column {twice[0]!r} once. "
+                    f"Received: the columns {header}"
+                )
             return [
                 (reader.line_num, [row[c].strip() for c in columns])
                 for row in reader
@@ -557,11 +565,28 @@ def _pixels(images):
     return np.ascontiguousarray(images)
 
 
+def _name(label):
+    """The name of a class, of text or bytes."""
+    if label is None or label != label:
+        raise ValueError(
+            "Each image should have a label; leave out those without. "
+            f"Received: {label!r}"
+        )
+    if not isinstance(label, bytes):
+        return str(label)
+    try:
+        return label.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"Names of classes should be UTF-8. Received: {label!r}"
+        ) from error
+
+
 def _targets(labels, names):
     """Class numbers or multi-hot rows, and the names of the labels."""
     column = labels.ndim and labels.size == len(labels)
-    if column and labels.dtype.kind in "UO":
-        found = [str(label) for label in labels.ravel()]
+    if column and labels.dtype.kind in "USO":
+        found = [_name(label) for label in labels.ravel()]
         if names is None:
             names = _sorted(set(found))
         names = _distinct(names, "names")
@@ -572,6 +597,12 @@ def _targets(labels, names):
     count = (
         labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
     )
+    if count > _MANY:
+        raise ValueError(
+            "Labels should be class numbers from 0 on; "
+            "`np.unique(labels, return_inverse=True)[1]` makes them. "
+            f"Received: labels up to {count - 1}"
+        )
     names = range(count) if names is None else _distinct(names, "names")
     names = [str(name) for name in names]
     if len(names) < count or (labels.ndim == 2 and len(names) != count):

@@ -37,7 +37,8 @@ def pairs(dataset, name, labelled=True):
     import tensorflow as tf
 
     spec = dataset.element_spec
-    if isinstance(spec, dict) and "image" in spec:
+    if isinstance(spec, dict) and ("image" in spec or not labelled):
+        of_dict(spec)
         dataset = dataset.map(of_dict)
         spec = dataset.element_spec
     found = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
@@ -52,6 +53,11 @@ def pairs(dataset, name, labelled=True):
 
 def of_dict(element):
     """The image and the label of a dict of TFDS, as a tuple."""
+    if "image" not in element:
+        raise ValueError(
+            "Dicts should have 'image', and 'label' where labels are needed. "
+            f"Received: {sorted(map(str, element))}"
+        )
     return tuple(element[k] for k in ("image", "label") if k in element)
 
 
@@ -61,6 +67,11 @@ def check_images(images, shape, values=True, views=False):
     `values` says whether all of them are looked at, `views` whether there may
     be several views of each, `[n, views, ...]`.
     """
+    if np.ma.is_masked(images):
+        raise ValueError(
+            "`images` should be whole. Received: an array of which some is "
+            "masked"
+        )
     images = images if hasattr(images, "dtype") else np.asarray(images)
     images = ops.convert_to_numpy(images)
     if views and images.ndim == len(shape) + 2:
@@ -74,7 +85,7 @@ def check_images(images, shape, values=True, views=False):
                 f"This model takes features [n, {shape[0]}]. "
                 f"Received: shape={images.shape}"
             )
-    elif images.ndim != 4 or images.shape[-1] != 3:
+    elif images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape[1:]:
         raise ValueError(
             "`images` should be raw pixels, [n, height, width, 3] or one "
             "image [height, width, 3]; repeat the channel of grey images. "
@@ -128,9 +139,9 @@ def read(images, labels, size, shape):
         if labels is not None:
             labels = similarity.check_labels(labels, count=len(images))
         several = isinstance(images, (list, tuple)) and len(images)
-        if several and isinstance(images[0], (str, os.PathLike)):
+        if several and _are_paths(images):
             images = pixels.ImageFiles(images)
-        elif not several or len({np.shape(image) for image in images}) < 2:
+        elif not several or len(_shapes(images)) < 2:
             # Checked as a whole: some of them alone may be nearly black.
             images, checked = check_images(images, shape), True
         starts = range(0, len(images), size)
@@ -182,6 +193,13 @@ def _batches_of(pairs, size):
 def fitted(images, shape, checked=False):
     """A batch as a model takes it, of an array or images of several sizes."""
     if isinstance(images, (list, tuple)):
+        for image in images:
+            if np.ndim(image) != len(shape):
+                raise ValueError(
+                    "A list of images should hold single ones, "
+                    f"{'[height, width, 3]' if len(shape) == 3 else '[d]'}. "
+                    f"Received: one of shape {np.shape(image)}"
+                )
         images = [check_images(image, shape)[0] for image in images]
         return np.stack(
             [
@@ -203,7 +221,48 @@ def _pair(batch):
     batch = of_dict(batch) if isinstance(batch, dict) else batch
     batch = batch if isinstance(batch, (tuple, list)) else (batch,)
     images, y = (*batch, None)[:2]
+    if len(batch) > 3 or np.ndim(label_of(y)) > 2:
+        raise ValueError(
+            "A batch should be images, or a tuple of images and labels; "
+            "`np.stack` makes an array of a list of images. Received: "
+            f"{len(batch)} things of shapes {[*map(np.shape, batch[:3])]}"
+        )
     return images, label_of(y)
+
+
+def gathered(images, shape):
+    """A list of images, or of paths of files, as one array, of the size that a
+    model takes where theirs differ."""
+    if not isinstance(images, (list, tuple)) or not len(images):
+        return images
+    if _are_paths(images):
+        images = list(pixels.ImageFiles(images))
+    if len(_shapes(images)) < 2:
+        return np.asarray(images)
+    return fitted(list(images), shape)
+
+
+def _are_paths(images):
+    """Whether a list is one of paths of files; it holds nothing else then."""
+    paths = [isinstance(image, (str, os.PathLike)) for image in images]
+    if any(paths) and not all(paths):
+        other = images[paths.index(False)]
+        raise ValueError(
+            "A list should hold images or paths of files, not both. "
+            f"Received: {type(other).__name__} among paths"
+        )
+    return any(paths)
+
+
+def _shapes(images):
+    """The different shapes of the images in a list."""
+    try:
+        return {np.shape(image) for image in images}
+    except ValueError as error:
+        raise ValueError(
+            "A list of images should hold arrays. Received: "
+            f"{type(images[0]).__name__} in it ({error})"
+        ) from error
 
 
 class Source:
@@ -283,11 +342,15 @@ class Source:
         order = np.random.RandomState(seed).permutation(len(pool))
         return set(pool[order[:size]].tolist())
 
-    def peek(self, rank):
-        """Labels to check before the work: of an array all, else the first."""
+    def peek(self, shape):
+        """Labels to check before the work: of an array all, else the first; of
+        the images the first ones are looked at."""
         if self.dataset is None:
-            return self.labels
-        for _, labels in stream(self.dataset.take(1), self.name, 1, rank)[0]:
+            for _ in read(self.images[:32], None, 32, shape)[0]:
+                return self.labels
+        found = stream(self.dataset.take(1), self.name, 1, len(shape))[0]
+        for images, labels in found:
+            fitted(images[:32], shape)
             return flat(labels)
         raise self._empty()
 

@@ -25,8 +25,8 @@ class EpochSampler:
     """
 
     def __init__(self, count, size, seed=0):
-        check_int(count, "count")
-        check_int(size, "size", most=count)
+        count = check_int(count, "count")
+        size = check_int(size, "size", most=count)
         self.count, self.size, self.seed = count, size, seed
 
     def __len__(self):
@@ -64,8 +64,8 @@ class ClassSampler:
         else:
             known = [column > 0 for column in labels.T]
         self.members = [np.flatnonzero(m) for m in known if m.any()]
-        check_int(classes, "classes")
-        check_int(images, "images")
+        classes = check_int(classes, "classes")
+        images = check_int(images, "images")
         self.classes, self.images, self.seed = classes, images, seed
         self.size = len(labels)
         if not 1 <= classes <= len(self.members):
@@ -112,8 +112,8 @@ class ListSampler:
 
     def __init__(self, labels, size=3, lists=32, seed=0):
         labels = similarity.check_labels(labels, soft=True)
-        check_int(size, "size")
-        check_int(lists, "lists")
+        size = check_int(size, "size")
+        lists = check_int(lists, "lists")
         if size < 2 or len(labels) < size + 1:
             raise ValueError(
                 "`size` should be at least 2 and below the number of images. "
@@ -203,7 +203,7 @@ class SampledBatches(keras.utils.PyDataset):
         several = getattr(images, "ndim", None) in (3, 5)
         self.given = images.shape[1] if several else None
         if self.given is not None:
-            check_int(views, "views", most=self.given)
+            views = check_int(views, "views", most=self.given)
             if augment is not None:
                 raise ValueError(
                     "Views that are given are not augmented: leave `augment` "

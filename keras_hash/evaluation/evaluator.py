@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from keras_hash import similarity
 from keras_hash.codes import as_array
 from keras_hash.codes import check
 from keras_hash.codes import check_choice
@@ -111,14 +112,14 @@ class HammingEvaluator:
         Raises:
             ValueError: codes or labels that do not fit the queries'.
         """
-        return self._update(np.asarray(codes), np.asarray(labels))
+        return self._update(codes, labels)
 
     def _update(self, packed, labels, shard=1 << 18):
         """`update`, so many items at once: more would only take memory."""
-        if labels.shape[:1] != packed.shape[:1]:
-            # The error, before shards could hide it.
-            statistic.check_labels(labels, len(packed), "database")
         packed = check(packed, self.bits, "database_codes")
+        labels = similarity.check_labels(
+            labels, name="database_labels", count=len(packed), unlabelled=True
+        )
         for low in range(0, len(packed), shard):
             part = slice(low, low + shard)
             items = statistic.Items(
@@ -563,6 +564,8 @@ def evaluate(
             "`self_match='drop'` works on counts, not on one order of the "
             f"database. Received: ties={ties!r}"
         )
+    query_codes = check(query_codes, bits, "query_codes")
+    database_codes = check(database_codes, bits, "database_codes")
     evaluator = HammingEvaluator(
         query_codes, query_labels, bits, similarity, kernel=kernel
     )

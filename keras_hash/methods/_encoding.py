@@ -124,7 +124,7 @@ class Encoding(_training.Trained):
             ValueError: as `encode`.
         """
         forks.check()
-        codes.check_int(batch_size, "batch_size")
+        batch_size = codes.check_int(batch_size, "batch_size")
         batches, steps = reading.read(
             images, None, batch_size, self.image_shape
         )

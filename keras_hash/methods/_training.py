@@ -104,8 +104,10 @@ class Trained(keras.Model):
         A model that was not compiled is, with Adam and the method's own loss.
 
         Args:
-            x: images `[n, h, w, 3]`; a dataset of `(image, label)` or of dicts
-                with `image` and `label`, in batches (see
+            x: images `[n, h, w, 3]`, or a list of images, also of several
+                sizes, or of paths of image files, which are held in memory; a
+                dataset of `(image, label)` or of dicts with `image` and
+                `label`, in batches (see
                 `keras_hash.data.batches`), or unbatched, which is cut into
                 batches of `batch_size` in its order; or a `PyDataset` or
                 generator of batches. What never ends needs `steps_per_epoch`.
@@ -113,7 +115,7 @@ class Trained(keras.Model):
                 `[n, num_classes]`, or without a memory bank rows of shares in
                 0..1; anything a loss of your own takes.
             **kwargs: as in `keras.Model.fit`. The `class_weight` of an image
-                with several labels is the mean of theirs.
+                with several labels is the mean of theirs. Weights are finite.
 
         Returns:
             A `keras.callbacks.History`.
@@ -232,17 +234,22 @@ class Trained(keras.Model):
     ):
         self._check_runtime()
         fed = self._feed(True, class_weight)
-        given = fed.take(x, y, sample_weight)
+        x = reading.gathered(x, self.image_shape)
+        given = self._of_one_rank(fed.take(x, y, sample_weight))
         return super().train_on_batch(*given, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        given = self._feed().take(x, y, sample_weight)
+        x = reading.gathered(x, self.image_shape)
+        given = self._of_one_rank(self._feed().take(x, y, sample_weight))
         return super().test_on_batch(*given, **kwargs)
 
     def _taken(self, fed, x, y=None, weights=None, steps=None, batch_size=None):
         """What a feed takes, arrays with the index that a bank needs."""
         forks.check()
         devices.check()
+        x = reading.gathered(x, self.image_shape)
+        if isinstance(weights, (list, tuple)):
+            weights = np.asarray(weights)
         ignored = self._ignores_labels() and not isinstance(y, dict)
         if y is not None and ignored and hasattr(x, "__len__"):
             y = np.zeros(len(x), "int32")
@@ -251,7 +258,21 @@ class Trained(keras.Model):
             if fed.bank_size is not None and not isinstance(y, dict):
                 y = {"label": y, "index": np.arange(len(x))}
                 weights = None if weights is None else np.asarray(weights)
-        return fed.take(x, y, weights, steps, batch_size)
+        return self._of_one_rank(fed.take(x, y, weights, steps, batch_size))
+
+    def _of_one_rank(self, given):
+        """What is fed; Keras' compiled steps are made anew for labels of
+        another rank, such as class numbers after multi-hot ones."""
+        x, y = (*given, None)[:2]
+        if reading.is_dataset(x):
+            spec = x.element_spec
+            y = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+        label = reading.label_of(y)
+        rank = None if label is None else len(getattr(label, "shape", ()))
+        if rank and self._label_rank and rank != self._label_rank:
+            self.train_function = self.test_function = None
+        self._label_rank = rank or self._label_rank
+        return given
 
     def _ignores_labels(self):
         return self._method_loss is not None and not self.supervised

@@ -169,6 +169,8 @@ class HashModel(_encoding.Encoding):
         self.bank = self._make_bank(bank_size)
         self.code_accuracy = _bank.CodeAccuracy()
         self._method_loss = None
+        # That of the labels which compiled steps were made for.
+        self._label_rank = None
         self._method_metric = False
         self._backbone_rate = 1.0
         # How its weights are kept when it is exported.

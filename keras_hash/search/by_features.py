@@ -19,6 +19,8 @@ def check(rerank, queries, items):
             f"`rerank[0]` should be features [{queries}, d], one a query. "
             f"Received: rerank[0].shape={asked.shape}"
         )
+    if not np.isfinite(asked).all():
+        raise ValueError("`rerank[0]` should be finite. Received: NaN or inf")
     if not callable(source):
         # Not copied: it may be a memory map.
         if not hasattr(source, "shape"):

@@ -12,6 +12,11 @@ LARGEST = np.iinfo("int64").max
 
 def check_ids(ids, name="ids", count=None):
     """Ids as `int64 [count]` or as an object array of `str`."""
+    if count is not None and isinstance(ids, (set, frozenset)):
+        raise ValueError(
+            f"`{name}` should be in the order of the codes, and a set has "
+            f"none. Received: type={type(ids).__name__}"
+        )
     array = ids
     if isinstance(ids, (list, tuple, set, frozenset, range)):
         # NumPy would make strings of ints among them.

@@ -291,7 +291,8 @@ class Index:
         >>> for first, second, distances in index.pairs(radius=2):
         ...     print(first, second, distances)
         """
-        groups, ids = self._joined(radius), self.ids
+        radius = check_int(radius, "radius", 0)
+        groups, ids = self._joined(), self.ids
 
         def found():
             with _threads(None, _ALL):
@@ -316,12 +317,12 @@ class Index:
         Raises:
             ValueError: as `pairs`.
         """
-        groups, ids = self._joined(radius), self.ids
+        radius = check_int(radius, "radius", 0)
+        groups, ids = self._joined(), self.ids
         with _threads(None, _ALL):
             return [ids[part] for part in joins.clusters(groups, radius)]
 
-    def _joined(self, radius):
-        check_int(radius, "radius", 0)
+    def _joined(self):
         if self.similarity != "hamming":
             raise ValueError(
                 "Pairs are those of Hamming distances: make an index of the "
@@ -438,7 +439,14 @@ class Index:
         """The items to search, and their places unless these are all."""
         if ids is None:
             return self._groups(), None
-        places = self._ids.places(check_ids(ids, "among"))
+        ids = check_ids(ids, "among")
+        if len(ids) and (ids.dtype == object) != self._ids.is_str:
+            kind = "strings" if self._ids.is_str else "ints"
+            raise ValueError(
+                f"`among` should be {kind}, as the ids of this index are. "
+                f"Received: among[0]={ids[0]!r}"
+            )
+        places = self._ids.places(ids)
         chosen = np.unique(places[places >= 0])
         return self._groups().searched_by("scan").chosen(chosen), chosen
 

@@ -8,6 +8,7 @@ from keras_hash.codes import check_int
 from keras_hash.codes import check_similarity
 from keras_hash.codes import levels_of_words
 from keras_hash.codes import num_bytes
+from keras_hash.codes import pack
 from keras_hash.codes import padded
 from keras_hash.codes import unpack
 from keras_hash.search import asymmetric
@@ -82,6 +83,10 @@ class HammingSearch(keras.layers.Layer):
         words = padded(codes[order], width + -width % 8).view("int64")
         # Words first: each is one run in memory.
         self.words = tf.Variable(words.T, trainable=False, name="words")
+        if ids.dtype == object:
+            # Names of files need not be UTF-8.
+            names = [one.encode("utf-8", "surrogateescape") for one in ids]
+            ids = np.array(names, object)
         self.ids = tf.Variable(ids[order], trainable=False, name="ids")
         self.built = True
 
@@ -97,9 +102,11 @@ class HammingSearch(keras.layers.Layer):
                 f"bits. Received: codes.shape={codes.shape}, "
                 f"dtype={codes.dtype.name}"
             )
-        codes = tf.pad(codes, [[0, 0], [0, -width % 8]])
+        if tf.executing_eagerly():
+            check(codes, self.bits)
+        wide = tf.pad(codes, [[0, 0], [0, -width % 8]])
         queries = tf.bitcast(
-            tf.reshape(codes, [-1, self.words.shape[0], 8]), tf.int64
+            tf.reshape(wide, [-1, self.words.shape[0], 8]), tf.int64
         )
         find, given = self._nearest, queries
         if real_codes is not None:
@@ -122,6 +129,11 @@ class HammingSearch(keras.layers.Layer):
         asymmetric.check_similarity(self.similarity)
         if tf.executing_eagerly():
             real_codes = asymmetric.check(real_codes, self.bits)
+            if not np.array_equal(pack(real_codes), codes):
+                raise ValueError(
+                    "`codes` should be packed from `real_codes`. Received: "
+                    "other codes, or another number of them"
+                )
         real = tf.convert_to_tensor(real_codes)
         asymmetric.check_kind(real.dtype.name, real.shape, self.bits)
         if not codes.shape[:1].is_compatible_with(real.shape[:1]):

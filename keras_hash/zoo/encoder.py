@@ -71,7 +71,9 @@ class FileEncoder:
         from the paths of the others to reasons; or the first one's error."""
         from keras_hash.codes import check_int
 
-        check_int(batch_size, "batch_size")
+        batch_size = check_int(batch_size, "batch_size")
+        if not len(paths):
+            raise ValueError("There are no files to encode. Received: []")
         codes, kept, refused = [], [], {}
         starts = range(0, len(paths), batch_size)
         for low in progress.track(starts, len(starts), "Encoding"):
@@ -112,4 +114,14 @@ def encode_files(name, paths, batch_size=64, mirror=False, runtime="keras"):
             name, or `mirror` where mirror images mean something else.
         ImportError: the package of an extra is missing.
     """
-    return FileEncoder(name, runtime).queries(list(paths), batch_size, mirror)
+    known = str, bytes, os.PathLike
+    several = hasattr(paths, "__iter__") and not isinstance(paths, known)
+    paths = list(paths) if several else paths
+    wrong = [p for p in paths if not isinstance(p, known)] if several else []
+    if wrong or not several:
+        kind = type(wrong[0] if wrong else paths).__name__
+        raise ValueError(
+            "`paths` should be a list of paths of files; `HashModel.encode` "
+            f"takes arrays. Received: {'one of ' if wrong else ''}type {kind}"
+        )
+    return FileEncoder(name, runtime).queries(paths, batch_size, mirror)

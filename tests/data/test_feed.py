@@ -87,7 +87,7 @@ LABEL_CASES = {
     "fractions": (np.append(LABELS[:-1], 0.5), "class numbers.*fractions"),
     "NaN": (np.append(LABELS[:-1], np.nan), "finite. Received: NaN or inf"),
     "above one": (2 * np.eye(4)[LABELS], r"0 .. 1 for num_classes=4"),
-    "another width": (np.eye(5)[LABELS], r"multi-hot \[n, 4\]"),
+    "another width": (np.eye(5)[LABELS], r"multi-hot \[\w+, 4\]"),
     "names": (LABELS.astype("U1"), "hold numbers; `np.unique"),
 }
 

@@ -1,5 +1,7 @@
 """The in-graph search, and the retrieval system as one SavedModel."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,6 +69,13 @@ def test_real_codes_order_as_in_the_index(bits, rng):
     assert (layer(queries)[1].numpy() != expected).any()
 
 
+def test_ids_that_are_not_utf_8(rng):
+    codes = keras_hash.codes.pack(rng.randn(3, 20))
+    names = [os.fsdecode(b"\xff.png"), "b.png", "ü.png"]
+    found = HammingSearch(codes, 20, names, k=1)(codes)[1].numpy()
+    assert [os.fsdecode(name) for name in found[:, 0]] == names
+
+
 @pytest.mark.parametrize("graph", [False, True])
 def test_real_codes_that_do_not_fit(graph, rng):
     real = rng.randn(4, 20).astype("float32")
@@ -78,7 +87,8 @@ def test_real_codes_that_do_not_fit(graph, rng):
         (layer, real[0], r"floats \[q, 20\]"),
         (layer, real > 0, r"floats \[q, 20\]"),
         (layer, np.sign(real).astype(int), r"floats \[q, 20\]"),
-        (layer, real[:3], "3 real codes, 4 codes"),
+        (layer, real[:3], "3 real codes, 4 codes|packed from `real_codes`"),
+        *([] if graph else [(layer, -real, "packed from `real_codes`")]),
         (layer, real * np.nan, "`real_codes` should be finite"),
         (both, real, "order items by Hamming distance"),
     ):

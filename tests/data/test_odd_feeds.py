@@ -1,0 +1,260 @@
+"""Images, labels, weights and lists that no batch should be made of, and lists
+that are fine, at every door of a model."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_hash
+from keras_hash import data
+from keras_hash import zoo
+
+RANDOM = np.random.RandomState(0)
+IMAGES = RANDOM.randint(0, 256, (12, 8, 8, 3)).astype("uint8")
+LABELS = np.arange(12) % 3
+ONE_HOT = np.eye(3, dtype=int)[LABELS]
+SEVERAL = [IMAGES[0], RANDOM.randint(0, 256, (9, 20, 3)).astype("uint8")] * 6
+
+
+class Batches(keras.utils.PyDataset):
+    """Three batches of a triple of arrays, or of fewer."""
+
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, step):
+        return tuple(a[4 * step : 4 * step + 4] for a in self.arrays)
+
+
+def make(method="CSQ", **settings):
+    given = {} if method == "BiHalf" else {"num_classes": 3}
+    model = getattr(keras_hash.models, method)(
+        8, **given, **{"input_shape": (8, 8, 3), **settings}
+    )
+    model.compile("sgd")
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make()
+
+
+def batches(*arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(4)
+
+
+FITS = {
+    "arrays": lambda m, *a: m.fit(*a[:2], sample_weight=(*a, None)[2]),
+    "validation": lambda m, *a: m.fit(IMAGES, LABELS, validation_data=a),
+    "evaluate": lambda m, *a: m.evaluate(*a[:2], sample_weight=(*a, None)[2]),
+    "train_on_batch": lambda m, *a: m.train_on_batch(*a),
+    "test_on_batch": lambda m, *a: m.test_on_batch(*a),
+    "tf.data": lambda m, *a: m.fit(batches(*a)),
+    "PyDataset": lambda m, *a: m.fit(Batches(*a)),
+    "generator": lambda m, *a: m.fit(Batches(*a)[i] for i in range(3)),
+}
+WRONG = {
+    "four channels": IMAGES[..., [0, 1, 2, 0]],
+    "channels first": IMAGES.transpose(0, 3, 1, 2),
+    "grey": IMAGES[..., 0],
+    "no height": IMAGES[:, :0],
+}
+
+
+@pytest.mark.parametrize("door", FITS)
+@pytest.mark.parametrize("kind", WRONG)
+def test_images_of_another_shape(model, door, kind):
+    with pytest.raises(ValueError, match="should be raw pixels"):
+        FITS[door](model, WRONG[kind], LABELS)
+
+
+@pytest.mark.parametrize("door", [door for door in FITS if door != "tf.data"])
+def test_images_that_are_objects(model, door):
+    with pytest.raises(ValueError, match="should be raw pixels"):
+        FITS[door](model, np.array([None] * 12), LABELS)
+
+
+@pytest.mark.parametrize("door", FITS)
+def test_features_that_are_not_finite(door):
+    features = RANDOM.randn(12, 4).astype("float32")
+    features[9, 2] = np.nan
+    model = make(backbone="features", input_shape=(4,))
+    with pytest.raises(ValueError, match="should be finite"):
+        if door == "validation":
+            held = features, LABELS
+            model.fit(np.ones((12, 4)), LABELS, validation_data=held)
+        else:
+            FITS[door](model, features, LABELS)
+    assert all(np.isfinite(value).all() for value in model.get_weights())
+
+
+@pytest.mark.parametrize("door", FITS)
+def test_weights_that_are_not_finite(model, door):
+    weights = np.ones(12, "float32")
+    weights[5] = np.inf
+    with pytest.raises(ValueError, match="`sample_weight` should be finite"):
+        FITS[door](model, IMAGES, LABELS, weights)
+
+
+@pytest.mark.parametrize(
+    "weight", [{0: np.nan}, {0: None}, {"0": 5.0}, {7: 5.0}, [1, 2, 3], {0: -1}]
+)
+def test_class_weights_that_are_none(model, weight):
+    with pytest.raises(ValueError, match="`class_weight` should be a dict"):
+        model.fit(IMAGES, LABELS, class_weight=weight)
+    with pytest.raises(ValueError, match="`class_weight` should be a dict"):
+        model.train_on_batch(IMAGES, LABELS, class_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "door", ["arrays", "evaluate", "train_on_batch", "test_on_batch"]
+)
+def test_other_counts(model, door):
+    with pytest.raises(ValueError, match=r"Labels should be ints \[12\]"):
+        FITS[door](model, IMAGES, LABELS[:11])
+    with pytest.raises(ValueError, match=r"`sample_weight` should be .* \[12"):
+        FITS[door](model, IMAGES, LABELS, np.ones(11))
+    with pytest.raises(ValueError, match="There are no images"):
+        FITS[door](model, IMAGES[:0], LABELS[:0])
+
+
+def test_ragged_labels_are_no_rows(model):
+    ragged = tf.ragged.constant([[0], [0, 1]] * 6)
+    for door in ("arrays", "evaluate", "train_on_batch"):
+        with pytest.raises(ValueError, match="a ragged tensor"):
+            FITS[door](model, IMAGES, ragged)
+    packed = keras_hash.codes.pack(RANDOM.randn(12, 8))
+    for sides in ((ragged, LABELS), (LABELS, ragged)):
+        with pytest.raises(ValueError, match="a ragged tensor"):
+            keras_hash.evaluate(packed, sides[0], packed, sides[1], bits=8)
+
+
+def test_masks_are_not_passed_over(model):
+    hidden = np.arange(12) == 4
+    labels = np.ma.masked_array(LABELS, hidden)
+    images = np.ma.masked_array(IMAGES, np.zeros(IMAGES.shape, bool))
+    model.train_on_batch(images, np.ma.masked_array(LABELS, False))
+    images.mask[4] = True
+    for door in ("arrays", "evaluate", "train_on_batch", "test_on_batch"):
+        with pytest.raises(ValueError, match="a masked array"):
+            FITS[door](model, IMAGES, labels)
+        with pytest.raises(ValueError, match="some is masked"):
+            FITS[door](model, images, LABELS)
+    with pytest.raises(ValueError, match="some is masked"):
+        model.encode(images)
+
+
+@pytest.mark.parametrize("index", [np.arange(12) - 1, np.arange(6)])
+def test_an_index_that_is_none(index):
+    model = make("DPSH", bank_size=12)
+    labels = {"label": LABELS, "index": index}
+    with pytest.raises(ValueError, match="`index` should be the position"):
+        model.train_on_batch(IMAGES, labels)
+
+
+def test_lists_that_hold_no_single_images(model):
+    for images in (
+        [IMAGES[:5], IMAGES[5:]],
+        [IMAGES[:6], IMAGES[6:]],
+        (list(part) for part in (IMAGES[:4], IMAGES[4:])),
+        batches((IMAGES, IMAGES), LABELS),
+    ):
+        with pytest.raises(ValueError, match="Received"):
+            model.encode(images)
+    for images, says in (
+        (["a.png", IMAGES[0]], "ndarray among paths"),
+        ([*zip(IMAGES, LABELS)], "A list of images should hold arrays"),
+    ):
+        for door in (model.encode, lambda x: model.fit(x, LABELS)):
+            with pytest.raises(ValueError, match=says):
+                door(images)
+    dicts = tf.data.Dataset.from_tensor_slices({"x": IMAGES}).batch(4)
+    with pytest.raises(ValueError, match="Dicts should have 'image'"):
+        model.encode(dicts)
+
+
+def test_lists_of_images_and_of_paths_train(tmp_path):
+    paths = [str(tmp_path / f"{number}.png") for number in range(12)]
+    for path, image in zip(paths, IMAGES):
+        Image.fromarray(image).save(path)
+    model = make()
+    expected = model.evaluate(IMAGES, LABELS, verbose=0)
+    for images in (list(IMAGES), tuple(IMAGES), paths):
+        found = model.evaluate(images, LABELS, verbose=0)
+        assert found == pytest.approx(expected)
+    for images in (SEVERAL, list(IMAGES)):
+        for method in ("CSQ", "BiHalf"):
+            labels = LABELS if method == "CSQ" else None
+            history = make(method).fit(images, labels, verbose=0).history
+            assert np.isfinite(history["loss"]).all()
+        given = {"validation_data": (images, LABELS), "verbose": 0}
+        make().fit(images, LABELS, sample_weight=[1.0] * 12, **given)
+        make().train_on_batch(images, LABELS)
+
+
+def test_numbers_and_rows_train_one_model():
+    model = make()
+    for labels in (ONE_HOT, LABELS, ONE_HOT.astype("float64"), LABELS):
+        model.fit(IMAGES, labels, verbose=0)
+        model.fit(batches(IMAGES, labels), verbose=0)
+        model.train_on_batch(IMAGES, labels)
+        model.test_on_batch(IMAGES, labels)
+        model.evaluate(IMAGES, labels, verbose=0)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="pipe.png: not a file"):
+        keras_hash.data.images.decode(pipe)
+    with pytest.raises(ValueError, match="pipe.png .*: not a file"):
+        zoo.encode_files("phash_64", [pipe])
+    for wrong in (None, str(pipe), [IMAGES[0]], 5):
+        with pytest.raises(ValueError, match="`paths` should be a list of pa"):
+            zoo.encode_files("phash_64", wrong)
+    with pytest.raises(ValueError, match="There are no files to encode"):
+        zoo.encode_files("phash_64", [])
+
+
+def test_names_of_classes(tmp_path):
+    images = RANDOM.randint(0, 256, (40, 8, 8, 3)).astype("uint8")
+    for labels in (
+        np.array([b"a", b"b"] * 20),
+        np.array([b"a", b"b"] * 20, object),
+        np.array(["a", "b"] * 20),
+    ):
+        assert data.from_arrays(images, labels).labels == ["a", "b"]
+    for wrong, says in (
+        (np.array(["a", None] * 20, object), "Each image should have a label"),
+        (np.array(["a", np.nan] * 20, object), "Each image should have a lab"),
+        (np.array([b"\xff", b"b"] * 20, object), "should be UTF-8"),
+        (np.array([10**12, 5] * 20), "labels up to 1000000000000"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            data.from_arrays(images, wrong)
+    table = tmp_path / "x.csv"
+    table.write_text("file,label,label\na.png,b,c\n")
+    with pytest.raises(ValueError, match="the column 'label' once"):
+        data.from_csv(table, "file", "label")
+
+
+def test_images_are_looked_at_before_an_epoch_is_spent():
+    model = make()
+    for images in (IMAGES / 255.0, IMAGES[..., :2], ["nowhere.png"] * 12):
+        retrieval = keras_hash.callbacks.RetrievalMetrics(
+            (images, LABELS), (IMAGES, LABELS)
+        )
+        before = model.get_weights()
+        with pytest.raises(ValueError, match="Received|No such file"):
+            model.fit(IMAGES, LABELS, callbacks=[retrieval], verbose=0)
+        for value, old in zip(model.get_weights(), before):
+            np.testing.assert_array_equal(value, old)
