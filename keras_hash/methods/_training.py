@@ -267,8 +267,9 @@ class Trained(keras.Model):
         if reading.is_dataset(x):
             spec = x.element_spec
             y = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
-        label = reading.label_of(y)
-        rank = None if label is None else len(getattr(label, "shape", ()))
+        shape = getattr(reading.label_of(y), "shape", ())
+        # Of a dataset it may not be known.
+        rank = shape.rank if hasattr(shape, "rank") else len(shape)
         if rank and self._label_rank and rank != self._label_rank:
             self.train_function = self.test_function = None
         self._label_rank = rank or self._label_rank

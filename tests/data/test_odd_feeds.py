@@ -209,6 +209,14 @@ def test_numbers_and_rows_train_one_model():
         model.train_on_batch(IMAGES, labels)
         model.test_on_batch(IMAGES, labels)
         model.evaluate(IMAGES, labels, verbose=0)
+    signature = (
+        tf.TensorSpec((None, 8, 8, 3), tf.uint8),
+        tf.TensorSpec(None, tf.int64),
+    )
+    unknown = tf.data.Dataset.from_generator(
+        lambda: iter([(IMAGES, LABELS)]), output_signature=signature
+    )
+    make().fit(unknown, verbose=0)
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
