@@ -93,6 +93,9 @@ def beside(path):
     starts with a dot and carries the process' number.
     """
     path = local(path)
+    if path.is_symlink():
+        # What it leads to is written, and the link stays.
+        path = pathlib.Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     name = os.fsencode(path.name)
     if len(name) > _LONG:

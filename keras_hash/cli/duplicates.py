@@ -92,7 +92,7 @@ def _duplicates(chosen):
         return
     if not chosen.places:
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
-    inputs.check_writable(chosen.report, "--report")
+    inputs.check_writable(chosen.report, "--report", chosen.places)
     for path in (chosen.index, chosen.move):
         if path is not None:
             files.local(path)

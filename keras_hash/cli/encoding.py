@@ -94,7 +94,7 @@ def _encode_files(chosen):
 
     from keras_hash import files
 
-    inputs.check_writable(chosen.out)
+    inputs.check_writable(chosen.out, read=chosen.images)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)
     encoder = inputs.file_encoder(chosen.model, chosen.runtime)

@@ -1,6 +1,7 @@
 """`keras-hash export`: to TensorFlow Serving, and to other runtimes."""
 
 import dataclasses
+import os
 
 from keras_hash import files
 from keras_hash.cli import indexing
@@ -103,11 +104,11 @@ def _refuse(chosen, *options, value=""):
 def _version_folder(chosen):
     """The folder, of nothing yet, that a server reads next."""
     folder = files.local(chosen.out)
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not folder.is_dir():
         raise ValueError(f"`--out` should be a folder. Received: {folder}")
     target = folder / str(chosen.version or 1)
-    if target.exists():
-        numbers = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+    if os.path.lexists(target):
+        numbers = [int(p.name) for p in folder.iterdir() if p.name.isdecimal()]
         raise ValueError(
             f"{target} already exists and is not replaced; add "
             f"`--version {max(numbers) + 1}`."

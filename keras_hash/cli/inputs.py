@@ -5,6 +5,7 @@ import ast
 import contextlib
 import difflib
 import math
+import os
 import pathlib
 import sys
 import tempfile
@@ -287,11 +288,26 @@ def print_json(content):
     print(files.to_json(content))
 
 
-def check_writable(path, name="--out"):
-    """Tries to write before minutes are spent on what is written."""
+def _is_image(path):
+    from keras_hash.data import images
+
+    return path.is_file() and not images.check(path)
+
+
+def check_writable(path, name="--out", read=()):
+    """Tries to write before minutes are spent on what is written, and refuses
+    to replace a file that is `read`, or one in a folder that is."""
     if path is None:
         return
     path = files.local(path).absolute()
+    target = os.path.realpath(path)
+    for source in map(os.path.realpath, read):
+        inside = os.path.commonpath([source, target]) == source
+        if source == target or (inside and _is_image(path)):
+            raise ValueError(
+                f"`{name}` would replace {path}, which is read. Give another "
+                f"name. Received: {name} {path}"
+            )
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")

@@ -96,7 +96,8 @@ def _evaluate(chosen):
         )
     if chosen.metrics:
         metrics.choose(chosen.metrics)
-    inputs.check_writable(chosen.out, "--report")
+    read = [chosen.data] if chosen.data else []
+    inputs.check_writable(chosen.out, "--report", read)
     with inputs.aside(chosen.json):
         card, benchmark, report = _evaluated(chosen)
         if chosen.out is not None:
@@ -154,10 +155,18 @@ def _evaluated(chosen):
 
 def _benchmark(chosen, card):
     """What was asked for; by default what the card was measured on."""
+    from keras_hash import data
+
     options = {name: getattr(chosen, name) for name in inputs.OWN}
     if chosen.data is None:
         return inputs.benchmark_of_card(
             card, options, chosen.protocol, download=True
+        )
+    known = data.names()
+    if chosen.protocol is not None and chosen.data not in known:
+        raise ValueError(
+            f"`--protocol` is for {', '.join(known)}, not for images of your "
+            f"own. Received: --protocol {chosen.protocol}"
         )
     return inputs.benchmark(
         chosen.data,

@@ -77,7 +77,8 @@ def _search(chosen):
             "Nothing to do: give images to search for, `--images` to put into "
             "the index, or `--prune`."
         )
-    inputs.check_writable(chosen.out)
+    read = [*chosen.queries, *(chosen.images or ()), chosen.index]
+    inputs.check_writable(chosen.out, read=read)
     # Whatever is wrong with the queries shows before an hour of indexing.
     queries = inputs.image_files(chosen.queries) if chosen.queries else []
     places = inputs.image_files(chosen.images) if chosen.images else []

@@ -1,6 +1,7 @@
 """`keras-hash train`."""
 
 import dataclasses
+import os
 
 from keras_hash import files
 from keras_hash.cli import inputs
@@ -132,6 +133,13 @@ def _trained(chosen):
     from keras_hash.zoo.card import machine
 
     folder = files.local(chosen.out)
+    entries.version_folders(folder)
+    inside = os.path.realpath(folder), os.path.realpath(chosen.data)
+    if os.path.isdir(inside[1]) and os.path.commonpath(inside) == inside[1]:
+        raise ValueError(
+            "`--out` should be a folder outside of the photos, which would "
+            f"have its pictures among them. Received: --out {chosen.out}"
+        )
     backup = folder / _BACKUP
     whole = (folder / "card.json").exists()
     _check_new(folder, not whole or backup.exists())

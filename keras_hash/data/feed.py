@@ -392,6 +392,7 @@ class TrainingFeed:
         whole = isinstance(batch, (tuple, list)) and len(batch) > 1
         images, y, *weights = batch if whole else (batch, None)
         try:
+            images = reading.gathered(images, self.shape)
             if self.views > 1 and images is not None:
                 self._check_views(np.shape(images))
             count = np.shape(images)[0] if hasattr(images, "dtype") else None
@@ -481,10 +482,15 @@ class TrainingFeed:
         # What is known of the labels before any is read.
         label = reading.label_of(spec[1])
         shape, kind = label.shape, label.dtype
-        if shape.rank is not None:
-            sizes = [self.num_classes if n is None else n for n in shape]
-            sizes[:1] = [1] * len(sizes[:1])
-            self._checked(np.zeros(sizes, kind.as_numpy_dtype))
+        if shape.rank is None:
+            raise ValueError(
+                "`x` should say how many axes its labels have, such as [None] "
+                "or [None, num_classes] in the `output_signature` of a "
+                f"generator. Received: element_spec={spec}"
+            )
+        sizes = [self.num_classes if n is None else n for n in shape]
+        sizes[:1] = [1] * len(sizes[:1])
+        self._checked(np.zeros(sizes, kind.as_numpy_dtype))
 
         def look(labels, index, images, weights):
             y = {"label": labels, "index": index if index.ndim else None}

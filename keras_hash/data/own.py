@@ -458,10 +458,18 @@ def _rows(path, columns, delimiter):
                     f"{path} should have the column {twice[0]!r} once. "
                     f"Received: the columns {header}"
                 )
-            return [
-                (reader.line_num, [row[c].strip() for c in columns])
-                for row in reader
-            ]
+            rows = []
+            for row in reader:
+                # Under no name: what is behind the last column.
+                if any(cell.strip() for cell in row.get(None, ())):
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: there are more cells "
+                        f"than columns, {len(header)}. Received: {row[None]} "
+                        "behind them; quote a cell that holds the delimiter"
+                    )
+                cells = [row[c].strip() for c in columns]
+                rows.append((reader.line_num, cells))
+            return rows
     except OSError as error:
         raise ValueError(
             f"{path} cannot be read: {error.strerror or error}"

@@ -234,12 +234,10 @@ class Trained(keras.Model):
     ):
         self._check_runtime()
         fed = self._feed(True, class_weight)
-        x = reading.gathered(x, self.image_shape)
         given = self._of_one_rank(fed.take(x, y, sample_weight))
         return super().train_on_batch(*given, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        x = reading.gathered(x, self.image_shape)
         given = self._of_one_rank(self._feed().take(x, y, sample_weight))
         return super().test_on_batch(*given, **kwargs)
 

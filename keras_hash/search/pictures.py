@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import os
+import pathlib
+import stat
 import time
 
 import numpy as np
@@ -48,6 +50,9 @@ class PhotoIndex:
         fitting=("keras",),
     ):
         self.path, self.maker = files.local(path), maker
+        if self.path.is_symlink():
+            # Ids are paths from the folder of the file, not from the link's.
+            self.path = pathlib.Path(os.path.realpath(self.path))
         self._runtime, self._fitting = runtime, fitting
         self._kind = bits, similarity
         self._folder = os.path.realpath(self.path.parent)
@@ -153,7 +158,7 @@ class PhotoIndex:
             if path in there:
                 # One file by two names, in an index of an older version.
                 self._dropped.add(item)
-            elif path in given or os.path.lexists(path):
+            elif path in given or _is_file(path):
                 there[path] = item
             elif named:
                 # Others may be ids of a call from Python, and no paths.
@@ -273,6 +278,14 @@ def _check_columns(path, columns, count):
                 "it was not written by `keras-hash search`. "
                 f"Received: dtype={kind[0]}, shape={kind[1]}"
             )
+
+
+def _is_file(path):
+    """Whether there is a file, and no link in its place."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _state(path):

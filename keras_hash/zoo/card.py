@@ -137,12 +137,7 @@ class Card(collections.abc.Mapping):
         ]
         if missing:
             raise ValueError(f"it should have {', '.join(missing)}")
-        for name, value in known.items():
-            if not isinstance(value, fields[name].type):
-                raise ValueError(
-                    f"`{name}` should be {fields[name].type}. "
-                    f"Received: {value!r}"
-                )
+        check_types(known)
         return cls(**{**known, "metrics": files.numbers(known["metrics"])})
 
     @classmethod
@@ -301,3 +296,33 @@ def versions():
 def code_hash(codes):
     """The hash of packed codes that cards hold, 64 hex digits."""
     return hashlib.sha256(codes.tobytes()).hexdigest()
+
+
+def check_types(known):
+    """Refuses fields of a card, a dict, that are of another type."""
+    fields = {field.name: field for field in dataclasses.fields(Card)}
+    for name, value in known.items():
+        if not isinstance(value, fields[name].type):
+            raise ValueError(
+                f"`{name}` should be {fields[name].type}. Received: {value!r}"
+            )
+    try:
+        json.dumps(known)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"A card holds what JSON can hold. Received: {error}"
+        ) from error
+    model, metrics = known.get("model"), known.get("metrics", {})
+    parts = [known.get("runtimes"), known.get("lengths")]
+    inside = [value for part in parts for value in (part or {}).values()]
+    if (
+        (model and not isinstance(model.get("class"), str))
+        or (model and not isinstance(model.get("config"), dict))
+        or model == {}
+        or not all(isinstance(value, dict) for value in inside)
+        or any(isinstance(value, (dict, list)) for value in metrics.values())
+    ):
+        raise ValueError(
+            "`model` should have a class and its config, `runtimes` and "
+            "`lengths` hold objects, and `metrics` numbers. Received: others"
+        )

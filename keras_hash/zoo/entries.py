@@ -7,7 +7,6 @@ trained and what it scores. It is found, in this order: as a path, in the folder
 downloaded before, and by a download (`keras_hash.zoo.fetch`).
 """
 
-import contextlib
 import dataclasses
 import fnmatch
 import importlib.util
@@ -24,6 +23,7 @@ from keras_hash.zoo import fetch
 from keras_hash.zoo.card import FORMAT
 from keras_hash.zoo.card import Card
 from keras_hash.zoo.card import NewerFormat
+from keras_hash.zoo.card import check_types
 from keras_hash.zoo.card import code_hash
 from keras_hash.zoo.card import machine
 from keras_hash.zoo.card import versions
@@ -246,7 +246,18 @@ def load(name, bits=None, runtime="keras"):
             f"The codes of {str(name)!r} have {' or '.join(map(str, lengths))} "
             f"bits. Received: bits={bits!r}"
         )
-    model = _restored(known[method][0], config, saved, content.weights)
+    if not saved.is_dir():
+        raise ValueError(
+            f"The card of {str(name)!r} is damaged: there is no version "
+            f"{content.version}; {_remedy(name)}."
+        )
+    try:
+        model = _restored(known[method][0], config, saved, content.weights)
+    except (TypeError, KeyError, AttributeError, OSError) as error:
+        raise ValueError(
+            f"The card of {str(name)!r} is damaged: no model can be made of "
+            f"it; {_remedy(name)}. It said: {error}"
+        ) from error
     if bits not in (None, content.bits):
         model = model.shorten(bits)
     if runtime != "keras":
@@ -339,17 +350,25 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
             f"`details` should be among {sorted(settable)}. "
             f"Received: {sorted(set(details) - settable)}"
         )
+    check_types(details)
+    if not hasattr(model, "image_shape") or not hasattr(benchmark, "parts"):
+        raise ValueError(
+            "An entry is made of a `HashModel`, and measured on a "
+            "`keras_hash.data.Benchmark`. Received: "
+            f"{type(model).__name__} and {type(benchmark).__name__}"
+        )
     folder = files.local(folder).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    older = {
-        int(path.name): path
-        for path in folder.iterdir()
-        if path.is_dir() and path.name.isdigit()
-    }
+    older = version_folders(folder)
     version = max(older, default=0) + 1
-    with contextlib.suppress(ValueError, TypeError, OSError):
+    try:
         there = (folder / "card.json").exists()
         version = 1 + (Card.read(folder).version if there else 0)
+    except NewerFormat as error:
+        raise ValueError(f"The entry {str(folder)!r}: {error}") from error
+    except (ValueError, TypeError, OSError):
+        # A damaged card, which the new one replaces.
+        pass
+    folder.mkdir(parents=True, exist_ok=True)
     if version in older:
         # Of a call that was stopped: no card names it.
         shutil.rmtree(older.pop(version))
@@ -383,6 +402,35 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     for path in older.values():
         shutil.rmtree(path)
     return card, report, codes
+
+
+def version_folders(folder):
+    """The versions of an entry in a folder, from their numbers to paths.
+
+    Refuses, before any work, a folder in which none can be written, or that
+    holds what would be taken for one.
+    """
+    folder = files.local(folder).absolute()
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if not place.is_dir():
+                raise ValueError(
+                    "An entry is a folder of its own. "
+                    f"Received: {folder}, where {place} is no folder"
+                )
+            break
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not path.name.isdecimal():
+            continue
+        if path.is_symlink() or not (path / "saved_model.pb").is_file():
+            raise ValueError(
+                f"{folder} holds {path.name}, which is no version of an entry: "
+                "give a folder that is new, empty or an entry. "
+                f"Received: {folder}"
+            )
+        found[int(path.name)] = path
+    return found
 
 
 def of_lengths(model, benchmark, codes, **options):

@@ -1,6 +1,7 @@
 """Images, labels, weights and lists that no batch should be made of, and lists
 that are fine, at every door of a model."""
 
+import itertools
 import os
 
 import keras
@@ -199,6 +200,9 @@ def test_lists_of_images_and_of_paths_train(tmp_path):
         given = {"validation_data": (images, LABELS), "verbose": 0}
         make().fit(images, LABELS, sample_weight=[1.0] * 12, **given)
         make().train_on_batch(images, LABELS)
+        parts = [(images[i : i + 4], LABELS[i : i + 4]) for i in (0, 4, 8)]
+        endless = (part for part in itertools.cycle(parts))
+        make().fit(endless, steps_per_epoch=3, verbose=0)
 
 
 def test_numbers_and_rows_train_one_model():
@@ -216,7 +220,8 @@ def test_numbers_and_rows_train_one_model():
     unknown = tf.data.Dataset.from_generator(
         lambda: iter([(IMAGES, LABELS)]), output_signature=signature
     )
-    make().fit(unknown, verbose=0)
+    with pytest.raises(ValueError, match="how many axes its labels have"):
+        model.fit(unknown, verbose=0)
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):

@@ -166,7 +166,8 @@ def test_damaged_card(entry):
     path.write_text(json.dumps({**card, "format": 99}))
     with pytest.raises(ValueError, match="newer keras_hash"):
         keras_hash.load(entry)
-    path.write_text(json.dumps({**card, "model": {"class": "moon"}}))
+    moon = {"class": "moon", "config": {}}
+    path.write_text(json.dumps({**card, "model": moon}))
     with pytest.raises(ValueError, match="'moon'"):
         keras_hash.load(entry)
 
