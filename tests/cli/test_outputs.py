@@ -152,9 +152,8 @@ def test_links_stay_and_their_files_are_written(here):
 def test_an_index_behind_a_link(here):
     os.makedirs("links")
     os.symlink("../photos/i", "links/i")
-    code, _, err = run(
-        "search", NAME, "--images", "photos", "--index", "links/i"
-    )
+    index = "--index", "links/i"
+    code, _, err = run("search", NAME, "--images", "photos", *index)
     assert code == 0 and os.path.islink("links/i"), err
     assert os.path.isfile("photos/i")
     code, out, _ = run("search", NAME, "photos/a/0.png", *index)
