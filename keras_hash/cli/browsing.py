@@ -44,7 +44,13 @@ def add_commands(add):
 def _list(chosen):
     from keras_hash.zoo import entries
 
-    cards = [entries.card(n) for n in entries.list_models(chosen.pattern)]
+    cards = []
+    for name in entries.list_models(chosen.pattern):
+        try:
+            cards.append(entries.card(name))
+        except (ValueError, OSError) as error:
+            # The others are there all the same.
+            inputs.say(error)
     if chosen.json:
         inputs.print_json(cards)
         return

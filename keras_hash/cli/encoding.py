@@ -94,6 +94,8 @@ def _encode_files(chosen):
 
     from keras_hash import files
 
+    if not chosen.images:
+        raise ValueError("Nothing to do: give image files, or folders of them.")
     inputs.check_writable(chosen.out, read=chosen.images)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)

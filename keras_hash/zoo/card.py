@@ -321,8 +321,10 @@ def check_types(known):
         or model == {}
         or not all(isinstance(value, dict) for value in inside)
         or any(isinstance(value, (dict, list)) for value in metrics.values())
+        or ("metrics" in known and "map" not in metrics)
     ):
         raise ValueError(
             "`model` should have a class and its config, `runtimes` and "
-            "`lengths` hold objects, and `metrics` numbers. Received: others"
+            "`lengths` hold objects, and `metrics` numbers, `map` among them. "
+            "Received: others"
         )

@@ -351,13 +351,13 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
             f"Received: {sorted(set(details) - settable)}"
         )
     check_types(details)
+    folder = files.local(folder).absolute()
     if not hasattr(model, "image_shape") or not hasattr(benchmark, "parts"):
         raise ValueError(
             "An entry is made of a `HashModel`, and measured on a "
             "`keras_hash.data.Benchmark`. Received: "
             f"{type(model).__name__} and {type(benchmark).__name__}"
         )
-    folder = files.local(folder).absolute()
     older = version_folders(folder)
     version = max(older, default=0) + 1
     try:

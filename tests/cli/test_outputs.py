@@ -106,6 +106,7 @@ def test_an_entry_of_a_newer_version_stays(here):
         ("runtimes", {"onnx": 5}),
         ("lengths", {"8": 5}),
         ("metrics", {"map": {}}),
+        ("metrics", {}),
         ("version", 7),
     ],
 )
@@ -113,6 +114,18 @@ def test_a_card_that_makes_no_sense_is_damaged(here, field, value):
     copied("odd", **{field: value})
     with pytest.raises(ValueError, match="The card of 'odd' is damaged"):
         keras_hash.load("odd")
+
+
+def test_one_damaged_entry_leaves_the_list_of_the_others(here, monkeypatch):
+    os.makedirs("zoo")
+    copied("zoo/good")
+    copied("zoo/bad", model={})
+    monkeypatch.setenv("KERAS_HASH_ZOO", "zoo")
+    code, out, err = run("list", "--json")
+    names = [card["name"] for card in json.loads(out)]
+    assert code == 0 and NAME in names and "'bad' is damaged" in err
+    code, _, err = run("encode", NAME)
+    assert code == 2 and "Nothing to do" in err
 
 
 def test_what_is_read_is_not_replaced(here):
