@@ -320,10 +320,9 @@ def choose(names):
 
 def _is_known(name, known):
     """Whether a name is a family's, or is written as a key of a report is."""
-    if not isinstance(name, str) or name.partition("@")[0] not in known:
-        return False
-    if "@" not in name:
-        return True
+    family = name.partition("@")[0] if isinstance(name, str) else None
+    if family not in known or family == name:
+        return family in known
     of = describe(name)
     if of.row.source == "radius" and of.number == RADIUS:
         denominators = ("min",)
@@ -332,7 +331,6 @@ def _is_known(name, known):
         denominators = every if of.row.denominators else ("min",)
     else:
         return False
-    family = name.partition("@")[0]
     return name in [key(family, of.number, which) for which in denominators]
 
 

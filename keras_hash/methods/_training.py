@@ -123,8 +123,9 @@ class Trained(keras.Model):
         Raises:
             ValueError: labels of any batch that are missing, no numbers or
                 outside `0 .. num_classes - 1`; more images than the memory bank
-                holds; data that never end; or images that are not
-                `[n, h, w, 3]`.
+                holds; data that never end; images that are not `[n, h, w, 3]`;
+                weights of images that are not finite; or a model whose codes
+                another runtime makes, see `set_runtime`.
         """
         self._check_runtime()
         if not self.compiled:

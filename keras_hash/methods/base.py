@@ -473,7 +473,9 @@ class HashModel(_encoding.Encoding):
         """Sets what makes codes from now on; it converts the weights as they
         are, in a few seconds.
 
-        `encode` and `real_codes` run there, all else in Keras. Codes are those
+        `encode` and `real_codes` run there, all else in Keras. What would
+        change the weights, such as `fit` and `set_weights`, is refused from
+        then on, until the runtime is `"keras"` again. Codes are those
         of Keras but for near-ties; `keras-hash verify NAME --runtime R` counts
         them.
 

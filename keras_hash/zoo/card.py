@@ -312,19 +312,19 @@ def check_types(known):
         raise ValueError(
             f"A card holds what JSON can hold. Received: {error}"
         ) from error
-    model, metrics = known.get("model"), known.get("metrics", {})
-    parts = [known.get("runtimes"), known.get("lengths")]
-    inside = [value for part in parts for value in (part or {}).values()]
-    if (
-        (model and not isinstance(model.get("class"), str))
-        or (model and not isinstance(model.get("config"), dict))
-        or model == {}
-        or not all(isinstance(value, dict) for value in inside)
-        or any(isinstance(value, (dict, list)) for value in metrics.values())
-        or ("metrics" in known and "map" not in metrics)
+    for name, kinds in (
+        ("model", {"class": str, "config": dict}),
+        ("metrics", {"map": (int, float, type(None))}),
     ):
-        raise ValueError(
-            "`model` should have a class and its config, `runtimes` and "
-            "`lengths` hold objects, and `metrics` numbers, `map` among them. "
-            "Received: others"
-        )
+        for key, kind in kinds.items() if name in known else ():
+            if not isinstance(known[name].get(key, ...), kind):
+                raise ValueError(
+                    f"`{name}` should have a {key!r}. "
+                    f"Received: {known[name].get(key)!r}"
+                )
+    for name in ("runtimes", "lengths"):
+        for key, value in (known.get(name) or {}).items():
+            if not isinstance(value, dict):
+                raise ValueError(
+                    f"`{name}` should hold objects. Received: {key}={value!r}"
+                )

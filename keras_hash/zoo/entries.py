@@ -253,7 +253,7 @@ def load(name, bits=None, runtime="keras"):
         )
     try:
         model = _restored(known[method][0], config, saved, content.weights)
-    except (TypeError, KeyError, AttributeError, OSError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"The card of {str(name)!r} is damaged: no model can be made of "
             f"it; {_remedy(name)}. It said: {error}"
@@ -320,8 +320,10 @@ def publish(model, folder, benchmark, compact=None, **details):
         The `Card`.
 
     Raises:
-        ValueError: `details` is no field of a card, or the model cannot be
-            exported.
+        ValueError: `details` is no field of a card, or of another type; no
+            model or benchmark; the model cannot be exported; or `folder` holds
+            numbered folders that are no versions, or an entry that a newer
+            version wrote.
         RuntimeError: Keras does not run on TensorFlow; or the graph gives image
             files other codes than the library, of which 100 are tried.
 
