@@ -103,7 +103,10 @@ def kill(variant, folder, moment, number):
             raise RuntimeError(f"{variant} in {folder}: {err[-2000:]}")
         return None, True
     run.send_signal(number)
-    run.communicate(timeout=600)
+    _, err = run.communicate(timeout=600)
+    # In a script TensorFlow may lose Ctrl-C, and abort: docs/training.md.
+    if variant != "bank" and run.returncode not in (0, -number, 128 + number):
+        raise RuntimeError(f"{variant} in {folder}: {err[-2000:]}")
     stopped = sorted(path.name for path in folder.iterdir())
     # An entry without its backup is whole: it was killed on its way out.
     whole = "card.json" in stopped and ".training.backup" not in stopped

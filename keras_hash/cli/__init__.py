@@ -8,6 +8,7 @@ and seconds; `keras-hash --help`, `list` and `info` need neither.
 import importlib.util
 import signal
 import sys
+import threading
 import types
 
 
@@ -15,16 +16,21 @@ def main(arguments=None):
     """Runs a command; returns the exit code that `keras-hash --help` lists."""
     signals = []
 
-    def terminate(number, _):
+    def stop(number, frame):
+        if _is_dropped_in(frame):
+            again = threading.Timer(0.02, signal.raise_signal, [number])
+            again.daemon = True
+            again.start()
+            return
         signals.append(number)
         raise KeyboardInterrupt
 
-    try:
-        # What is saved after Ctrl-C is saved then too.
-        before = signal.signal(signal.SIGTERM, terminate)
-    except ValueError:
-        # Not in the main thread.
-        before = None
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        # What is saved after Ctrl-C is saved after SIGTERM too.
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
     try:
         _open_package()
         from keras_hash.cli import parser
@@ -35,8 +41,23 @@ def main(arguments=None):
         print(f"keras-hash: stopped{hint}", file=sys.stderr)
         return 128 + (signals or [signal.SIGINT])[0]
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_dropped_in(frame):
+    """Whether what a handler raises would be lost, so that it has to wait.
+
+    TensorFlow asks shapes for their length, takes any exception for an unknown
+    shape, and then writes more sizes than it has made room for.
+    """
+    while frame is not None:
+        code = frame.f_code
+        in_shape = code.co_filename.endswith("tensor_shape.py")
+        if in_shape or code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Package(types.ModuleType):

@@ -4,6 +4,7 @@ import configparser
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -141,3 +142,52 @@ def test_completion(capsys, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         cli.main(["--completion", "abacus"])
     assert "should be one of" in capsys.readouterr().err
+
+
+STOPS = """
+import signal, sys
+import numpy as np
+import tensorflow as tf
+from keras_hash import cli
+from keras_hash.cli import parser
+
+data = tf.data.Dataset.from_tensors((np.zeros((8, 8, 3)), 1, 1)).batch(2)
+codes = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    for place in range(1, 7):
+        seen = []
+
+        def trace(frame, event, arg):
+            if frame.f_code.co_name == "__len__" and "tensor_shape" in (
+                frame.f_code.co_filename
+            ):
+                seen.append(frame)
+                if len(seen) == place:
+                    signal.raise_signal(number)
+
+        def read(_):
+            sys.settrace(trace)
+            iter(data)
+            sys.settrace(None)
+            for _ in range(10_000):
+                sum(1 for _ in data)
+
+        parser.run = read
+        codes.append(cli.main([]))
+        assert len(seen) >= place, seen
+print(*codes)
+"""
+
+
+def test_a_stop_while_tensorflow_reads_shapes_is_not_lost():
+    """TensorFlow would drop it, and write beyond its memory."""
+    ran = subprocess.run(
+        [sys.executable, "-c", STOPS],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        # As in a shell: a process in the background passes Ctrl-C over.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["130"] * 6 + ["143"] * 6
