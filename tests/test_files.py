@@ -15,7 +15,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import files
 from keras_hash import zoo
-from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 from keras_hash.data import folders
 from keras_hash.search import storage
 
@@ -50,7 +50,7 @@ def strict(text):
 def test_json_has_no_nan(content, expected, capsys, tmp_path):
     assert strict(files.to_json(content)) == expected
     assert "\n" not in files.to_json(content, None)
-    inputs.print_json(content)
+    outputs.print_json(content)
     assert strict(capsys.readouterr().out) == expected
     storage.write(tmp_path / "index", {"about": content}, {})
     assert storage.read(tmp_path / "index")[0]["about"] == expected

@@ -15,6 +15,7 @@ import sys
 
 import keras_hash
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 from keras_hash.export import runtimes
 from keras_hash.zoo import entries
 from keras_hash.zoo import verify
@@ -40,7 +41,7 @@ def main(arguments=None):
         results.append(result)
         if not result.passed:
             wrong[name] = result.problems()
-    inputs.show(verify.table(results))
+    outputs.show(verify.table(results))
     for name, text in wrong.items():
         print(f"{name}: {text}", file=sys.stderr)
     return 1 if wrong else 0

@@ -17,7 +17,7 @@ def main(arguments=None):
     signals = []
 
     def stop(number, frame):
-        if _is_dropped_in(frame):
+        if _is_lost_in(frame):
             again = threading.Timer(0.02, signal.raise_signal, [number])
             again.daemon = True
             again.start()
@@ -45,16 +45,18 @@ def main(arguments=None):
             signal.signal(number, handler)
 
 
-def _is_dropped_in(frame):
-    """Whether what a handler raises would be lost, so that it has to wait.
+# Files of TensorFlow whose Python its C++ calls: shapes are asked for their
+# length, where any exception means an unknown shape, and then more sizes are
+# written than there is room for; errors, such as the end of a dataset, are made.
+_CALLED_BY_C = ("framework/tensor_shape.py", "eager/core.py")
 
-    TensorFlow asks shapes for their length, takes any exception for an unknown
-    shape, and then writes more sizes than it has made room for.
-    """
+
+def _is_lost_in(frame):
+    """Whether what a handler raises here is lost, so that it has to wait."""
     while frame is not None:
         code = frame.f_code
-        in_shape = code.co_filename.endswith("tensor_shape.py")
-        if in_shape or code.co_name == "__del__":
+        name = code.co_filename.replace("\\", "/")
+        if code.co_name == "__del__" or name.endswith(_CALLED_BY_C):
             return True
         frame = frame.f_back
     return False

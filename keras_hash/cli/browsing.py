@@ -4,6 +4,7 @@ import contextlib
 
 from keras_hash import files
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 from keras_hash.cli import quiet
 
 # Of `list`, and how wide they are, so that the groups stand in line.
@@ -50,9 +51,9 @@ def _list(chosen):
             cards.append(entries.card(name))
         except (ValueError, OSError) as error:
             # The others are there all the same.
-            inputs.say(error)
+            outputs.say(error)
     if chosen.json:
-        inputs.print_json(cards)
+        outputs.print_json(cards)
         return
     if not cards:
         print(f"No encoder has a name like {chosen.pattern!r}.")
@@ -77,7 +78,7 @@ def _list(chosen):
                 f"{card.metrics['map']:.4f}",
                 f"{card.bytes / 2**20:.2f}",
             )
-        inputs.show(table)
+        outputs.show(table)
 
 
 def _info(chosen):
@@ -90,7 +91,7 @@ def _info(chosen):
     else:
         card = inputs.card(chosen.model)
     if chosen.json:
-        inputs.print_json(card)
+        outputs.print_json(card)
         return
     from rich.table import Table
 
@@ -124,4 +125,4 @@ def _info(chosen):
         if isinstance(value, dict):
             value = "\n".join(f"{k}: {v}" for k, v in value.items())
         table.add_row(key, str(value))
-    inputs.show(table)
+    outputs.show(table)

@@ -8,6 +8,7 @@ import tempfile
 from keras_hash import files
 from keras_hash.cli import indexing
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 
 # What finds copies that the codes of an encoder of likeness miss.
 _HASH = "phash_256"
@@ -92,7 +93,7 @@ def _duplicates(chosen):
         return
     if not chosen.places:
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
-    inputs.check_writable(chosen.report, "--report", chosen.places)
+    outputs.check_writable(chosen.report, "--report", chosen.places)
     for path in (chosen.index, chosen.move):
         if path is not None:
             files.local(path)
@@ -227,7 +228,7 @@ def _summary(found, count):
 def _print(chosen, found, count, looks):
     if chosen.json:
         groups = [{"keep": g.keep, "copies": g.copies} for g in found]
-        inputs.print_json({"images": count, "looks": looks, "groups": groups})
+        outputs.print_json({"images": count, "looks": looks, "groups": groups})
         return
     for group in found:
         print(f"keep  {group.keep}")

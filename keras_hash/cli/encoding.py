@@ -3,6 +3,7 @@
 import sys
 
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 
 # Options of `--csv`, and those of a corpus.
 _CSV = ("image_column", "id_column", "delimiter")
@@ -96,7 +97,7 @@ def _encode_files(chosen):
 
     if not chosen.images:
         raise ValueError("Nothing to do: give image files, or folders of them.")
-    inputs.check_writable(chosen.out, read=chosen.images)
+    outputs.check_writable(chosen.out, read=chosen.images)
     card = inputs.card(chosen.model)
     paths = inputs.image_files(chosen.images)
     encoder = inputs.file_encoder(chosen.model, chosen.runtime)
@@ -117,7 +118,7 @@ def _encode_files(chosen):
             np.savez(file, codes=codes, paths=np.array(paths), bits=card.bits)
     if chosen.json:
         pairs = [{"path": p, "code": text} for p, text in zip(paths, texts)]
-        inputs.print_json(
+        outputs.print_json(
             {
                 "model": card.name,
                 "bits": card.bits,

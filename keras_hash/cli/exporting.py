@@ -6,6 +6,7 @@ import os
 from keras_hash import files
 from keras_hash.cli import indexing
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 from keras_hash.cli import quiet
 
 # Options of the other runtimes, and of the SavedModel.
@@ -156,7 +157,7 @@ def _export_saved_model(chosen, card):
         export.save(module, functions, new)
     size, signatures = _size(target), _signatures(functions)
     if chosen.json:
-        inputs.print_json(
+        outputs.print_json(
             {"folder": str(target), "bytes": size, "signatures": signatures}
         )
         return
@@ -277,7 +278,7 @@ def _print(chosen, card, target, dtype, found):
     taken = {"image": f"float32 [n, {height}, {width}, 3]"}
     given = {"code": f"uint8 [n, {-(-card.bits // 8)}]"}
     if chosen.json:
-        inputs.print_json(
+        outputs.print_json(
             {
                 "path": str(target),
                 "bytes": _size(target),

@@ -1,16 +1,14 @@
-"""What several commands take (entries, data, images), and how they print."""
+"""What several commands take: entries, data, images, numbers."""
 
 import argparse
 import ast
-import contextlib
 import difflib
 import math
-import os
 import pathlib
 import sys
-import tempfile
 
 from keras_hash import files
+from keras_hash.cli import outputs
 
 DATA = (
     "name of a benchmark (such as digits), folder with one folder per class, "
@@ -81,7 +79,7 @@ def file_encoder(name, runtime):
         found = encoder.FileEncoder(name, runtime)
     for warning in caught:
         if warning.category is UserWarning:
-            say(warning.message)
+            outputs.say(warning.message)
     return found
 
 
@@ -242,7 +240,7 @@ def benchmark(source, options, protocol="official", seed=0):
     for warning in caught:
         # The summary says what was left out.
         if "benchmark.notes" not in str(warning.message):
-            say(warning.message)
+            outputs.say(warning.message)
     return found
 
 
@@ -275,59 +273,3 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
         protocol or card.protocol,
         recipe.get("seed", 0),
     )
-
-
-def aside(json):
-    """Keeps stdout for the result."""
-    to = sys.stderr if json else sys.stdout
-    return contextlib.redirect_stdout(to)
-
-
-def print_json(content):
-    """Prints what JSON can hold, cards included."""
-    print(files.to_json(content))
-
-
-def _is_image(path):
-    from keras_hash.data import images
-
-    return path.is_file() and not images.check(path)
-
-
-def check_writable(path, name="--out", read=()):
-    """Tries to write before minutes are spent on what is written, and refuses
-    to replace a file that is `read`, or one in a folder that is."""
-    if path is None:
-        return
-    path = files.local(path).absolute()
-    target = os.path.realpath(path)
-    for source in map(os.path.realpath, read):
-        inside = os.path.commonpath([source, target]) == source
-        if source == target or (inside and _is_image(path)):
-            raise ValueError(
-                f"`{name}` would replace {path}, which is read. Give another "
-                f"name. Received: {name} {path}"
-            )
-    try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        folder = next(place for place in path.parents if place.exists())
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"`{name}` should be a file that can be written. Received: "
-            f"{path} ({error.strerror or error})"
-        ) from error
-
-
-def say(text):
-    """Prints on stderr, in one line, what went wrong."""
-    print(f"keras-hash: {' '.join(str(text).split())}", file=sys.stderr)
-
-
-def show(content):
-    """Prints a report or a table."""
-    from rich.console import Console
-
-    Console().print(content)

@@ -5,6 +5,7 @@ import time
 
 from keras_hash import files
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 
 
 def add_commands(add):
@@ -97,15 +98,15 @@ def _evaluate(chosen):
     if chosen.metrics:
         metrics.choose(chosen.metrics)
     read = [chosen.data] if chosen.data else []
-    inputs.check_writable(chosen.out, "--report", read)
-    with inputs.aside(chosen.json):
+    outputs.check_writable(chosen.out, "--report", read)
+    with outputs.aside(chosen.json):
         card, benchmark, report = _evaluated(chosen)
         if chosen.out is not None:
             print(f"report: {chosen.out}")
     if chosen.json:
         print(report.to_json())
         return
-    inputs.show(report)
+    outputs.show(report)
     same = benchmark.checksum == card.split_checksum
     if same and not (chosen.convention or chosen.mirror):
         print(f"mAP on the card: {card.metrics['map']:.6f}")
@@ -215,7 +216,7 @@ def _verify(chosen):
     results, failed = [], {}
     for name in names:
         try:
-            with inputs.aside(chosen.json):
+            with outputs.aside(chosen.json):
                 result = verify.verify(name, inputs.benchmark_of_card)
         except (ValueError, OSError) as error:
             failed[name] = str(error)
@@ -230,9 +231,9 @@ def _verify(chosen):
             for name, text in failed.items()
             if name not in measured
         ]
-        inputs.print_json([r.to_dict() for r in results] + missing)
+        outputs.print_json([r.to_dict() for r in results] + missing)
     elif results:
-        inputs.show(verify.table(results))
+        outputs.show(verify.table(results))
     if failed:
         raise inputs.CheckFailed(
             *(f"{name}: {text}" for name, text in failed.items())
@@ -246,7 +247,7 @@ def _verify_runtime(chosen, names):
     for name in names:
         known = (inputs.card(name).runtimes or {}).get(chosen.runtime)
         try:
-            with inputs.aside(chosen.json):
+            with outputs.aside(chosen.json):
                 (one,) = verify.compare_runtimes(
                     name, [chosen.runtime], inputs.benchmark_of_card
                 ).values()
@@ -265,7 +266,7 @@ def _verify_runtime(chosen, names):
                 f"{chosen.runtime}{said and ', '}{said}"
             )
     if chosen.json:
-        inputs.print_json(found)
+        outputs.print_json(found)
     if failed:
         raise inputs.CheckFailed(
             *(f"{name}: {text}" for name, text in failed.items())

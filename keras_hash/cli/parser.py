@@ -16,6 +16,7 @@ from keras_hash.cli import encoding
 from keras_hash.cli import exporting
 from keras_hash.cli import inputs
 from keras_hash.cli import measuring
+from keras_hash.cli import outputs
 from keras_hash.cli import quiet
 from keras_hash.cli import searching
 from keras_hash.cli import training
@@ -100,15 +101,15 @@ def run(arguments=None):
         return 0
     except inputs.CheckFailed as error:
         for text in error.args:
-            inputs.say(text)
+            outputs.say(text)
         return 1
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        inputs.say(error)
+        outputs.say(error)
         return 2
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
-        inputs.say(
+        outputs.say(
             f"an error that should not happen, {type(error).__name__}: "
             f"{error}. Please report it, with what {_TRACEBACK}=1 shows"
         )

@@ -5,6 +5,7 @@ import sys
 
 from keras_hash.cli import indexing
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 
 # More would be too small to see.
 _ROWS, _COLUMNS = 20, 12
@@ -78,7 +79,7 @@ def _search(chosen):
             "the index, or `--prune`."
         )
     read = [*chosen.queries, *(chosen.images or ()), chosen.index]
-    inputs.check_writable(chosen.out, read=read)
+    outputs.check_writable(chosen.out, read=read)
     # Whatever is wrong with the queries shows before an hour of indexing.
     queries = inputs.image_files(chosen.queries) if chosen.queries else []
     places = inputs.image_files(chosen.images) if chosen.images else []
@@ -121,7 +122,7 @@ def _print(chosen, card, index, found):
                 }
                 for query, pairs in found.items()
             ]
-        inputs.print_json(content)
+        outputs.print_json(content)
         return
     for query, pairs in found.items():
         print(query)

@@ -5,6 +5,7 @@ import os
 
 from keras_hash import files
 from keras_hash.cli import inputs
+from keras_hash.cli import outputs
 
 # In the folder of the entry until that is whole.
 _BACKUP = ".training.backup"
@@ -14,9 +15,6 @@ _FREE = {"out", "epochs", "fine_tune", "json"}
 _METHODS = ("csq", "talr")
 # The width of the layer between a trained backbone and the hash layer.
 _HIDDEN = 512
-# Share of the training images that chooses the epoch, and how many epochs may
-# pass without a better one.
-_HELD, _PATIENCE = 0.1, 8
 # From this median of the shorter sides on, in pixels, images are photos.
 _SIDE = 64
 
@@ -115,11 +113,11 @@ def add_commands(add):
 
 
 def _train(chosen):
-    with inputs.aside(chosen.json):
+    with outputs.aside(chosen.json):
         report, general = _trained(chosen)
     if chosen.json:
         content = {"folder": chosen.out, **dataclasses.asdict(report)}
-        inputs.print_json({**content, "before": general})
+        outputs.print_json({**content, "before": general})
 
 
 def _trained(chosen):
@@ -128,6 +126,7 @@ def _trained(chosen):
     import keras
 
     from keras_hash import evaluation
+    from keras_hash.cli import heads
     from keras_hash.search import pictures
     from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
@@ -153,13 +152,13 @@ def _trained(chosen):
     keras.utils.set_random_seed(chosen.seed)
     model, features = _untrained(chosen, benchmark), None
     if _is_trained(chosen.backbone):
-        features = _features(model, benchmark)
+        features = heads.features(model, benchmark)
     if whole:
         # Stopped when all was written but the pictures.
         report, codes = evaluation.measure(entries.load(folder), benchmark)
     else:
         if features is not None:
-            _fit_head(chosen, model, benchmark, features)
+            heads.fit(chosen, model, benchmark, features)
         elif model.trained:
             _fit(chosen, model, benchmark, backup, chosen.epochs)
         else:
@@ -178,13 +177,13 @@ def _trained(chosen):
             seed=chosen.seed,
             machine=machine(),
         )
-    inputs.show(report)
+    outputs.show(report)
     general = {}
     drawn = [(model, codes, folder.name, "search.png")]
     if features is not None:
         encoder = entries.load(chosen.backbone)
-        general, codes = _before(encoder, benchmark, features)
-        inputs.show(_table({**general, folder.name: report}, chosen.backbone))
+        general, codes = heads.before(encoder, benchmark, features)
+        outputs.show(_table({**general, folder.name: report}, chosen.backbone))
         drawn.append((encoder, codes, chosen.backbone, "search_before.png"))
     for encoder, codes, name, picture in drawn:
         pictures.nearest(
@@ -293,83 +292,6 @@ def _untrained(chosen, benchmark):
     )
 
 
-def _features(model, benchmark):
-    """Features of all images, a row for each image of the pool."""
-    import numpy as np
-
-    used = np.unique(np.concatenate([*benchmark.parts.values()]).astype(int))
-    images = benchmark.images
-    lazy = not isinstance(images, np.ndarray)
-    found = model.features(images.dataset(used) if lazy else images[used])
-    features = np.zeros((len(images), found.shape[1]), "float32")
-    features[used] = found
-    return features
-
-
-def _fit_head(chosen, model, benchmark, features):
-    """Trains what follows a trained backbone, on features that are there.
-
-    It takes seconds: a command that was stopped does it once more.
-    """
-    import keras
-
-    from keras_hash import callbacks
-    from keras_hash import data
-
-    held = benchmark.hold_out(_HELD, chosen.seed)
-    train, other = (
-        (features[held.parts[part]], held.targets[held.parts[part]])
-        for part in ("train", "validation")
-    )
-    head = model.head_model()
-    if not model.trained:
-        head.adapt(*train)
-        return model.take_head(head)
-    watched = []
-    if len(other[0]):
-        watched = [
-            callbacks.RetrievalMetrics(other, train, metrics="map"),
-            keras.callbacks.EarlyStopping(
-                "val_map",
-                mode="max",
-                patience=_PATIENCE,
-                restore_best_weights=True,
-            ),
-        ]
-    views = model.loss_class.views
-    shown = train[0]
-    if views > 1:
-        batches = data.batches(
-            held.train,
-            chosen.batch_size,
-            image_size=model.image_shape[:2],
-            augment=model.default_augment(),
-            views=views,
-            seed=chosen.seed,
-        )
-        shown = data.feature_views(model.backbone, batches)
-    size = min(chosen.batch_size, len(shown))
-    sampler = data.EpochSampler(len(shown), size, chosen.seed)
-    given = {"views": views} if views > 1 else {}
-    batches = data.SampledBatches(shown, train[1], sampler, **given)
-    if model.stores_pairs:
-        head.adapt(batches)
-    head.compile(keras.optimizers.Adam(chosen.learning_rate))
-    history = head.fit(
-        batches, epochs=chosen.epochs, callbacks=watched, verbose=0
-    ).history
-    if watched:
-        best = max(
-            range(len(history["val_map"])), key=history["val_map"].__getitem__
-        )
-        print(
-            f"head: epoch {best + 1} of {len(history['val_map'])} is the best "
-            f"on {len(other[0])} held-out images, mAP "
-            f"{history['val_map'][best]:.4f}"
-        )
-    model.take_head(head)
-
-
 def _freeze_first(backbone):
     """Lets the last layers learn, which hold half of the weights; the
     statistics of all batches stay."""
@@ -423,27 +345,6 @@ def _fit(chosen, model, benchmark, path, epochs, share=1.0):
         raise KeyboardInterrupt(
             f"the epochs so far are in {path}; the same command continues"
         ) from None
-
-
-def _before(encoder, benchmark, features):
-    """What the encoder that the backbone is from scores: reports by code
-    length, and its codes."""
-    from keras_hash import codes
-    from keras_hash import evaluation
-
-    head = encoder.head_model()
-    parts = ("query", "database")
-    places = [benchmark.parts[part] for part in parts]
-    made = [head.encode(features[rows], verbose=False) for rows in places]
-    reports = {}
-    for bits in encoder.lengths:
-        sides = []
-        for some, rows in zip(made, places):
-            sides += [codes.shorten(some, bits), benchmark.targets[rows]]
-        reports[bits] = evaluation.evaluate(
-            *sides, bits=bits, similarity=encoder.similarity
-        )
-    return reports, dict(zip(parts, made))
 
 
 def _table(reports, name):

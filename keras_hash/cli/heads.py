@@ -1,0 +1,101 @@
+"""What `keras-hash train` learns on a trained backbone: a head on features."""
+
+import keras
+import numpy as np
+
+from keras_hash import callbacks
+from keras_hash import codes
+from keras_hash import data
+from keras_hash import evaluation
+
+# Share of the training images that chooses the epoch, and how many epochs may
+# pass without a better one.
+_HELD, _PATIENCE = 0.1, 8
+
+
+def features(model, benchmark):
+    """Features of all images, a row for each image of the pool."""
+    used = np.unique(np.concatenate([*benchmark.parts.values()]).astype(int))
+    images = benchmark.images
+    lazy = not isinstance(images, np.ndarray)
+    found = model.features(images.dataset(used) if lazy else images[used])
+    whole = np.zeros((len(images), found.shape[1]), "float32")
+    whole[used] = found
+    return whole
+
+
+def fit(chosen, model, benchmark, features):
+    """Trains what follows a trained backbone, on features that are there.
+
+    It takes seconds: a command that was stopped does it once more.
+    """
+    held = benchmark.hold_out(_HELD, chosen.seed)
+    train, other = (
+        (features[held.parts[part]], held.targets[held.parts[part]])
+        for part in ("train", "validation")
+    )
+    head = model.head_model()
+    if not model.trained:
+        head.adapt(*train)
+        return model.take_head(head)
+    watched = []
+    if len(other[0]):
+        watched = [
+            callbacks.RetrievalMetrics(other, train, metrics="map"),
+            keras.callbacks.EarlyStopping(
+                "val_map",
+                mode="max",
+                patience=_PATIENCE,
+                restore_best_weights=True,
+            ),
+        ]
+    views = model.loss_class.views
+    shown = train[0]
+    if views > 1:
+        batches = data.batches(
+            held.train,
+            chosen.batch_size,
+            image_size=model.image_shape[:2],
+            augment=model.default_augment(),
+            views=views,
+            seed=chosen.seed,
+        )
+        shown = data.feature_views(model.backbone, batches)
+    size = min(chosen.batch_size, len(shown))
+    sampler = data.EpochSampler(len(shown), size, chosen.seed)
+    given = {"views": views} if views > 1 else {}
+    batches = data.SampledBatches(shown, train[1], sampler, **given)
+    if model.stores_pairs:
+        head.adapt(batches)
+    head.compile(keras.optimizers.Adam(chosen.learning_rate))
+    history = head.fit(
+        batches, epochs=chosen.epochs, callbacks=watched, verbose=0
+    ).history
+    if watched:
+        best = max(
+            range(len(history["val_map"])), key=history["val_map"].__getitem__
+        )
+        print(
+            f"head: epoch {best + 1} of {len(history['val_map'])} is the best "
+            f"on {len(other[0])} held-out images, mAP "
+            f"{history['val_map'][best]:.4f}"
+        )
+    model.take_head(head)
+
+
+def before(encoder, benchmark, features):
+    """What the encoder that the backbone is from scores: reports by code
+    length, and its codes."""
+    head = encoder.head_model()
+    parts = ("query", "database")
+    places = [benchmark.parts[part] for part in parts]
+    made = [head.encode(features[rows], verbose=False) for rows in places]
+    reports = {}
+    for bits in encoder.lengths:
+        sides = []
+        for some, rows in zip(made, places):
+            sides += [codes.shorten(some, bits), benchmark.targets[rows]]
+        reports[bits] = evaluation.evaluate(
+            *sides, bits=bits, similarity=encoder.similarity
+        )
+    return reports, dict(zip(parts, made))
