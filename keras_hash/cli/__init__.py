@@ -47,7 +47,7 @@ def main(arguments=None):
 
 # Files of TensorFlow whose Python its C++ calls: shapes are asked for their
 # length, where any exception means an unknown shape, and then more sizes are
-# written than there is room for; errors, such as the end of a dataset, are made.
+# written than there is room for; the error at the end of a dataset is made.
 _CALLED_BY_C = ("framework/tensor_shape.py", "eager/core.py")
 
 
