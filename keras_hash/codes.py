@@ -56,6 +56,10 @@ def check_choice(value, name, known):
 
 def as_array(value, name, dtype=None):
     """A value as an array, or the error that names what NumPy cannot take."""
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"`{name}` should be there for every item. Received: a masked array"
+        )
     try:
         return np.asarray(value, dtype)
     except (ValueError, TypeError, OverflowError) as error:
@@ -138,14 +142,15 @@ def sign(real):
         ValueError: booleans, which `pack` takes as bits; of arrays also what
             are no real numbers, and NaN.
     """
-    if "bool" in str(getattr(real, "dtype", "")):
+    if not _is_tensor(real):
+        real = _real(real, "real")
+    if "bool" in str(real.dtype):
         raise ValueError(
             "`real` should be real codes; booleans are bits, `2 * bits - 1` "
             "makes signs of them. Received: real.dtype=bool"
         )
     if _is_tensor(real):
         return ops.cast(ops.where(real >= 0, 1, -1), real.dtype)
-    real = _real(real, "real")
     if np.isnan(real).any():
         raise ValueError("`real` should not hold NaN. Received: NaN")
     return np.where(real >= 0, 1, -1).astype(real.dtype)

@@ -8,6 +8,8 @@ guarded: two empty sets have similarity 0. `pairs` computes a measure for all
 pairs of two batches of labels, inside a graph as well.
 """
 
+import contextlib
+
 import numpy as np
 from keras import ops
 
@@ -98,13 +100,18 @@ def check_labels(
     try:
         # Keras converts tensors of any backend, which may lie on a device.
         tensor = ops.is_tensor(labels)
+        given = labels
         labels = ops.convert_to_numpy(labels) if tensor else np.asarray(labels)
     except ValueError:
         refuse(shapes, "rows of several lengths")
+    if labels.dtype == object and hasattr(given, "iloc"):
+        # Columns of pandas' own numbers, in which something may be missing.
+        with contextlib.suppress(ValueError, TypeError):
+            labels = given.to_numpy("float64")
     if labels.dtype.kind not in "biuf":
         refuse(
-            "should hold numbers; `np.unique(names, return_inverse=True)[1]` "
-            "makes them of names",
+            "should hold numbers; number names once for all sets, by "
+            "`np.unique(all_names, return_inverse=True)[1]`",
             f"{name}.dtype={labels.dtype}",
         )
     width = labels.shape[1] if labels.ndim == 2 else 1

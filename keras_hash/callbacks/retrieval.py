@@ -147,9 +147,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
         self.hparams = dict(hparams or {})
         if class_names is None:
             class_names = getattr(database, "class_names", None)
-        self.class_names = class_names and [
-            files.shown(str(name)) for name in class_names
-        ]
+        if class_names is not None:
+            class_names = [files.shown(str(name)) for name in class_names]
+        self.class_names = class_names
         self.options = options
         self.report = None
         self._values = {}

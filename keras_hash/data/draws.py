@@ -5,6 +5,8 @@ gives sorted int indices: a protocol's draw, a dict of them for the four parts.
 `numpy.random.RandomState` keeps its stream forever.
 """
 
+import numbers
+
 import numpy as np
 
 
@@ -113,7 +115,8 @@ def separate_classes(targets, split, train_share=0.5, seed=0):
 
 def check_share(share, name):
     """Refuses what is no share of images that can be drawn."""
-    if not 0 <= share < 1:
+    number = isinstance(share, numbers.Real) and not isinstance(share, bool)
+    if not number or not 0 <= share < 1:
         raise ValueError(
             f"`{name}` should be a share in [0, 1). Received: {name}={share!r}"
         )

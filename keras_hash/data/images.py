@@ -163,7 +163,6 @@ def thumbnail(picture, side, square=False):
     Smaller pictures stay as they are. `square` puts the whole on black.
     """
     from PIL import Image
-    from PIL import ImageOps
 
     if isinstance(picture, (str, os.PathLike)):
         # A JPEG is decoded at no more than twice the size that is wanted.
@@ -173,9 +172,20 @@ def thumbnail(picture, side, square=False):
         image = Image.fromarray(pixels.astype("uint8"))
     if square:
         side = min(side, max(image.size))
-        return np.asarray(ImageOps.pad(image, (side, side)))
+        whole = Image.new(image.mode, (side, side))
+        image = contained(image, side)
+        whole.paste(image, [round((side - n) / 2) for n in image.size])
+        return np.asarray(whole)
     image.thumbnail((side, side))
     return np.asarray(image)
+
+
+def contained(image, side):
+    """A Pillow image whose longest side is `side`, the other at least 1."""
+    longest = max(image.size)
+    size = [max(1, round(n / longest * side)) for n in image.size]
+    # Bicubic.
+    return image.resize(size, 3)
 
 
 def check(path):

@@ -16,6 +16,7 @@ import numpy as np
 from keras_hash import files
 from keras_hash import progress
 from keras_hash import similarity
+from keras_hash.codes import check_int
 from keras_hash.data import draws
 from keras_hash.data import folders
 from keras_hash.data import images as pixels
@@ -67,6 +68,8 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
             f"{'a file' if root.exists() else 'not there'}"
         )
     draft = _Draft(root.resolve().name, query, validation, seed)
+    if labels is not None:
+        labels = [str(name) for name in _distinct(labels, "labels")]
     there = sorted(
         place.name
         for place in root.iterdir()
@@ -78,7 +81,7 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
             f"`labels` should be folders in {root}: {', '.join(there)}. "
             f"Received: {', '.join(missing)}"
         )
-    chosen = there if labels is None else _distinct(labels, "labels")
+    chosen = there if labels is None else labels
     _warn_of_parts(root, chosen)
     paths, left_out = folders.walk(root, set(chosen))
     for place, reason in left_out.items():
@@ -146,10 +149,11 @@ def from_csv(
     Returns:
         A `Benchmark`; ids are the paths as the file has them. Images that are
         missing or cannot be read, and all but the first of images with the
-        same path or content, are left out, with one warning.
+        same path or content, are left out, with one warning. Another one says
+        that rows without a label make labels of one column multi-hot.
 
     Raises:
-        ValueError: no such file or column, a cell or a `delimiter` that makes
+        ValueError: no such file or column, a quote without an end, a cell or a `delimiter` that makes
             no sense, an image with two rows of different labels (by their
             lines), or no image that can be used, or be a query.
     """
@@ -178,7 +182,15 @@ def from_csv(
     if labels is None:
         labels = columns if several else _sorted(set().union(*found))
     single = not several and not separator
-    single = single and all(len(names) == 1 for names in found)
+    blank = sum(not names for names in found)
+    if single and blank:
+        warnings.warn(
+            f"{path.stem}: {blank} of {len(found)} images have no label, so "
+            "labels are multi-hot, as where an image may have several; "
+            "without these rows they are class numbers",
+            stacklevel=2,
+        )
+    single = single and not blank
     targets = _numbered(found, labels, single)
     return draft.benchmark(pixels.ImageFiles(paths), targets, ids, labels)
 
@@ -212,7 +224,7 @@ def from_arrays(
     if images.dtype.kind in "uif":
         pixels.check_values(images)
     images = _pixels(images[..., None] if images.ndim == 3 else images)
-    targets, names = _targets(np.asarray(labels), names)
+    targets, names = _targets(_labels(labels), names)
     if len(images) != len(targets) or not len(images):
         raise ValueError(
             "There should be images, each with a label or a row of labels. "
@@ -259,7 +271,8 @@ def from_dataset(
             f"Received: {type(dataset).__name__}"
         )
     reading.finite(dataset, "dataset")
-    names = names or getattr(dataset, "class_names", None)
+    if names is None:
+        names = getattr(dataset, "class_names", None)
     images, labels = _read_all(dataset, size)
     shapes = sorted({image.shape for image in images})
     if len(shapes) > 1:
@@ -321,6 +334,8 @@ class _Draft:
 
     def __init__(self, name, query, validation, seed):
         _check_shares(query, validation)
+        # Another seed, one more, cuts the validation set.
+        seed = check_int(seed, "seed", 0, (1 << 32) - 2)
         self.name, self.seed = name, seed
         self.query, self.validation = query, validation
         self.skipped, self.duplicates, self.hidden = {}, {}, {}
@@ -444,7 +459,10 @@ def _rows(path, columns, delimiter):
 
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            # Strict: a quote without an end would take in the rows below.
+            reader = csv.DictReader(
+                file, delimiter=delimiter, restval="", strict=True
+            )
             header = reader.fieldnames or []
             missing = [c for c in columns if c not in header]
             if missing:
@@ -459,7 +477,7 @@ def _rows(path, columns, delimiter):
                     f"Received: the columns {header}"
                 )
             rows = []
-            for row in reader:
+            for row in told(reader, path):
                 # Under no name: what is behind the last column.
                 if any(cell.strip() for cell in row.get(None, ())):
                     raise ValueError(
@@ -478,6 +496,24 @@ def _rows(path, columns, delimiter):
         raise ValueError(
             f"{path} should be a CSV file in UTF-8. Received: {error}"
         ) from error
+
+
+def told(reader, path):
+    """The rows; an error says where the row begins that cannot be read."""
+    import csv
+
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {line}: a quote that opens a cell should close "
+                f"it, and stand twice inside of it. Received: {error}"
+            ) from error
+        if row is None:
+            return
+        yield row
 
 
 def _names(cells, columns, separator, where):
@@ -573,9 +609,34 @@ def _pixels(images):
     return np.ascontiguousarray(images)
 
 
+def _labels(labels):
+    """Labels as an array, in which each name is itself: NumPy makes the text
+    `nan` of a label that is missing among others."""
+    if np.ma.is_masked(labels):
+        return similarity.check_labels(labels)
+    if isinstance(labels, (list, tuple)):
+        if any(isinstance(label, (str, bytes)) for label in labels):
+            found = np.empty(len(labels), object)
+            found[:] = labels
+            return found
+        try:
+            return np.asarray(labels)
+        except (ValueError, TypeError):
+            return similarity.check_labels(labels)
+    return np.asarray(labels)
+
+
 def _name(label):
-    """The name of a class, of text or bytes."""
-    if label is None or label != label:
+    """The name of a class, of text, bytes or a number."""
+    if isinstance(label, (list, tuple, set, frozenset, dict, np.ndarray)):
+        raise ValueError(
+            "Labels should be one name or number an image; several labels an "
+            "image are multi-hot rows, 0 and 1 for each label. "
+            f"Received: {type(label).__name__} {label!r}"
+        )
+    # Comparing pandas.NA gives neither true nor false.
+    missing = label is None or type(label).__name__ == "NAType"
+    if missing or label != label:
         raise ValueError(
             "Each image should have a label; leave out those without. "
             f"Received: {label!r}"
@@ -593,7 +654,7 @@ def _name(label):
 def _targets(labels, names):
     """Class numbers or multi-hot rows, and the names of the labels."""
     column = labels.ndim and labels.size == len(labels)
-    if column and labels.dtype.kind in "USO":
+    if column and labels.dtype.kind in "USOT":
         found = [_name(label) for label in labels.ravel()]
         if names is None:
             names = _sorted(set(found))

@@ -36,6 +36,12 @@ def pairs(dataset, name, labelled=True):
     """A `tf.data.Dataset` of tuples, made of the dicts of TFDS too."""
     import tensorflow as tf
 
+    if not is_dataset(dataset):
+        raise ValueError(
+            f"`{name}` should be a tf.data.Dataset of (image, label); "
+            "`tf.data.Dataset.from_tensor_slices((images, labels))` makes one "
+            f"of arrays. Received: {type(dataset).__name__}"
+        )
     spec = dataset.element_spec
     if isinstance(spec, dict) and ("image" in spec or not labelled):
         of_dict(spec)
@@ -138,6 +144,7 @@ def read(images, labels, size, shape):
     else:
         if labels is not None:
             labels = similarity.check_labels(labels, count=len(images))
+        images = _listed(images)
         several = isinstance(images, (list, tuple)) and len(images)
         if several and _are_paths(images):
             images = pixels.ImageFiles(images)
@@ -233,6 +240,7 @@ def _pair(batch):
 def gathered(images, shape):
     """A list of images, or of paths of files, as one array, of the size that a
     model takes where theirs differ."""
+    images = _listed(images)
     if not isinstance(images, (list, tuple)) or not len(images):
         return images
     if _are_paths(images):
@@ -240,6 +248,13 @@ def gathered(images, shape):
     if len(_shapes(images)) < 2:
         return np.asarray(images)
     return fitted(list(images), shape)
+
+
+def _listed(images):
+    """Paths, or images of several sizes, in an array or a column as a list."""
+    kind = getattr(getattr(images, "dtype", None), "kind", "")
+    texts = kind and kind in "UTO" and getattr(images, "ndim", 0) == 1
+    return list(images) if texts else images
 
 
 def _are_paths(images):

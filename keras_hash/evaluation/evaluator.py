@@ -79,6 +79,7 @@ class HammingEvaluator:
         kernel="auto",
     ):
         kernels.check(kernel)
+        query_codes = check(query_codes, bits, "query_codes")
         query_labels = statistic.check_labels(
             query_labels, len(query_codes), "query"
         )
@@ -298,7 +299,7 @@ class HammingEvaluator:
             options,
             ties,
             self_match,
-            np.random.RandomState(seed),
+            np.random.RandomState(check_int(seed, "seed", 0, (1 << 32) - 1)),
         )
         found, curves = means["metrics"], {}
         sources = {"chance": means["chance"]}

@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
-from PIL import ImageOps
 
 from keras_hash import files
 from keras_hash.data import images
@@ -117,7 +116,7 @@ def _draw(rows, path, title, side, below=0):
                 pen.text((middle, center), content, "black", font, anchor="mm")
                 continue
             picture = Image.fromarray(np.asarray(content, "uint8"))
-            picture = ImageOps.contain(picture, (side, side))
+            picture = images.contained(picture, side)
             corner = middle - picture.width // 2, center - picture.height // 2
             sheet.paste(picture, corner)
     content = io.BytesIO()

@@ -1,6 +1,7 @@
 """The order of found items by the distance of their features."""
 
 import numpy as np
+from keras import ops
 
 from keras_hash.codes import as_array
 
@@ -22,8 +23,10 @@ def check(rerank, queries, items):
     if not np.isfinite(asked).all():
         raise ValueError("`rerank[0]` should be finite. Received: NaN or inf")
     if not callable(source):
-        # Not copied: it may be a memory map.
-        if not hasattr(source, "shape"):
+        # Not copied where rows can be asked for: it may be a memory map. A
+        # frame gives columns, and tensors want indices of their own.
+        frame = hasattr(source, "iloc") or ops.is_tensor(source)
+        if frame or not hasattr(source, "shape"):
             source = as_array(source, "rerank[1]")
         _check_features(source, items, asked.shape[1])
     return asked, source

@@ -271,3 +271,148 @@ def test_images_are_looked_at_before_an_epoch_is_spent():
             model.fit(IMAGES, LABELS, callbacks=[retrieval], verbose=0)
         for value, old in zip(model.get_weights(), before):
             np.testing.assert_array_equal(value, old)
+
+
+# Two alike.
+LIKE = np.concatenate([IMAGES] * 2)
+LIKE[12:] ^= 1
+NAMES = ["a", "b", "c"] * 8
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        (["a", "b", None] * 8, "Each image should have a label.*None"),
+        (["a", "b", float("nan")] * 8, "Each image should have a label.*nan"),
+        (["a", "b", np.float64("nan")] * 8, "Each image should have a label"),
+        ([["a", "b"]] * 24, "should hold numbers"),
+        ([["a", "b"], ["a"]] * 12, "one row an item"),
+        ([{"a", "b"}, {"b"}] * 12, "one name or number an image.*set"),
+        ([{"a": 1}, {"b": 1}] * 12, "one name or number an image.*dict"),
+        ([np.array([1, 2])] * 23 + [np.array([1])], "one row an item"),
+        (
+            np.ma.masked_array(NAMES, mask=[True] + [False] * 23),
+            "there for every item",
+        ),
+    ],
+)
+def test_no_class_is_made_of_what_is_no_name(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        data.from_arrays(LIKE, wrong)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        NAMES,
+        tuple(NAMES),
+        [name.encode() for name in NAMES],
+        ["a", b"b", np.str_("c")] * 8,
+        [[name] for name in NAMES],
+        np.array(NAMES, np.dtypes.StringDType()),
+    ],
+)
+def test_names_of_any_kind_are_the_same_classes(fine):
+    bench = data.from_arrays(LIKE, fine)
+    assert bench.labels == ["a", "b", "c"]
+    np.testing.assert_array_equal(bench.targets, [0, 1, 2] * 8)
+
+
+@pytest.mark.parametrize(
+    "option, wrong",
+    [
+        ("query", "0.1"),
+        ("query", None),
+        ("query", [0.1]),
+        ("validation", True),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("seed", None),
+        ("seed", 1 << 32),
+    ],
+)
+def test_shares_and_seeds_that_are_none(option, wrong):
+    with pytest.raises(ValueError, match=f"`{option}` should be"):
+        data.from_arrays(LIKE, NAMES, **{option: wrong})
+
+
+def test_arrays_are_no_dataset():
+    for wrong in ((IMAGES, LABELS), IMAGES, None):
+        with pytest.raises(ValueError, match="should be a tf.data.Dataset"):
+            data.batches(wrong, 4)
+
+
+def test_paths_in_an_array_are_those_of_a_list(tmp_path):
+    paths = [str(tmp_path / f"{i}.png") for i in range(2)]
+    for path, image in zip(paths, IMAGES):
+        Image.fromarray(image).save(path)
+    model = make()
+    want = model.encode(IMAGES[:2], verbose=False)
+    several = np.empty(2, object)
+    several[:] = SEVERAL[:2]
+    for given in (paths, np.array(paths), np.array(paths, object)):
+        codes = model.encode(given, verbose=False)
+        np.testing.assert_array_equal(codes, want)
+    np.testing.assert_array_equal(
+        model.encode(several, verbose=False),
+        model.encode(SEVERAL[:2], verbose=False),
+    )
+
+
+def test_a_line_of_pixels_is_drawn(tmp_path):
+    lines = RANDOM.randint(0, 256, (12, 1, 600, 3)).astype("uint8")
+    model = make()
+    retrieval = keras_hash.callbacks.RetrievalMetrics(
+        (lines, LABELS), (lines, LABELS), k=5, log_dir=tmp_path
+    )
+    model.fit(lines, LABELS, epochs=1, callbacks=[retrieval], verbose=0)
+    for square in (False, True):
+        small = data.images.thumbnail(lines[0], 32, square=square)
+        assert small.shape == (32 if square else 1, 32, 3)
+        assert small.any()
+
+
+def test_a_frame_holds_features_and_numbers_as_arrays_do():
+    """As pandas' frames, which give columns, and objects for their numbers."""
+
+    class Frame:
+        iloc = None
+
+        def __init__(self, values):
+            self.values = np.asarray(values, object)
+            self.shape = self.values.shape
+
+        def __getitem__(self, key):
+            raise KeyError(key)
+
+        def __array__(self, dtype=None, copy=None):
+            return self.values.astype(dtype or object)
+
+        def to_numpy(self, dtype):
+            return self.values.astype(dtype)
+
+    index = keras_hash.Index(8, np.arange(5, dtype="uint8")[:, None])
+    features = RANDOM.randn(5, 3)
+    query = np.zeros((1, 1), "uint8")
+    found = [
+        index.search(query, 3, rerank=(features[:1], given))
+        for given in (features, Frame(features), tf.constant(features))
+    ]
+    for ids, distances in found[1:]:
+        np.testing.assert_array_equal(ids, found[0][0])
+        np.testing.assert_array_equal(distances, found[0][1])
+    codes = np.zeros((3, 1), "uint8")
+    one_hot = np.eye(3, dtype=int)
+    reports = [
+        keras_hash.evaluate(codes, labels, codes, labels, bits=8)
+        for labels in (one_hot, Frame(one_hot))
+    ]
+    assert reports[0].metrics == reports[1].metrics
+
+
+def test_masked_codes_and_booleans_are_no_real_codes():
+    masked = np.ma.masked_array(RANDOM.randn(3, 8), RANDOM.rand(3, 8) > 0.5)
+    with pytest.raises(ValueError, match="a masked array"):
+        keras_hash.codes.pack(masked)
+    with pytest.raises(ValueError, match="booleans are bits"):
+        keras_hash.codes.sign([True, False])

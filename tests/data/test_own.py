@@ -202,7 +202,8 @@ def test_csv_with_a_separator_and_rows_without_labels(photos):
     # Without a separator, rows without a label make rows of 0 and 1 too.
     rows = [f"ant/{i}.png,a" for i in range(5)] + ["bee/1.png,"]
     path = write_csv(photos / "list.csv", "file,words", *rows)
-    assert data.from_csv(path, "file", "words").multi_label
+    with pytest.warns(UserWarning, match="1 of 6 images have no label"):
+        assert data.from_csv(path, "file", "words").multi_label
 
 
 def test_csv_with_a_column_a_label(photos):
@@ -280,6 +281,20 @@ def test_csv_that_makes_no_benchmark(photos, lines, arguments, message):
     arguments = {"label_columns": "kind", **arguments}
     with pytest.raises(ValueError, match=message):
         data.from_csv(path, "file", **arguments)
+
+
+@pytest.mark.parametrize("cell", ['file,"{}', '"file,{}', 'file,"{}"x'])
+def test_a_quote_without_an_end_takes_in_no_rows(photos, cell):
+    lines = [f"ant/{i}.png,k{i % 2}" for i in range(9)]
+    lines[5] = cell.replace("file", "ant/5.png").format("k1")
+    path = photos / "list.csv"
+    path.write_text("\n".join(["file,label", *lines, ""]))
+    with pytest.raises(ValueError, match="csv, line 7: a quote that opens"):
+        data.from_csv(path, "file", "label")
+    lines[5] = 'ant/5.png,"k ""1"""'
+    path.write_text("\n".join(["file,label", *lines, ""]))
+    bench = data.from_csv(path, "file", "label", query=0.3)
+    assert bench.labels == ['k "1"', "k0", "k1"]
 
 
 def test_csv_files_that_cannot_be_read(tmp_path):

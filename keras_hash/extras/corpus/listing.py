@@ -4,7 +4,10 @@ A listing says where each image lies, without reading it. Its order follows the
 input alone, so that the same input is always cut into the same shards.
 """
 
+import collections
+import csv as stdlib_csv
 import dataclasses
+import io
 import os
 import re
 
@@ -15,6 +18,7 @@ from pyarrow import csv
 from keras_hash import files
 from keras_hash.data import folders
 from keras_hash.data.own import check_delimiter
+from keras_hash.data.own import told
 from keras_hash.extras.corpus import filesystems
 
 
@@ -48,15 +52,16 @@ def from_glob(*patterns):
         patterns: str, such as `"photos/**/*.jpg"`: `**/` stands for any folders
             or none, `*` and `?` for parts of a name, `[ab]` for one of some
             characters, as in fsspec. A folder stands for the files in it and
-            below it whose names end as those of images do. Hidden files and
-            folders are left out.
+            below it whose names end as those of images do, and a file that is
+            there for itself, whatever its name. Hidden files and folders are
+            left out.
 
     Returns:
         A `Listing`, sorted by path. Ids are paths relative to the folder that
         all patterns start with, `cats/1.jpg` of `photos/**/*.jpg`.
 
     Raises:
-        ValueError: no file, or a name that is not UTF-8.
+        ValueError: no file, one that is not there, or a name that is not UTF-8.
     """
     places, left_out, bases = {}, {}, []
     for pattern in patterns:
@@ -88,9 +93,22 @@ def _found(pattern):
     local = filesystems.is_local(pattern)
     base, refused, left_out = whole, folders.refused_file, {}
     if not there.isdir(whole):
-        base = re.split(r"[*?[]", whole)[0].rpartition("/")[0]
+        start = re.split(r"[*?[]", whole)[0]
+        base = start.rpartition("/")[0]
         # Whoever gives a pattern says which kinds.
-        hits, refused = there.glob(whole, detail=True), folders.refused
+        refused = folders.refused
+        if there.exists(whole):
+            # Also where its name has a bracket, as browsers give: photo[1].jpg.
+            base = whole.rpartition("/")[0]
+            hits = {whole: there.info(whole)}
+        elif start == whole:
+            raise ValueError(
+                "Each path should be there; patterns such as "
+                "'photos/**/*.jpg' go in quotes on the command line. "
+                f"Received: {pattern}, which is not there"
+            )
+        else:
+            hits = there.glob(whole, detail=True)
     elif local:
         inside, others = folders.walk(whole)
         hits = {str(path): there.info(str(path)) for path in inside}
@@ -122,7 +140,7 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
     """Images that a CSV file lists.
 
     Args:
-        path: str, a UTF-8 file with a line of column names.
+        path: str or path of a UTF-8 file with a line of column names.
         image_column: str, column of paths (or `gs://...`); relative ones start
             from the folder of the file.
         id_column: str, column of ids: int64 where all are whole numbers,
@@ -134,11 +152,12 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
         A `Listing`, in the order of the rows.
 
     Raises:
-        ValueError: no such file or column, no row, an empty cell, or an id that
-            occurs twice.
+        ValueError: no such file or column, no row, an empty cell, a quote
+            without an end, or an id that occurs twice.
     """
     check_delimiter(delimiter)
     id_column = id_column or image_column
+    path = os.fspath(path)
     table = _read_csv(path, [image_column, id_column], delimiter)
     folder = path.rpartition("/")[0]
     paths = [
@@ -182,6 +201,11 @@ def _read_csv(path, columns, delimiter):
                     strings_can_be_null=False,
                 ),
             )
+        with filesystems.opened(path) as file:
+            # Arrow lets a quote without an end take in the rows below.
+            lines = io.TextIOWrapper(file, "utf-8-sig", newline="")
+            reader = stdlib_csv.reader(lines, delimiter=delimiter, strict=True)
+            collections.deque(told(reader, path), maxlen=0)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise ValueError(
             f"{path} should be a CSV file in UTF-8 with the columns {columns}. "

@@ -41,7 +41,7 @@ def test_the_command(photos, tmp_path, capsys):
         (["moon", *first[1:]], "should be a zoo entry"),
         (csv, "`--csv` needs `--image-column`"),
         ([*first, "--id-column", "x"], "`--id-column` is for `--csv` alone"),
-        ([NAME, "no", "--out", out, *RUN], "There is no image to encode"),
+        ([NAME, "no", "--out", out, *RUN], "Received: no, which is not there"),
         ([NAME, "--out", out, *RUN], "image files or `--csv`, one of them"),
         ([*first, "--csv", "x"], "image files or `--csv`, one of them"),
         ([NAME, photos, *RUN], "`--runner` needs `--out`"),

@@ -83,7 +83,7 @@ def test_glob_lists_files_in_order(photos, monkeypatch):
 
 
 def test_nothing_to_encode(tmp_path):
-    for pattern in (f"{tmp_path}/*.png", str(tmp_path), f"{tmp_path}/no.png"):
+    for pattern in (f"{tmp_path}/*.png", str(tmp_path)):
         with pytest.raises(ValueError, match="There is no image to encode"):
             corpus.from_glob(pattern)
     (tmp_path / "list.csv").write_text("file\n")
@@ -135,3 +135,26 @@ def test_bad_csv_files(tmp_path, text, message):
         corpus.from_csv(str(path), "file", "id")
     with pytest.raises(ValueError, match="No such file"):
         corpus.from_csv(f"{tmp_path}/no.csv", "file", "id")
+
+
+def test_a_path_that_is_there_is_no_pattern(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "photo[1].jpg", "a[b]/x.jpg", "other.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    for given, ids in (
+        (("photo.jpg", "photo[1].jpg"), ["photo.jpg", "photo[1].jpg"]),
+        (("a[b]/x.jpg",), ["x.jpg"]),
+        (("photo[1].jpg", "*.jpg"), ["other.jpg", "photo.jpg", "photo[1].jpg"]),
+    ):
+        assert corpus.from_glob(*given).table["id"].to_pylist() == ids
+    with pytest.raises(ValueError, match="Received: typo.jpg, which is not"):
+        corpus.from_glob("photo.jpg", "typo.jpg")
+
+
+def test_a_quote_without_an_end_takes_in_no_rows(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text('file,id\na.png,"1\nb.png,2\nc.png,3\n')
+    with pytest.raises(ValueError, match="line 2: a quote that opens"):
+        corpus.from_csv(path, "file", "id")
