@@ -153,9 +153,10 @@ def from_csv(
         that rows without a label make labels of one column multi-hot.
 
     Raises:
-        ValueError: no such file or column, a quote without an end, a cell or a `delimiter` that makes
-            no sense, an image with two rows of different labels (by their
-            lines), or no image that can be used, or be a query.
+        ValueError: no such file or column, a quote without an end, a cell or a
+            `delimiter` that makes no sense, an image with two rows of different
+            labels (by their lines), or no image that can be used, or be a
+            query.
     """
     path = files.local(path)
     check_delimiter(delimiter)
