@@ -110,8 +110,8 @@ def check_labels(
             labels = given.to_numpy("float64")
     if labels.dtype.kind not in "biuf":
         refuse(
-            "should hold numbers; number names once for all sets, by "
-            "`np.unique(all_names, return_inverse=True)[1]`",
+            "should hold numbers; `np.unique(all_names, return_inverse=True)"
+            "[1]` makes them of the names of all sets together",
             f"{name}.dtype={labels.dtype}",
         )
     width = labels.shape[1] if labels.ndim == 2 else 1
