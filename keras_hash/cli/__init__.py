@@ -45,9 +45,9 @@ def main(arguments=None):
             signal.signal(number, handler)
 
 
-# Files of TensorFlow whose Python its C++ calls: shapes are asked for their
-# length, where any exception means an unknown shape, and then more sizes are
-# written than there is room for; the error at the end of a dataset is made.
+# TensorFlow's C++ calls the Python of these files. It asks shapes for their
+# length, takes any exception for an unknown shape, and then writes more sizes
+# than there is room for; and it builds its errors, as at the end of a dataset.
 _CALLED_BY_C = ("framework/tensor_shape.py", "eager/core.py")
 
 

@@ -182,10 +182,11 @@ def thumbnail(picture, side, square=False):
 
 def contained(image, side):
     """A Pillow image whose longest side is `side`, the other at least 1."""
+    from PIL import Image
+
     longest = max(image.size)
     size = [max(1, round(n / longest * side)) for n in image.size]
-    # Bicubic.
-    return image.resize(size, 3)
+    return image.resize(size, Image.Resampling.BICUBIC)
 
 
 def check(path):

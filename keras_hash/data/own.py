@@ -478,7 +478,7 @@ def _rows(path, columns, delimiter):
                     f"Received: the columns {header}"
                 )
             rows = []
-            for row in told(reader, path):
+            for row in csv_rows(reader, path):
                 # Under no name: what is behind the last column.
                 if any(cell.strip() for cell in row.get(None, ())):
                     raise ValueError(
@@ -499,7 +499,7 @@ def _rows(path, columns, delimiter):
         ) from error
 
 
-def told(reader, path):
+def csv_rows(reader, path):
     """The rows; an error says where the row begins that cannot be read."""
     import csv
 
@@ -509,8 +509,9 @@ def told(reader, path):
             row = next(reader, None)
         except csv.Error as error:
             raise ValueError(
-                f"{path}, line {line}: a quote that opens a cell should close "
-                f"it, and stand twice inside of it. Received: {error}"
+                f"{path}, line {line}: a quote that opens a cell should also "
+                "close it; inside of the cell it is written twice. "
+                f"Received: {error}"
             ) from error
         if row is None:
             return

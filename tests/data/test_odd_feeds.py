@@ -287,6 +287,7 @@ NAMES = ["a", "b", "c"] * 8
         (["a", "b", np.float64("nan")] * 8, "Each image should have a label"),
         ([["a", "b"]] * 24, "should hold numbers"),
         ([["a", "b"], ["a"]] * 12, "one row an item"),
+        (["a", ["b", "c"]] * 12, "one name or number an image.*list"),
         ([{"a", "b"}, {"b"}] * 12, "one name or number an image.*set"),
         ([{"a": 1}, {"b": 1}] * 12, "one name or number an image.*dict"),
         ([np.array([1, 2])] * 23 + [np.array([1])], "one row an item"),

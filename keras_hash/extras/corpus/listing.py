@@ -18,7 +18,7 @@ from pyarrow import csv
 from keras_hash import files
 from keras_hash.data import folders
 from keras_hash.data.own import check_delimiter
-from keras_hash.data.own import told
+from keras_hash.data.own import csv_rows
 from keras_hash.extras.corpus import filesystems
 
 
@@ -203,9 +203,9 @@ def _read_csv(path, columns, delimiter):
             )
         with filesystems.opened(path) as file:
             # Arrow lets a quote without an end take in the rows below.
-            lines = io.TextIOWrapper(file, "utf-8-sig", newline="")
+            lines = io.TextIOWrapper(file, "utf-8-sig", "replace", "")
             reader = stdlib_csv.reader(lines, delimiter=delimiter, strict=True)
-            collections.deque(told(reader, path), maxlen=0)
+            collections.deque(csv_rows(reader, path), maxlen=0)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise ValueError(
             f"{path} should be a CSV file in UTF-8 with the columns {columns}. "

@@ -158,3 +158,9 @@ def test_a_quote_without_an_end_takes_in_no_rows(tmp_path):
     path.write_text('file,id\na.png,"1\nb.png,2\nc.png,3\n')
     with pytest.raises(ValueError, match="line 2: a quote that opens"):
         corpus.from_csv(path, "file", "id")
+    # In a column that nobody asked for, too; which may be of any encoding.
+    path.write_bytes(b'file,note\na.png,"1\nb.png,2\n')
+    with pytest.raises(ValueError, match="line 2: a quote that opens"):
+        corpus.from_csv(path, "file")
+    path.write_bytes(b"file,note\na.png,caf\xe9\nb.png,2\n")
+    assert len(corpus.from_csv(path, "file")) == 2
