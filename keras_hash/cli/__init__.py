@@ -9,21 +9,26 @@ import importlib.util
 import signal
 import sys
 import threading
+import time
 import types
 
 
 def main(arguments=None):
     """Runs a command; returns the exit code that `keras-hash --help` lists."""
-    signals = []
+    signals, asked = [], []
 
     def stop(number, frame):
-        if _is_lost_in(frame):
-            again = threading.Timer(0.02, signal.raise_signal, [number])
-            again.daemon = True
-            again.start()
-            return
+        waits = sys.gettrace() is _wait
+        if not waits:
+            asked[:] = [time.monotonic()]
         signals.append(number)
-        raise KeyboardInterrupt
+        caller = _waits_for(frame, time.monotonic() - asked[0] > 1)
+        if caller is None:
+            if waits:
+                sys.settrace(None)
+            raise KeyboardInterrupt
+        caller.f_trace = _stop_here
+        sys.settrace(_wait)
 
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -45,21 +50,43 @@ def main(arguments=None):
             signal.signal(number, handler)
 
 
-# TensorFlow's C++ calls the Python of these files. It asks shapes for their
-# length, takes any exception for an unknown shape, and then writes more sizes
-# than there is room for; and it builds its errors, as at the end of a dataset.
-_CALLED_BY_C = ("framework/tensor_shape.py", "eager/core.py")
+# TensorFlow's C++ asks shapes for their length, takes any exception for an
+# unknown shape, and then writes more sizes than there is room for.
+_ABORTS = "tensorflow.python.framework.tensor_shape"
 
 
-def _is_lost_in(frame):
-    """Whether what a handler raises here is lost, so that it has to wait."""
+def _waits_for(frame, insists=False):
+    """The frame that a stop waits for; None where it can be raised at once.
+
+    What a handler raises in Python that C++ called is lost, or taken for
+    something else, or ends in an abort, where the C++ doesn't expect it: in
+    TensorFlow, which traces, compares structures and builds errors by Python,
+    and in finalizers. The frame is the caller of all of these. Who asks again
+    after a second, in a long call, waits for what aborts alone.
+    """
+    caller = None
     while frame is not None:
-        code = frame.f_code
-        name = code.co_filename.replace("\\", "/")
-        if code.co_name == "__del__" or name.endswith(_CALLED_BY_C):
-            return True
+        module = frame.f_globals.get("__name__", "")
+        lost = (
+            module == _ABORTS if insists else module.startswith("tensorflow.")
+        )
+        if lost or module == "weakref" or frame.f_code.co_name == "__del__":
+            caller = frame.f_back
         frame = frame.f_back
-    return False
+    return caller
+
+
+def _wait(frame, event, argument):
+    """A trace function that leaves new frames alone: a stop is waiting."""
+
+
+def _stop_here(frame, event, argument):
+    """A trace function that stops at the next line of its frame."""
+    if event == "exception":
+        # It may be the end of an iterator, which would clear the stop too.
+        return _stop_here
+    sys.settrace(None)
+    raise KeyboardInterrupt
 
 
 class _Package(types.ModuleType):
