@@ -15,22 +15,19 @@ import numpy as np
 
 from keras_hash import files
 from keras_hash import progress
-from keras_hash import similarity
 from keras_hash.codes import check_int
+from keras_hash.data import class_names
 from keras_hash.data import draws
 from keras_hash.data import folders
 from keras_hash.data import images as pixels
 from keras_hash.data import reading
+from keras_hash.data import tables
 from keras_hash.data.benchmark import Benchmark
 from keras_hash.data.benchmark import listing
 
 # Class folders of such names are parts of a set more likely than classes.
 _PARTS = {"train", "training", "val", "valid", "validation", "dev"}
 _PARTS |= {"test", "testing"}
-# More classes than that are no class numbers.
-_MANY = 1 << 22
-_YES = {"1", "1.0", "true", "yes"}
-_NO = {"", "0", "0.0", "-1", "false", "no"}
 
 
 def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
@@ -69,7 +66,7 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
         )
     draft = _Draft(root.resolve().name, query, validation, seed)
     if labels is not None:
-        labels = [str(name) for name in _distinct(labels, "labels")]
+        labels = [str(name) for name in class_names.distinct(labels, "labels")]
     there = sorted(
         place.name
         for place in root.iterdir()
@@ -108,7 +105,7 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
             f"more classes. Received: {len(there)} folders, "
             f"{len(present)} with images{draft.reasons()}"
         )
-    targets = _numbered(classes, chosen, True)
+    targets = class_names.numbered(classes, chosen, True)
     return draft.benchmark(pixels.ImageFiles(paths), targets, ids, chosen)
 
 
@@ -159,20 +156,20 @@ def from_csv(
             query.
     """
     path = files.local(path)
-    check_delimiter(delimiter)
+    tables.check_delimiter(delimiter)
     draft = _Draft(path.stem, query, validation, seed)
-    columns = _columns(label_columns, separator)
+    columns = tables.columns_of(label_columns, separator)
     several = len(columns) > 1
     if labels is not None:
-        labels = _distinct(labels, "labels")
+        labels = class_names.distinct(labels, "labels")
     root = path.parent if folder is None else files.local(folder)
-    rows = _rows(path, [image_column, *columns], delimiter)
+    rows = tables.read(path, [image_column, *columns], delimiter)
     named = []
     for line, (image, *cells) in rows:
         where = f"{path}, line {line}"
-        names = _names(cells, columns, separator, where)
+        names = tables.names_of(cells, columns, separator, where)
         if labels is not None:
-            _check_known(names, labels, where)
+            class_names.check_known(names, labels, where)
         named.append((line, image, names))
     paths, ids, found = draft.usable(_listed(named, path, root, draft))
     if not ids:
@@ -181,7 +178,9 @@ def from_csv(
             f"where its paths start): {len(rows)} rows{draft.reasons()}"
         )
     if labels is None:
-        labels = columns if several else _sorted(set().union(*found))
+        labels = (
+            columns if several else class_names.in_order(set().union(*found))
+        )
     single = not several and not separator
     blank = sum(not names for names in found)
     if single and blank:
@@ -192,7 +191,7 @@ def from_csv(
             stacklevel=2,
         )
     single = single and not blank
-    targets = _numbered(found, labels, single)
+    targets = class_names.numbered(found, labels, single)
     return draft.benchmark(pixels.ImageFiles(paths), targets, ids, labels)
 
 
@@ -225,7 +224,9 @@ def from_arrays(
     if images.dtype.kind in "uif":
         pixels.check_values(images)
     images = _pixels(images[..., None] if images.ndim == 3 else images)
-    targets, names = _targets(_labels(labels), names)
+    targets, names = class_names.targets_of(
+        class_names.as_labels(labels), names
+    )
     if len(images) != len(targets) or not len(images):
         raise ValueError(
             "There should be images, each with a label or a row of labels. "
@@ -426,113 +427,6 @@ class _Draft:
         )
 
 
-def _columns(label_columns, separator):
-    """The columns of labels: one of names, or several of 0 and 1."""
-    columns = (
-        [label_columns]
-        if isinstance(label_columns, str)
-        else _distinct(label_columns, "label_columns")
-    )
-    # A list of one would make labels of its cells, 0 and 1.
-    listed = not isinstance(label_columns, str)
-    if (listed and len(columns) < 2) or (len(columns) > 1 and separator):
-        raise ValueError(
-            "`label_columns` should be one column, as a str, or with "
-            "`separator=None` a list of two or more. Received: "
-            f"label_columns={label_columns!r}, separator={separator!r}"
-        )
-    return columns
-
-
-def check_delimiter(delimiter):
-    """Refuses what a CSV file cannot have between its columns."""
-    wrong = not isinstance(delimiter, str) or len(delimiter) != 1
-    if wrong or delimiter in '\r\n"':
-        raise ValueError(
-            "`delimiter` should be the one character between columns, such as "
-            f"';'. Received: delimiter={delimiter!r}"
-        )
-
-
-def _rows(path, columns, delimiter):
-    """Pairs of line number and stripped cells of the columns."""
-    import csv
-
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            # Strict: a quote without an end would take in the rows below.
-            reader = csv.DictReader(
-                file, delimiter=delimiter, restval="", strict=True
-            )
-            header = reader.fieldnames or []
-            missing = [c for c in columns if c not in header]
-            if missing:
-                raise ValueError(
-                    f"{path} should have the column {missing[0]!r}. Received: "
-                    f"the columns {header}; `delimiter` is {delimiter!r}"
-                )
-            twice = [c for c in columns if header.count(c) > 1]
-            if twice:
-                raise ValueError(
-                    f"{path} should have the column {twice[0]!r} once. "
-                    f"Received: the columns {header}"
-                )
-            rows = []
-            for row in csv_rows(reader, path):
-                # Under no name: what is behind the last column.
-                if any(cell.strip() for cell in row.get(None, ())):
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: there are more cells "
-                        f"than columns, {len(header)}. Received: {row[None]} "
-                        "behind them; quote a cell that holds the delimiter"
-                    )
-                cells = [row[c].strip() for c in columns]
-                rows.append((reader.line_num, cells))
-            return rows
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read: {error.strerror or error}"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"{path} should be a CSV file in UTF-8. Received: {error}"
-        ) from error
-
-
-def csv_rows(reader, path):
-    """The rows; an error says where the row begins that cannot be read."""
-    import csv
-
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}, line {line}: a quote that opens a cell should also "
-                "close it; inside of the cell it is written twice. "
-                f"Received: {error}"
-            ) from error
-        if row is None:
-            return
-        yield row
-
-
-def _names(cells, columns, separator, where):
-    """The labels of a row."""
-    if len(columns) == 1:
-        parts = cells[0].split(separator) if separator else cells
-        # A label that is there twice counts once.
-        return list(dict.fromkeys(p.strip() for p in parts if p.strip()))
-    for column, cell in zip(columns, cells):
-        if cell.lower() not in _YES | _NO:
-            raise ValueError(
-                f"{where}: column {column!r} should be 0 or 1. "
-                f"Received: {cell!r}"
-            )
-    return [c for c, cell in zip(columns, cells) if cell.lower() in _YES]
-
-
 def _listed(rows, path, root, draft):
     """Path, id and labels of each image that is there, each path once."""
     seen = {}
@@ -558,43 +452,6 @@ def _listed(rows, path, root, draft):
             yield place, image, names
 
 
-def _distinct(names, option):
-    """Names as a list, none of them twice."""
-    found = [names] if isinstance(names, str) else list(names)
-    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
-    if twice:
-        raise ValueError(
-            f"`{option}` should be different names. Received: {twice[0]!r} "
-            f"{found.count(twice[0])} times"
-        )
-    return found
-
-
-def _check_known(names, labels, where):
-    unknown = [name for name in names if name not in labels]
-    if unknown:
-        raise ValueError(
-            f"{where}: labels should be among {list(labels)} (`labels`). "
-            f"Received: {unknown[0]!r}"
-        )
-
-
-def _sorted(names):
-    """Names in order, numbers by their value."""
-    numbers = all(name.isdecimal() for name in names)
-    return sorted(names, key=(lambda n: (int(n), n)) if numbers else None)
-
-
-def _numbered(found, labels, single):
-    number = {name: i for i, name in enumerate(labels)}
-    if single:
-        return np.array([number[name] for (name,) in found])
-    targets = np.zeros((len(found), len(labels)), "uint8")
-    for row, names in zip(targets, found):
-        row[[number[name] for name in names]] = 1
-    return targets
-
-
 def _pixels(images):
     """Raw pixels as `uint8 [n, h, w, 3]`."""
     number = images.dtype.kind in "uif"
@@ -609,76 +466,3 @@ def _pixels(images):
     if images.shape[-1] == 1:
         images = np.repeat(images, 3, axis=-1)
     return np.ascontiguousarray(images)
-
-
-def _labels(labels):
-    """Labels as an array, in which each name is itself: NumPy makes the text
-    `nan` of a label that is missing among others."""
-    if np.ma.is_masked(labels):
-        return similarity.check_labels(labels)
-    if isinstance(labels, (list, tuple)):
-        if any(isinstance(label, (str, bytes)) for label in labels):
-            found = np.empty(len(labels), object)
-            found[:] = labels
-            return found
-        try:
-            return np.asarray(labels)
-        except (ValueError, TypeError):
-            return similarity.check_labels(labels)
-    return np.asarray(labels)
-
-
-def _name(label):
-    """The name of a class, of text, bytes or a number."""
-    if isinstance(label, (list, tuple, set, frozenset, dict, np.ndarray)):
-        raise ValueError(
-            "Labels should be one name or number an image; several labels an "
-            "image are multi-hot rows, 0 and 1 for each label. "
-            f"Received: {type(label).__name__} {label!r}"
-        )
-    # Comparing pandas.NA gives neither true nor false.
-    missing = label is None or type(label).__name__ == "NAType"
-    if missing or label != label:
-        raise ValueError(
-            "Each image should have a label; leave out those without. "
-            f"Received: {label!r}"
-        )
-    if not isinstance(label, bytes):
-        return str(label)
-    try:
-        return label.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"Names of classes should be UTF-8. Received: {label!r}"
-        ) from error
-
-
-def _targets(labels, names):
-    """Class numbers or multi-hot rows, and the names of the labels."""
-    column = labels.ndim and labels.size == len(labels)
-    if column and labels.dtype.kind in "USOT":
-        found = [_name(label) for label in labels.ravel()]
-        if names is None:
-            names = _sorted(set(found))
-        names = _distinct(names, "names")
-        for i, label in enumerate(found):
-            _check_known([label], names, f"Image {i}")
-        return _numbered([[label] for label in found], names, True), names
-    labels = similarity.check_labels(labels)
-    count = (
-        labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
-    )
-    if count > _MANY:
-        raise ValueError(
-            "Labels should be class numbers from 0 on; "
-            "`np.unique(labels, return_inverse=True)[1]` makes them. "
-            f"Received: labels up to {count - 1}"
-        )
-    names = range(count) if names is None else _distinct(names, "names")
-    names = [str(name) for name in names]
-    if len(names) < count or (labels.ndim == 2 and len(names) != count):
-        raise ValueError(
-            f"`names` should have one name a label, {count}. "
-            f"Received: {len(names)} names"
-        )
-    return labels.astype("uint8" if labels.ndim == 2 else "int64"), names

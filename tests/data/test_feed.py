@@ -765,14 +765,14 @@ def test_features_of_all_views():
     expected = backbone.predict_on_batch(flat).reshape(10, 3, -1)
     found = data.feature_views(backbone, images, batch_size=7)
     assert found.dtype == "float32"
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     one = data.feature_views(backbone, images[:, 0])
-    np.testing.assert_allclose(one, expected[:, :1], rtol=1e-5)
+    np.testing.assert_allclose(one, expected[:, :1], rtol=1e-5, atol=1e-6)
     order = RANDOM.permutation(10)
     y = {"label": np.zeros(10), "index": order}
     named = unbatched(images[order], y).batch(4)
     found = data.feature_views(backbone, named)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     # Those that `batches` makes, of any order.
     digits = data.load("digits").train.take(20)
     views = data.batches(digits, 6, image_size=16, views=2, shuffle=True)

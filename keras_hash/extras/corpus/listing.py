@@ -17,8 +17,7 @@ from pyarrow import csv
 
 from keras_hash import files
 from keras_hash.data import folders
-from keras_hash.data.own import check_delimiter
-from keras_hash.data.own import csv_rows
+from keras_hash.data import tables
 from keras_hash.extras.corpus import filesystems
 
 
@@ -155,7 +154,7 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
         ValueError: no such file or column, no row, an empty cell, a quote
             without an end, or an id that occurs twice.
     """
-    check_delimiter(delimiter)
+    tables.check_delimiter(delimiter)
     id_column = id_column or image_column
     path = os.fspath(path)
     table = _read_csv(path, [image_column, id_column], delimiter)
@@ -205,7 +204,7 @@ def _read_csv(path, columns, delimiter):
             # Arrow lets a quote without an end take in the rows below.
             lines = io.TextIOWrapper(file, "utf-8-sig", "replace", "")
             reader = stdlib_csv.reader(lines, delimiter=delimiter, strict=True)
-            collections.deque(csv_rows(reader, path), maxlen=0)
+            collections.deque(tables.rows(reader, path), maxlen=0)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise ValueError(
             f"{path} should be a CSV file in UTF-8 with the columns {columns}. "
