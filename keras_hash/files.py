@@ -249,6 +249,35 @@ def numbers(content):
     return math.nan if content is None else content
 
 
+# Of `numbers`: null stands for NaN.
+NUMBER = int | float | None
+
+
+def check_shape(content, shape, name):
+    """Refuses what JSON held, with its place, unless it has a shape.
+
+    That is a type, a list of the shape of all items, or a dict of the shapes of
+    keys that have to be there, with `...` for that of all others.
+    """
+    nested = isinstance(shape, (list, dict))
+    kind = type(shape) if nested else shape
+    boolean = isinstance(content, bool) and kind is not bool
+    if boolean or not isinstance(content, kind):
+        kind = getattr(kind, "__name__", kind)
+        raise ValueError(f"`{name}` should be {kind}. Received: {content!r}")
+    if isinstance(shape, list):
+        for place, item in enumerate(content):
+            check_shape(item, shape[0], f"{name}[{place}]")
+    elif isinstance(shape, dict):
+        missing = shape.keys() - content.keys() - {...}
+        if missing:
+            raise ValueError(f"`{name}` should have {', '.join(missing)}")
+        for key, item in content.items():
+            inside = shape.get(key, shape.get(...))
+            if inside:
+                check_shape(item, inside, f"{name}[{key!r}]")
+
+
 def sha256(path):
     """The sha256 of a file, 64 hex digits."""
     with open(path, "rb") as file:

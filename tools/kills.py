@@ -131,7 +131,8 @@ def main(arguments=None):
             while kills < chosen.kills:
                 folder, ended = place / str(runs), False
                 while not ended:
-                    moment = draw.uniform(0, seconds)
+                    # Before a second, Python itself is starting.
+                    moment = draw.uniform(1, seconds)
                     sent = SIGNALS[kills % len(SIGNALS)]
                     stopped, ended = kill(variant, folder, moment, sent)
                     if stopped is not None:

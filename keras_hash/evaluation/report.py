@@ -6,6 +6,14 @@ import json
 from keras_hash import files
 from keras_hash.evaluation import metrics
 
+_SHAPES = {
+    "metrics": {...: files.NUMBER},
+    "curves": {...: [files.NUMBER]},
+    "chance": {...: files.NUMBER},
+    "bounds": {...: [files.NUMBER]},
+    "settings": {"bits": int, "queries": int, "database": int, "k": list},
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalReport:
@@ -67,6 +75,8 @@ class RetrievalReport:
                 "`text` should be what `RetrievalReport.to_json` returned, "
                 f"with {sorted(names)}. Received: {text[:60]!r}"
             )
+        for name, shape in _SHAPES.items():
+            files.check_shape(content[name], shape, name)
         settings = content.pop("settings")
         return cls(**files.numbers(content), settings=settings)
 

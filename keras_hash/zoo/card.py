@@ -123,6 +123,7 @@ class Card(collections.abc.Mapping):
         """
         if not isinstance(content, dict) or "format" not in content:
             raise ValueError("it should be a JSON object with `format`")
+        check_types({"format": content["format"]})
         if content["format"] > FORMAT:
             raise NewerFormat(
                 "it was written by a newer keras_hash; update the package. "
@@ -138,7 +139,10 @@ class Card(collections.abc.Mapping):
         if missing:
             raise ValueError(f"it should have {', '.join(missing)}")
         check_types(known)
-        return cls(**{**known, "metrics": files.numbers(known["metrics"])})
+        for name in ("metrics", "lengths", "mirrored"):
+            if name in known and known[name]:
+                known[name] = files.numbers(known[name])
+        return cls(**known)
 
     @classmethod
     def read(cls, folder):
@@ -167,18 +171,27 @@ class Card(collections.abc.Mapping):
         files.write(pathlib.Path(folder) / "card.json", text)
 
     @property
-    def similarity(self):
-        """str, how the codes are compared, as `keras_hash.Index` takes it."""
+    def model_class(self):
+        """The `HashModel` that made it; a ValueError where none is known."""
         from keras_hash import methods
 
-        return methods.registry()[self.model["class"]][0].similarity
+        method, known = self.model["class"], methods.registry()
+        if method not in known:
+            raise ValueError(
+                f"The entry {self.name!r} was made by a method that this "
+                f"version does not have: {method!r}; known: {sorted(known)}"
+            )
+        return known[method][0]
+
+    @property
+    def similarity(self):
+        """str, how the codes are compared, as `keras_hash.Index` takes it."""
+        return self.model_class.similarity
 
     @property
     def magnitudes(self):
         """bool, whether `Index.search(real_codes=...)` orders by its codes."""
-        from keras_hash import methods
-
-        return methods.registry()[self.model["class"]][0].magnitudes
+        return self.model_class.magnitudes
 
     @property
     def by_length(self):
@@ -201,7 +214,7 @@ class Card(collections.abc.Mapping):
                 they tell, or what its codes can keep apart.
         """
         known = (self.false_pairs or {}).get("counts", {}).get(str(self.bits))
-        if known is None:
+        if not known:
             raise ValueError(
                 f"The card of {self.name} does not say how near photos come by "
                 "chance: give a radius, or take photos_256 or phash_256."
@@ -298,33 +311,40 @@ def code_hash(codes):
     return hashlib.sha256(codes.tobytes()).hexdigest()
 
 
+# What fields of cards hold, where code counts on it.
+_SCORES = {"map": files.NUMBER, ...: files.NUMBER}
+_SHAPES = {
+    "image_shape": [int],
+    "labels": [str],
+    "metrics": _SCORES,
+    "lengths": {...: _SCORES},
+    "mirrored": _SCORES,
+    "extremes": {...: {...: int | float}},
+    "false_pairs": {"pairs": int, "counts": {...: [int]}},
+    "runtimes": {
+        ...: {
+            "images": int,
+            "bits_differing": int | float,
+            "codes_differing": int | float,
+        }
+    },
+    "licence": {...: str},
+    "code_sha256": {...: str},
+    "versions": {...: str},
+    "model": {"class": str, "config": dict},
+    "files": {...: str},
+}
+
+
 def check_types(known):
     """Refuses fields of a card, a dict, that are of another type."""
-    fields = {field.name: field for field in dataclasses.fields(Card)}
-    for name, value in known.items():
-        if not isinstance(value, fields[name].type):
-            raise ValueError(
-                f"`{name}` should be {fields[name].type}. Received: {value!r}"
-            )
+    for field in dataclasses.fields(Card):
+        if field.name in known and known[field.name] != field.default:
+            shape = _SHAPES.get(field.name, field.type)
+            files.check_shape(known[field.name], shape, field.name)
     try:
         json.dumps(known)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"A card holds what JSON can hold. Received: {error}"
         ) from error
-    for name, kinds in (
-        ("model", {"class": str, "config": dict}),
-        ("metrics", {"map": (int, float, type(None))}),
-    ):
-        for key, kind in kinds.items() if name in known else ():
-            if not isinstance(known[name].get(key, ...), kind):
-                raise ValueError(
-                    f"`{name}` should have a {key!r}. "
-                    f"Received: {known[name].get(key)!r}"
-                )
-    for name in ("runtimes", "lengths"):
-        for key, value in (known.get(name) or {}).items():
-            if not isinstance(value, dict):
-                raise ValueError(
-                    f"`{name}` should hold objects. Received: {key}={value!r}"
-                )

@@ -227,17 +227,9 @@ def load(name, bits=None, runtime="keras"):
     >>> model = keras_hash.load("dshc_cifar10_30")
     >>> codes = model.encode(images)
     """
-    from keras_hash import methods
-
     content = card(name)
+    kind = content.model_class
     verify_files(name)
-    method = content.model["class"]
-    known = methods.registry()
-    if method not in known:
-        raise ValueError(
-            f"The entry {str(name)!r} was made by a method that this version "
-            f"does not have: {method!r}; known: {sorted(known)}"
-        )
     saved = entry_folder(name) / str(content.version)
     config = content.model["config"]
     lengths = (*config.get("nested", ()), content.bits)
@@ -252,7 +244,7 @@ def load(name, bits=None, runtime="keras"):
             f"{content.version}; {_remedy(name)}."
         )
     try:
-        model = _restored(known[method][0], config, saved, content.weights)
+        model = _restored(kind, config, saved, content.weights)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"The card of {str(name)!r} is damaged: no model can be made of "

@@ -89,6 +89,15 @@ def test_what_no_query_has_is_null_in_json(tmp_path):
     for part in ("metrics", "curves", "chance", "bounds"):
         np.testing.assert_equal(getattr(again, part), getattr(report, part))
     assert again.settings == report.settings and str(again) == str(report)
+    for part, wrong in (
+        ("metrics", {"map": "high"}),
+        ("curves", {"radius": 3}),
+        ("bounds", [1]),
+        ("settings", {"bits": 4}),
+    ):
+        damaged = json.dumps({**json.loads(text), part: wrong})
+        with pytest.raises(ValueError, match=f"`{part}.* should"):
+            keras_hash.RetrievalReport.from_json(damaged)
 
 
 def test_a_query_that_shares_nothing_counts_zero():

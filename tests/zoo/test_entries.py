@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_hash
+from keras_hash import cli
 from keras_hash import evaluation
 from keras_hash import zoo
 from keras_hash.data import cifar10
@@ -249,6 +250,51 @@ def test_a_card_follows_its_schema(entry, change, wrong):
             zoo.card(entry)
     else:
         assert zoo.card(entry).bits == 30
+
+
+def _leaves(content, at=()):
+    """The places in what JSON holds, some of each dict and list."""
+    yield at
+    if isinstance(content, (dict, list)):
+        keys = list(content if isinstance(content, dict) else range(1))
+        for key in keys if not at else keys[:3]:
+            yield from _leaves(content[key], (*at, key))
+
+
+def _changed(content, at, value):
+    copy = json.loads(json.dumps(content))
+    inside = copy
+    for key in at[:-1]:
+        inside = inside[key]
+    inside[at[-1]] = value
+    return copy
+
+
+def test_whatever_a_card_holds_is_used_or_refused(capsys, monkeypatch):
+    """Each value of a card by one of another kind; info and what it says."""
+    name = "photos_256"
+    content = json.loads((ROOT / f"zoo/{name}/card.json").read_text())
+    used = refused = 0
+    for at in list(_leaves(content))[1:]:
+        for value in (None, -1, 1.5, True, "x", [], [1.5], {}, {"a": 1}):
+            try:
+                card = zoo.Card.from_dict(_changed(content, at, value))
+            except ValueError:
+                refused += 1
+                continue
+            used += 1
+            assert len(card.maker["files_sha256"]) == 64
+            assert "keras" in card.same_as("keras")
+            for use in (lambda c: c.radius(1e-4), lambda c: c.similarity):
+                try:
+                    use(card)
+                except ValueError as error:
+                    assert card.name in str(error)
+            monkeypatch.setattr(zoo, "card", lambda _, card=card: card)
+            assert cli.main(["info", name]) == 0, (at, value)
+            monkeypatch.undo()
+    assert used > 100 and refused > 500
+    capsys.readouterr()
 
 
 def test_publish_measures_what_it_stores(tmp_path):

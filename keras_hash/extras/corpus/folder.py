@@ -29,6 +29,16 @@ _MODEL, _CODES, _REFUSED = "model", "codes", "refused"
 # Each shard is one file: few enough to list, small enough to lose.
 _SHARDS, _LEAST, _MOST = 200, 1000, 100_000
 
+_SHAPE = {
+    "format": int,
+    "encoder": {"name": str, "files_sha256": str},
+    "bits": int,
+    "similarity": str,
+    "images": int,
+    "images_per_shard": int,
+    "id_type": str,
+}
+
 
 class Corpus:
     """A corpus that was prepared.
@@ -59,7 +69,11 @@ class Corpus:
             raise ValueError(
                 f"{folder} is not the folder of a corpus. Expected: {path}"
             )
-        content = json.loads(filesystems.read(path))
+        try:
+            content = json.loads(filesystems.read(path))
+            files.check_shape(content, _SHAPE, "corpus")
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
         if content["format"] > _FORMAT:
             raise ValueError(
                 f"{path} was written by a newer keras_hash; update the "

@@ -73,6 +73,21 @@ def test_a_folder_with_other_files_is_refused(photos, tmp_path):
         list(corpus.read(str(tmp_path / "out")))
 
 
+def test_a_damaged_manifest_is_named(photos, tmp_path):
+    out = tmp_path / "out"
+    folder_lib.prepare(out, NAME, corpus.from_glob(str(photos)))
+    path = out / "corpus.json"
+    content = json.loads(path.read_text())
+    for key in content:
+        for wrong in (None, [], {}):
+            path.write_text(json.dumps({**content, key: wrong}))
+            with pytest.raises(ValueError, match=f"is damaged: .*{key}. sho"):
+                corpus.read(str(out))
+    path.write_text(path.read_text()[:-5])
+    with pytest.raises(ValueError, match="corpus.json is damaged"):
+        corpus.read(str(out))
+
+
 def test_a_kill_while_the_folder_is_prepared(photos, tmp_path, monkeypatch):
     listing = corpus.from_glob(str(photos))
     write = filesystems.write
