@@ -261,8 +261,11 @@ def check_shape(content, shape, name):
     """
     nested = isinstance(shape, (list, dict))
     kind = type(shape) if nested else shape
-    boolean = isinstance(content, bool) and kind is not bool
-    if boolean or not isinstance(content, kind):
+    wrong = isinstance(content, bool) and kind is not bool
+    if isinstance(content, float):
+        # Python reads NaN and Infinity, which JSON does not have.
+        wrong = not math.isfinite(content)
+    if wrong or not isinstance(content, kind):
         kind = getattr(kind, "__name__", kind)
         raise ValueError(f"`{name}` should be {kind}. Received: {content!r}")
     if isinstance(shape, list):

@@ -64,6 +64,29 @@ def multi_hot(labels, num_classes):
     return ops.one_hot(labels, num_classes, dtype="float32")
 
 
+def columns(labels):
+    """The names of the labels of a frame of multi-hot rows; None elsewhere."""
+    names = getattr(labels, "columns", None)
+    if names is None or len(names) < 2:
+        return None
+    return [str(name) for name in names]
+
+
+def check_columns(*named):
+    """Refuses the columns of frames unless they are the same labels."""
+    named = [columns for columns in named if columns]
+    for columns in named[1:]:
+        if columns == named[0]:
+            continue
+        only = sorted(set(columns) ^ set(named[0]))
+        raise ValueError(
+            "Multi-hot frames should have the same columns in the same order, "
+            "since each is a label; `frame.reindex(columns=..., fill_value=0)` "
+            "makes them so. Received: "
+            + (f"{only} in one of them" if only else f"{named[0]}, {columns}")
+        )
+
+
 def check_labels(
     labels,
     num_classes=None,

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_hash import codes as codes_lib
 from keras_hash import files
+from keras_hash import similarity
 from keras_hash.data.reading import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
@@ -137,6 +138,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
             if cut is not None:
                 cuts.append(cut)
         self.k = tuple(dict.fromkeys(cuts))
+        pairs = [p for p in (query, database) if isinstance(p, (tuple, list))]
+        labels = [pair[1] for pair in pairs if len(pair) == 2]
+        similarity.check_columns(*map(similarity.columns, labels))
         self.query = Source(query, "query", images[0])
         self.database = Source(database, "database", images[1])
         self.log_dir = log_dir

@@ -50,7 +50,7 @@ def numbered(found, labels, single):
 def as_labels(labels):
     """Labels as an array, in which each name is itself: NumPy makes the text
     `nan` of a label that is missing among others."""
-    if np.ma.is_masked(labels):
+    if np.ma.is_masked(labels) or similarity.columns(labels):
         return similarity.check_labels(labels)
     if isinstance(labels, (list, tuple)):
         if any(isinstance(label, (str, bytes)) for label in labels):

@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_hash import files
 from keras_hash import progress
+from keras_hash import similarity
 from keras_hash.codes import check_int
 from keras_hash.data import class_names
 from keras_hash.data import draws
@@ -208,7 +209,7 @@ def from_arrays(
         validation: as for `from_folder`.
         seed: as for `from_folder`.
         names: optional list of str, the names of the labels. Defaults to the
-            numbers, or the sorted names that occur.
+            columns of a frame, the numbers, or the sorted names that occur.
         name: str, name of the benchmark.
 
     Returns:
@@ -224,9 +225,9 @@ def from_arrays(
     if images.dtype.kind in "uif":
         pixels.check_values(images)
     images = _pixels(images[..., None] if images.ndim == 3 else images)
-    targets, names = class_names.targets_of(
-        class_names.as_labels(labels), names
-    )
+    names = similarity.columns(labels) if names is None else names
+    labels = class_names.as_labels(labels)
+    targets, names = class_names.targets_of(labels, names)
     if len(images) != len(targets) or not len(images):
         raise ValueError(
             "There should be images, each with a label or a row of labels. "

@@ -24,6 +24,7 @@ from keras_hash.evaluation.metrics import describe
 from keras_hash.evaluation.metrics import families
 from keras_hash.evaluation.metrics import key
 from keras_hash.evaluation.report import RetrievalReport
+from keras_hash.similarity import columns
 
 # Tie modes that a table of counts answers.
 TIES = ("expected", "best", "worst", "random")
@@ -80,6 +81,7 @@ class HammingEvaluator:
     ):
         kernels.check(kernel)
         query_codes = check(query_codes, bits, "query_codes")
+        self._columns = columns(query_labels)
         query_labels = statistic.check_labels(
             query_labels, len(query_codes), "query"
         )
@@ -118,6 +120,7 @@ class HammingEvaluator:
     def _update(self, packed, labels, shard=1 << 18):
         """`update`, so many items at once: more would only take memory."""
         packed = check(packed, self.bits, "database_codes")
+        similarity.check_columns(self._columns, columns(labels))
         labels = similarity.check_labels(
             labels, name="database_labels", count=len(packed), unlabelled=True
         )

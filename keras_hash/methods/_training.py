@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_hash import devices
 from keras_hash import forks
+from keras_hash import similarity
 from keras_hash.data import feed
 from keras_hash.data import reading
 from keras_hash.methods import _bank
@@ -137,6 +138,8 @@ class Trained(keras.Model):
         if validation is not None:
             pair = isinstance(validation, (tuple, list))
             sides = validation if pair else [validation]
+            labels = (y, *sides[1:2])
+            similarity.check_columns(*map(similarity.columns, labels))
             validation = self._taken(
                 held,
                 *sides,

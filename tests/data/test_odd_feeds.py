@@ -411,6 +411,48 @@ def test_a_frame_holds_features_and_numbers_as_arrays_do():
     assert reports[0].metrics == reports[1].metrics
 
 
+class Named:
+    """A frame of multi-hot rows, as pandas has it, with names of columns."""
+
+    def __init__(self, *columns):
+        self.columns = columns
+        self.rows = np.array([[name in "ab", name in "bc"] for name in columns])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.repeat(self.rows.T, 9, 0).astype(dtype or int)
+
+    def __len__(self):
+        return 18
+
+
+def test_columns_of_frames_are_the_names_of_labels():
+    images = RANDOM.randint(0, 256, (18, 8, 8, 3)).astype("uint8")
+    frame, turned, other = Named("a", "b"), Named("b", "a"), Named("a", "c")
+    bench = data.from_arrays(images, frame, query=0.2)
+    assert bench.labels == ["a", "b"] and bench.targets.shape == (18, 2)
+    bench = data.from_arrays(images, frame, query=0.2, names=["x", "y"])
+    assert bench.labels == ["x", "y"]
+    codes = np.arange(18, dtype="uint8")[:, None]
+    report = keras_hash.evaluate(codes, frame, codes, Named("a", "b"), 8)
+    rows = np.asarray(frame)
+    assert report == keras_hash.evaluate(codes, rows, codes, rows, 8)
+    model = keras_hash.models.CSQ(8, 2, input_shape=(8, 8, 3))
+    model.compile("adam")
+    for wrong, told in (
+        (turned, r"\['a', 'b'\], \['b', 'a'\]"),
+        (other, "'c'"),
+    ):
+        for call in (
+            lambda y: keras_hash.evaluate(codes, frame, codes, y, 8),
+            lambda y: model.fit(images, frame, validation_data=(images, y)),
+            lambda y: keras_hash.callbacks.RetrievalMetrics(
+                (images, frame), (images, y)
+            ),
+        ):
+            with pytest.raises(ValueError, match=f"same columns .*{told}"):
+                call(wrong)
+
+
 def test_masked_codes_and_booleans_are_no_real_codes():
     masked = np.ma.masked_array(RANDOM.randn(3, 8), RANDOM.rand(3, 8) > 0.5)
     with pytest.raises(ValueError, match="a masked array"):
