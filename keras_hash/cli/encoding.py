@@ -170,6 +170,11 @@ def _encode_corpus(chosen):
     )
     if done.refused:
         print(f"{done.refused:,} images refused: {done.corpus.refused_file}")
+    if done.refused == done.corpus.images:
+        raise ValueError(
+            f"None of {done.refused:,} files is an image that could be read. "
+            f"Received: {done.corpus.refused_file}"
+        )
 
 
 def _listed(chosen):

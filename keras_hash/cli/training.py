@@ -275,6 +275,12 @@ def _untrained(chosen, benchmark):
     given = {}
     if kind.needs_bank:
         given["bank_size"] = len(benchmark.parts["train"])
+    classes = benchmark.num_classes if benchmark.num_classes > 1 else None
+    if kind.supervised and not classes:
+        raise ValueError(
+            f"{kind.__name__} learns from images of two or more labels. "
+            f"Received: {', '.join(benchmark.labels)} alone in {chosen.data}"
+        )
     trained = _is_trained(chosen.backbone)
     if trained and kind.supervised and kind.trained:
         given["hidden"] = _HIDDEN
@@ -284,7 +290,7 @@ def _untrained(chosen, benchmark):
         given["input_shape"] = (*size, 3)
     return kind(
         bits=chosen.bits,
-        num_classes=benchmark.num_classes,
+        num_classes=classes,
         backbone=chosen.backbone,
         nested=chosen.nested,
         mirrors=benchmark.mirrors,

@@ -404,8 +404,9 @@ class _Draft:
         if self.query and not len(drawn):
             raise ValueError(
                 f"{self.name}: no image can be a query, because no label has "
-                "two images or the share is too small; `query=0` goes without "
-                f"queries. Received: {len(used)} images, query={self.query}"
+                "two images or the share is too small (in Python, `query=0` "
+                "goes without queries). "
+                f"Received: {len(used)} images, query={self.query}"
             )
         query, rest = used[drawn], np.delete(used, drawn)
         held = draws.draw(targets[rest], self.validation, self.seed + 1)

@@ -111,6 +111,7 @@ class Corpus:
                 "keras_hash.bits": str(self.bits),
                 "keras_hash.similarity": self.similarity,
                 "keras_hash.refused": str(len(refused)),
+                "keras_hash.shard": str(shard),
             }
         )
         refusals = self._file(_REFUSED, shard)
@@ -175,11 +176,18 @@ class Corpus:
             says = table.schema.metadata or {}
             rows = table.num_rows + int(says[b"keras_hash.refused"])
             maker = says[b"keras_hash.files_sha256"].decode()
+            # Files of 0.1.0 do not say it.
+            number = int(says.get(b"keras_hash.shard", shard))
         except (OSError, KeyError, pa.ArrowInvalid) as error:
             raise ValueError(
                 f"{path} is missing or damaged; remove it and run the same "
                 f"command again. Received: {error}"
             ) from error
+        if number != shard:
+            raise ValueError(
+                f"{path} is a copy of shard {number:05d}; remove it and run "
+                "the same command again."
+            )
         if rows != self.size(shard) or maker != self.encoder["files_sha256"]:
             raise ValueError(
                 f"{path} is of another corpus: it should be of "

@@ -51,6 +51,17 @@ def test_the_command(photos, tmp_path, capsys):
         assert shown.splitlines()[-1].startswith("keras-hash: ")
 
 
+@NEEDS_BEAM
+def test_a_corpus_of_no_image_is_an_error(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.png").write_bytes(b"no")
+    words = ["encode", NAME, tmp_path / "in", "--out", tmp_path / "out", *RUN]
+    assert cli.main(list(map(str, words))) == 2
+    out, err = capsys.readouterr()
+    assert "2 images refused" in out and "None of 2 files is an image" in err
+
+
 @pytest.mark.parametrize(
     "option", [["--csv", "x"], ["--retry"], ["--images-per-shard", "3"]]
 )

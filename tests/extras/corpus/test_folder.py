@@ -33,6 +33,7 @@ def test_what_is_written_is_read(written, tmp_path):
         "keras_hash.bits": "30",
         "keras_hash.similarity": "hamming",
         "keras_hash.refused": "0",
+        "keras_hash.shard": "0",
     }
 
 
@@ -47,6 +48,19 @@ def test_an_index_takes_what_is_read(written):
     held = dict(zip(index.ids, index.codes))
     for query, (name,) in zip(queries, found):
         np.testing.assert_array_equal(held[name], query)
+
+
+def test_a_copy_of_another_shard_is_named(written, tmp_path):
+    """Of the same size, by the same encoder."""
+    made, _ = written
+    codes = tmp_path / "out" / "codes"
+    content = (codes / "00001-of-00005.parquet").read_bytes()
+    (codes / "00002-of-00005.parquet").write_bytes(content)
+    for call in (made.finish, lambda: list(made.read())):
+        with pytest.raises(
+            ValueError, match="00002.* is a copy of shard 00001"
+        ):
+            call()
 
 
 def test_damaged_and_missing_shards_are_named(written, tmp_path):
