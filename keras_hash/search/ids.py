@@ -195,9 +195,12 @@ class Ids:
                 raise ValueError("its next id is there already")
             return cls(values, following)
         text, ends = arrays["ids_text"], arrays["ids_ends"]
-        lengths = np.diff(ends, prepend=0, append=text.size)
         kinds = text.dtype == np.uint8, ends.dtype == np.int64, ends.ndim == 1
-        if not all(kinds) or lengths.min() < 0 or lengths[-1]:
+        right = all(kinds)
+        if right:
+            lengths = np.diff(ends, prepend=0, append=text.size)
+            right = lengths.min() >= 0 and not lengths[-1]
+        if not right:
             raise ValueError("its ids are no list of strings")
         text, ends = text.tobytes(), ends.tolist()
         values, parts = np.empty(len(ends), object), zip([0, *ends], ends)

@@ -344,6 +344,29 @@ def test_save_and_load(kind, similarity, mmap, tmp_path, rng):
     assert [p.name for p in tmp_path.iterdir()] == ["photos.index"]
 
 
+@pytest.mark.parametrize("kind", ["S8", "U2", "f8", "c8", "M8[s]", "?", "i1"])
+def test_arrays_of_another_kind_are_refused(kind, tmp_path):
+    """Of a file whose checksum is right, in any of the arrays and fields."""
+    path = tmp_path / "index"
+    codes = np.arange(6, dtype="uint8")[[0, 1, 1, 2, 3, 3], None]
+    for ids in (None, [f"é{i}" for i in range(6)]):
+        keras_hash.Index(8, codes, ids).save(path)
+        fields, arrays = storage.read(path)
+        assert len(arrays) > 1
+        for name, array in arrays.items():
+            other = np.zeros(array.shape, kind)
+            storage.write(path, fields, {**arrays, name: other})
+            with pytest.raises(ValueError, match="written by `Index.save`"):
+                keras_hash.Index.load(path)
+        for name in fields:
+            for wrong in (None, "x", [1], {"a": 1}, 1.5):
+                storage.write(path, {**fields, name: wrong}, arrays)
+                try:
+                    keras_hash.Index.load(path)
+                except ValueError as error:
+                    assert "written by `Index.save`" in str(error)
+
+
 @pytest.mark.parametrize("mmap", [False, True])
 def test_damaged_files(mmap, tmp_path, rng):
     path = tmp_path / "photos.index"
