@@ -201,10 +201,12 @@ class HammingEvaluator:
             for index, key in enumerate(keys.tolist()):
                 evaluator.counts.planes[tuple(key)] = planes[:, index]
             evaluator._census.update(*census)
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
+            lacks = isinstance(error, KeyError)
+            received = f"a dict without {error}" if lacks else type(state)
             raise ValueError(
                 "`state` should be what `HammingEvaluator.state` returned. "
-                f"Received: a dict without {error}"
+                f"Received: {received}"
             ) from error
         return evaluator
 

@@ -264,6 +264,8 @@ def test_state_survives_a_file(tmp_path):
     assert again.result().metrics == pytest.approx(expected.metrics, abs=1e-12)
     with pytest.raises(ValueError, match="should be what"):
         keras_hash.HammingEvaluator.from_state({"query_codes": query})
+    with pytest.raises(ValueError, match="returned. Received: .*NoneType"):
+        keras_hash.HammingEvaluator.from_state(None)
 
 
 def test_chance_is_the_expectation_over_all_orders():

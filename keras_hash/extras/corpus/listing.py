@@ -62,8 +62,14 @@ def from_glob(*patterns):
     Raises:
         ValueError: no file, one that is not there, or a name that is not UTF-8.
     """
+    wrong = [one for one in patterns if not isinstance(one, (str, os.PathLike))]
+    if wrong:
+        raise ValueError(
+            "Each pattern should be a str of its own: `from_glob(*patterns)` "
+            f"takes a list. Received: {type(wrong[0]).__name__} {wrong[0]!r}"
+        )
     places, left_out, bases = {}, {}, []
-    for pattern in patterns:
+    for pattern in map(os.fspath, patterns):
         base, found, others = _found(pattern)
         places |= found
         left_out |= others

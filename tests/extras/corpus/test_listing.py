@@ -82,6 +82,12 @@ def test_glob_lists_files_in_order(photos, monkeypatch):
     ]
 
 
+def test_patterns_are_texts_of_their_own(photos):
+    with pytest.raises(ValueError, match="of its own.*Received: list"):
+        corpus.from_glob([str(photos)])
+    assert len(corpus.from_glob(pathlib.Path(photos))) == 40
+
+
 def test_nothing_to_encode(tmp_path):
     for pattern in (f"{tmp_path}/*.png", str(tmp_path)):
         with pytest.raises(ValueError, match="There is no image to encode"):
