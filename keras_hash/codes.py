@@ -268,7 +268,7 @@ def shorten(codes, bits):
     Raises:
         ValueError: `codes` are no packed codes, or shorter than that.
     """
-    codes, width = as_array(codes, "codes"), num_bytes(bits)
+    codes, width, bits = as_array(codes, "codes"), num_bytes(bits), int(bits)
     if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] < width:
         raise ValueError(
             f"`codes` should be packed codes, uint8 [n, {width}] or wider for "

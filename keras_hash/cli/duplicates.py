@@ -88,15 +88,18 @@ def _duplicates(chosen):
 
     if chosen.undo is not None:
         back, failed = duplicates.undo(chosen.undo)
-        print(f"Moved {back} files back.", file=sys.stderr)
+        print(f"Moved {outputs.counted(back, 'file')} back.", file=sys.stderr)
         _check_all(failed)
         return
     if not chosen.places:
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
-    outputs.check_writable(chosen.report, "--report", chosen.places)
-    for path in (chosen.index, chosen.move):
-        if path is not None:
-            files.local(path)
+    read = list(chosen.places)
+    if chosen.index is not None:
+        outputs.check_writable(chosen.index, "--index", chosen.places)
+        read += [chosen.index, _hash_index(chosen.index)]
+    outputs.check_writable(chosen.report, "--report", read)
+    if chosen.move is not None:
+        outputs.check_folder(chosen.move, "--move")
     card = inputs.card(chosen.model)
     # What the cards cannot tell shows before the work.
     looks = _looks(chosen, card)
@@ -106,25 +109,28 @@ def _duplicates(chosen):
     same = duplicates.same_bytes(paths)
     again = {path for others in same.values() for path in others}
     alone = [path for path in paths if path not in again]
-    pairs = _near(chosen, card, looks, alone)
+    pairs, refused = _near(chosen, card, looks, alone)
+    images = len(paths) - len(refused)
     rank = functools.cache(duplicates.rank)
     found = duplicates.groups(pairs, same, rank)
     if chosen.report:
-        _report(chosen, found, len(paths), looks)
-    _print(chosen, found, len(paths), looks)
+        _report(chosen, found, images, looks)
+    _print(chosen, found, images, looks)
     if chosen.move:
         going = [path for group in found for path in group.copies]
         count = duplicates.move(going, chosen.move)
         print(
-            f"Moved {count} files to {chosen.move}; `keras-hash duplicates "
-            f"--undo {chosen.move}` brings them back.",
+            f"Moved {outputs.counted(count, 'file')} to {chosen.move}; "
+            f"`keras-hash duplicates --undo {chosen.move}` brings back what "
+            "was moved.",
             file=sys.stderr,
         )
     if chosen.link:
         count, failed = duplicates.link(
             (best, path) for best, others in same.items() for path in others
         )
-        print(f"Linked {count} files of the same bytes.", file=sys.stderr)
+        linked = outputs.counted(count, "file")
+        print(f"Linked {linked} of the same bytes.", file=sys.stderr)
         _check_all(failed)
 
 
@@ -161,18 +167,19 @@ def _looks(chosen, card):
 
 
 def _near(chosen, card, looks, paths):
-    """Pairs of files that show the same, and why."""
+    """Pairs of files that show the same, and why; and what is no image."""
     from keras_hash.search import duplicates
 
     order = {path: place for place, path in enumerate(paths)}
-    found, likely = {}, set()
+    found, likely, refused = {}, set(), {}
     known = {os.path.realpath(path): path for path in reversed(paths)}
     with tempfile.TemporaryDirectory() as temporary:
         for name, radius in looks.items():
             own = card if name == chosen.model else inputs.card(name)
             place = chosen.index or os.path.join(temporary, "photos.index")
-            place = place if own is card else f"{place}.phash"
-            index = _index(chosen, place, own, name, paths)
+            place = place if own is card else _hash_index(place)
+            index, others = _index(chosen, place, own, name, paths)
+            refused |= others
             surely = _surely(own, chosen)
             for first, second, far in index.index.pairs(radius):
                 for one, other, bits in zip(first, second, far.tolist()):
@@ -187,9 +194,14 @@ def _near(chosen, card, looks, paths):
                         found.setdefault(pair, f"{name}: {bits} bits differ")
                         if bits <= surely:
                             likely.add(pair)
-    if chosen.radius is not None:
-        return found
-    return duplicates.second_look(found, likely)
+    if chosen.radius is None:
+        found = duplicates.second_look(found, likely)
+    return found, refused
+
+
+def _hash_index(place):
+    """Where the codes of the perceptual hash lie, beside those of a model."""
+    return f"{place}.phash"
 
 
 def _surely(card, chosen):
@@ -204,24 +216,27 @@ def _surely(card, chosen):
 
 
 def _index(chosen, place, card, name, paths):
-    """The index of an entry's codes, with all files in it."""
+    """The index of an entry's codes, with all files that are images in it;
+    and the others."""
     index = indexing.opened(place, card, chosen)
     encoder = inputs.file_encoder(name, chosen.runtime)
     if chosen.index:
-        indexing.extend(index, paths, encoder, False)
-        return index
+        return index, indexing.extend(index, paths, encoder, False).refused
     refused = index.extend(paths, encoder).refused
     for path, why in refused.items() if name == chosen.model else ():
         print(f"left out: {path}: {why}", file=sys.stderr)
-    return index
+    return index, refused
 
 
 def _summary(found, count):
     going = [path for group in found for path in group.copies]
     room = sum(os.path.getsize(path) for path in going) / 1e6
+    if not found:
+        return f"{outputs.counted(count, 'image')}, no copies"
+    have = f"{len(found):,} of which ha{'s' if len(found) == 1 else 've'} "
+    have += "a copy" if len(going) == 1 else f"{len(going):,} copies"
     return (
-        f"{count} images, {len(found)} of which have {len(going)} copies that "
-        f"may go, {room:,.1f} MB"
+        f"{outputs.counted(count, 'image')}, {have} that may go, {room:,.1f} MB"
     )
 
 

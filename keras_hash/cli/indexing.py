@@ -3,6 +3,7 @@
 import sys
 
 from keras_hash import files
+from keras_hash.cli import outputs
 
 
 def opened(path, card, chosen=None):
@@ -33,7 +34,10 @@ def existing(path, card, chosen=None):
 
 
 def extend(index, paths, encode, prune):
-    """Adds files, and prints how many are new, have changed or are gone."""
+    """Adds files, and prints how many are new, have changed or are gone.
+
+    Returns the `Extension`.
+    """
     try:
         done = index.extend(paths, encode, prune=prune)
     except KeyboardInterrupt:
@@ -43,14 +47,15 @@ def extend(index, paths, encode, prune):
         ) from None
     changed = f"{done.changed} changed, " if done.changed else ""
     lines = [
-        f"{index.path}: {done.added} new images, {changed}"
+        f"{index.path}: {outputs.counted(done.added, 'new image')}, {changed}"
         f"{len(index.index)} in all"
     ]
     if done.gone:
         what = "were dropped" if prune else "stay in it until `--prune`"
         lines.append(
-            f"gone: {len(done.gone)} images, such as {done.gone[0]}; "
-            f"they {what}"
+            f"gone: {outputs.counted(len(done.gone), 'image')}, such as "
+            f"{done.gone[0]}; they {what}"
         )
     lines += [f"left out: {path}: {why}" for path, why in done.refused.items()]
     print(*lines, sep="\n", file=sys.stderr)
+    return done

@@ -39,17 +39,35 @@ def check_writable(path, name="--out", read=()):
                 f"`{name}` would replace {path}, which is read. Give another "
                 f"name. Received: {name} {path}"
             )
+    if path.is_dir():
+        raise ValueError(
+            f"`{name}` should be a file that can be written. Received: "
+            f"{path} (it is a folder)"
+        )
+    _try_to_write(path.parent, f"`{name}` should be a file", path)
+
+
+def check_folder(path, name):
+    """Tries to write into a folder, or into what it will be made in."""
+    folder = files.local(path).absolute()
+    _try_to_write(folder, f"`{name}` should be a folder", folder)
+
+
+def _try_to_write(folder, expected, path):
+    there = (place for place in (folder, *folder.parents) if place.exists())
     try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        folder = next(place for place in path.parents if place.exists())
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=next(there)):
             pass
     except OSError as error:
         raise ValueError(
-            f"`{name}` should be a file that can be written. Received: "
-            f"{path} ({error.strerror or error})"
+            f"{expected} that can be written. Received: {path} "
+            f"({error.strerror or error})"
         ) from error
+
+
+def counted(count, noun):
+    """Such as `"1 file"`, `"2,000 files"`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def say(text):

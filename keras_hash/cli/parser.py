@@ -85,7 +85,11 @@ def run(arguments=None):
     words = getattr(chosen, command.words, [])
     while more and not more[0].startswith("-") and command.words:
         words.append(more.pop(0))
-    if command.passed_on and getattr(chosen, command.passed_on):
+    passed_on = command.passed_on and getattr(chosen, command.passed_on)
+    if more and more[0] == "--" and command.words and not passed_on:
+        words += more[1:]
+        more = []
+    if passed_on:
         chosen.options = more
     elif more:
         parser.error(f"unknown arguments: {' '.join(more)}")

@@ -80,11 +80,18 @@ def _search(chosen):
         )
     read = [*chosen.queries, *(chosen.images or ()), chosen.index]
     outputs.check_writable(chosen.out, read=read)
+    if chosen.images or chosen.prune:
+        outputs.check_writable(chosen.index, "--index")
     # Whatever is wrong with the queries shows before an hour of indexing.
     queries = inputs.image_files(chosen.queries) if chosen.queries else []
     places = inputs.image_files(chosen.images) if chosen.images else []
     find = indexing.opened if places else indexing.existing
     index = find(chosen.index, card, chosen)
+    if chosen.out and index.holds(chosen.out):
+        raise ValueError(
+            f"`--out` would replace {chosen.out}, a photo of the index. Give "
+            f"another name. Received: --out {chosen.out}"
+        )
     # Loaded if there is anything to encode.
     encoder = functools.cache(
         lambda: inputs.file_encoder(chosen.model, chosen.runtime)
@@ -96,6 +103,12 @@ def _search(chosen):
     if places or chosen.prune:
         indexing.extend(
             index, places, lambda paths: encoder()(paths), chosen.prune
+        )
+    if places and not len(index.index):
+        raise ValueError(
+            f"None of {outputs.counted(len(places), 'file')} is an image, so "
+            f"{chosen.index} stays empty. Received: --images "
+            f"{' '.join(chosen.images)}"
         )
     k = 10 if chosen.k is None and chosen.radius is None else chosen.k
     found = index.search(codes, k, chosen.radius) if queries else []

@@ -50,6 +50,10 @@ def nearest(asked, source, places, ids, k, floats=1 << 24):
         else:
             features = np.asarray(source[wanted])
         features = features.astype("float32")[inverse]
+        if not np.isfinite(features).all():
+            raise ValueError(
+                "`rerank[1]` should be finite. Received: NaN or inf"
+            )
         features = features.reshape(*places[part].shape, width)
         features -= asked[part, None]
         distances = np.sqrt(np.einsum("qcd,qcd->qc", features, features))

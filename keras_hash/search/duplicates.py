@@ -42,12 +42,15 @@ def one_name(paths):
 def same_bytes(paths):
     """From the best file of each content to the others of the same bytes."""
     by_size = collections.defaultdict(list)
+    # What cannot be read is left out where photos are encoded.
     for path in paths:
-        by_size[os.path.getsize(path)].append(path)
+        with contextlib.suppress(OSError):
+            by_size[os.path.getsize(path)].append(path)
     by_content = collections.defaultdict(list)
     for size, alike in by_size.items():
         for path in alike if size and len(alike) > 1 else ():
-            by_content[files.sha256(path)].append(path)
+            with contextlib.suppress(OSError):
+                by_content[files.sha256(path)].append(path)
     found = {}
     for alike in by_content.values():
         best, *others = sorted(alike, key=rank)

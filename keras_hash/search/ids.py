@@ -19,9 +19,9 @@ def check_ids(ids, name="ids", count=None):
         )
     array = ids
     if isinstance(ids, (list, tuple, set, frozenset, range)):
-        # NumPy would make strings of ints among them.
-        strings = any(isinstance(one, str) for one in ids)
-        array = as_array(list(ids), name, object if strings else None)
+        # NumPy would make strings of ints, or ints of booleans, among them.
+        kept = any(isinstance(one, (str, bool)) for one in ids)
+        array = as_array(list(ids), name, object if kept else None)
     array = _int_or_str(as_array(array, name))
     if array is None:
         array = np.asarray(ids)
@@ -226,7 +226,7 @@ def _shown(one):
 
 def _refuse_twice(one):
     raise ValueError(
-        "`ids` should all be different, also from those in the index; "
-        "`remove` an item before adding it anew. "
+        "`ids` should all be different, in an index also from those that are "
+        "there; `Index.remove` takes an item out. "
         f"Received: {_shown(one)} twice"
     )

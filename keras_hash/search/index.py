@@ -75,6 +75,8 @@ class Index:
         method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
         self.about = {}
+        # What `PhotoIndex` knows of each item; items that came later have none.
+        self._beside = {}
         self._ids = Ids()
         empty = np.zeros((0, width_of(bits)), "uint8")
         # Groups, and codes that wait to be grouped: one attribute, so that
@@ -157,6 +159,7 @@ class Index:
         keep[places] = False
         keep = np.flatnonzero(keep)
         groups = self._groups().chosen(keep)
+        self._beside = {k: c[keep] for k, c in self._all_beside().items()}
         self._ids, self._state = self._ids.chosen(keep), (groups, ())
 
     def search(
@@ -337,19 +340,28 @@ class Index:
             path: str or path; its folder is made where it is missing.
             about: optional dict that JSON can hold, facts about where the codes
                 come from; in the file and `Index.about` from then on. `None`:
-                those that are there.
+                those that are there. To `keras-hash search`, `name`,
+                `files_sha256` and `runtimes` say who made the codes.
 
         Raises:
             ValueError: `about` is not such a dict.
         """
-        if about is not None:
-            self.about = _check_about(about)
+        self.about = _check_about(self.about if about is None else about)
         storage.write(path, *self._to_parts())
+
+    def _all_beside(self):
+        return {
+            name: np.pad(
+                column, (0, len(self) - len(column)), constant_values=-1
+            )
+            for name, column in self._beside.items()
+        }
 
     def _to_parts(self):
         """What a file holds: a dict that JSON can hold, and one of arrays."""
         groups = self._groups()
         arrays = {"codes": groups.codes, **self._ids.arrays()}
+        arrays |= self._all_beside()
         if groups.group is not None:
             arrays["group"] = groups.group
         fields = {
@@ -400,6 +412,11 @@ class Index:
             items = Groups(index.bits, index.similarity, *held)
             if len(items) != len(index):
                 raise ValueError(f"{len(index)} ids of {len(items)} codes")
+            index._beside = {
+                name: array
+                for name, array in arrays.items()
+                if name.startswith("file_") and array.shape == (len(index),)
+            }
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
                 "`path` should be a file written by `Index.save`. "
@@ -432,7 +449,9 @@ class Index:
     def _checked(self, codes):
         codes = check(codes, self.bits)
         if len(self) == 0:
-            raise ValueError("The index is empty: call `add` before `search`.")
+            raise ValueError(
+                "The index is empty: it needs codes before a search."
+            )
         return codes
 
     def _among(self, ids):
@@ -473,7 +492,7 @@ def _check_about(about):
     try:
         if isinstance(about, dict):
             return json.loads(files.to_json(about))
-        reason = f"a {type(about).__name__}"
+        reason = type(about).__name__
     except (TypeError, ValueError) as error:
         reason = error
     raise ValueError(

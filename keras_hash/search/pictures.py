@@ -71,6 +71,8 @@ class PhotoIndex:
         if read == self._read:
             return
         self.index, arrays = Index._read(self.path)
+        runtimes = self.index.about.get("runtimes", [])
+        files.check_shape(runtimes, [str], f"{self.path}: runtimes")
         self._check_maker()
         self._read, self._columns, self._known = read, None, {}
         if arrays.keys() & set(_COLUMNS):
@@ -127,7 +129,14 @@ class PhotoIndex:
         if item not in self._states():
             return item
         path = os.path.join(self._folder, item)
-        return path.removeprefix(os.path.join(os.getcwd(), ""))
+        path = path.removeprefix(os.path.join(os.getcwd(), ""))
+        # Given back to a command, it should mean the same.
+        return os.path.join(".", path) if path[:1] in ("~", "-") else path
+
+    def holds(self, path):
+        """Whether a file is in the index."""
+        item = self._id(os.path.realpath(path))
+        return item in self._states() and item in set(self.index.ids.tolist())
 
     def _id(self, path):
         """The id of a file by its path, which is absolute and of no links."""

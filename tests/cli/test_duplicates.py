@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from sklearn import datasets
 
+import keras_hash
 from keras_hash import cli
+from keras_hash.search import duplicates
 from tests.cli.command import run
 
 HASH = ("--model", "phash_256")
@@ -54,7 +56,7 @@ def found(*arguments):
 def test_copies_are_found(photos, tmp_path):
     folder, names = photos
     content, groups, err = found(folder, *HASH)
-    assert content["images"] == 16
+    assert content["images"] == 15
     assert content["looks"] == {"phash_256": 94}
     assert set(groups) == {str(folder / "00.png"), names["same"]}
     copies = groups[str(folder / "00.png")]
@@ -113,14 +115,14 @@ def test_moved_and_back_and_linked(photos, tmp_path):
     after = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert after == before
     code, _, err = run("duplicates", folder, *HASH, "--link")
-    assert code == 0 and "Linked 1 files" in err
+    assert code == 0 and "Linked 1 file " in err
     assert os.path.samefile(names["same"], folder / "03.png")
     # Two names of one file take no more room than one.
     assert list(found(folder, *HASH)[1]) == [str(folder / "00.png")]
     # Both are copies of a larger photo, and of the same bytes all the same.
     again = shutil.copy(names["half"], folder / "again.png")
     code, _, err = run("duplicates", folder, *HASH, "--link")
-    assert code == 0 and "Linked 1 files" in err
+    assert code == 0 and "Linked 1 file " in err
     assert os.path.samefile(names["half"], again)
 
 
@@ -211,3 +213,31 @@ def test_likeness_and_a_second_look(photos):
     assert three in groups
     copies = {str(folder / "00.png"), names["jpeg"], names["half"]}
     assert any(copies <= group for group in groups)
+
+
+def test_the_report_replaces_no_index(photos, tmp_path):
+    folder, _ = photos
+    index = tmp_path / "i"
+    found(folder, *HASH, "--index", index)
+    for name in (index, f"{index}.phash"):
+        code, _, err = run(
+            *("duplicates", folder, *HASH, "--index", index, "--report", name)
+        )
+        assert code == 2 and "which is read" in err
+    keras_hash.Index.load(index)
+
+
+def test_a_file_that_cannot_be_read_is_left_out(photos):
+    folder, names = photos
+    gone = str(folder / "gone.png")
+    same = duplicates.same_bytes([gone, *map(str, folder.glob("03*"))])
+    assert same == {names["same"]: [str(folder / "03.png")]}
+
+
+def test_one_copy_and_none_are_told_in_english(photos):
+    folder, _ = photos
+    places = [folder / "03.png", folder / "03 again.png", folder / "broken.png"]
+    code, _, err = run("duplicates", *places, *HASH)
+    assert code == 0 and "2 images, 1 of which has a copy that may go" in err
+    code, _, err = run("duplicates", folder / "03.png", *HASH)
+    assert code == 0 and "1 image, no copies" in err

@@ -129,8 +129,8 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     assert code == 0, err
     assert err.splitlines() == [
         "left out: 1 hidden",
-        "my.index: 1 new images, 1 changed, 20 in all",
-        f"gone: 1 images, such as {paths[3]}; they stay in it until `--prune`",
+        "my.index: 1 new image, 1 changed, 20 in all",
+        f"gone: 1 image, such as {paths[3]}; they stay in it until `--prune`",
         f"left out: {paths[0]}: not an image of a known kind",
     ]
     code, _, err = run("search", NAME, "--index", "my.index", "--prune")
@@ -138,6 +138,22 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     assert paths[3] not in keras_hash.Index.load("my.index").ids
     content = json.loads(out)
     assert content["items"] == 20 and content["model"] == NAME
+
+    # Saved by Python it knows its files still: as many are new or gone.
+    index = keras_hash.Index.load("my.index")
+    removed, gone = index.ids[0], index.ids[-2]
+    index.remove([removed])
+    index.save("my.index")
+    pathlib.Path(gone).unlink()
+    code, _, err = run(*search, "--prune")
+    assert code == 0 and "1 new image, 18 in all" in err, err
+    assert f"gone: 1 image, such as {gone}; they were dropped" in err
+    found = index.ids[-1]
+    before = pathlib.Path(found).read_bytes()
+    looking = ("search", NAME, "--index", "my.index", "query0.png")
+    code, _, err = run(*looking, "--out", found)
+    assert code == 2 and "a photo of the index" in err
+    assert pathlib.Path(found).read_bytes() == before
     (result,) = content["results"]
     found = {pair["id"]: pair["distance"] for pair in result["neighbours"]}
     assert found["photos/0/new.png"] == 0 and set(found.values()) == {0}
@@ -325,3 +341,47 @@ def test_urls_are_refused_before_any_work(
     assert code == 2 and out == ""
     assert err.count("\n") == 1 and "not a URL; copy the files here" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_names_that_a_shell_or_a_parser_would_change(
+    digit_files, tmp_path, monkeypatch
+):
+    (tmp_path / "~").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("~/x.png", "-dash.png"):
+        shutil.copy(digit_files / "query0.png", name)
+    code, _, err = run("search", NAME, "--index", "i", "--images", ".")
+    assert code == 0, err
+    search = ("search", NAME, "--index", "i", "-k", "2")
+    code, out, err = run(*search, "--", "-dash.png")
+    assert code == 0, err
+    assert {line.split()[1] for line in out.splitlines()[1:]} == {
+        "./~/x.png",
+        "./-dash.png",
+    }
+    code, again, err = run(*search, "./~/x.png")
+    assert code == 0 and again.splitlines()[1:] == out.splitlines()[1:]
+
+
+def test_where_an_index_cannot_be_is_told_before_the_work(
+    digit_files, tmp_path
+):
+    photos = digit_files / "photos"
+    beside = tmp_path / "file"
+    beside.write_bytes(b"")
+    for words in (
+        ("search", NAME, "--images", photos, "--index"),
+        ("duplicates", photos, "--model", "phash_64", "--index"),
+        ("duplicates", photos, "--model", "phash_64", "--move"),
+    ):
+        code, out, err = run(*words, beside / "within")
+        assert code == 2 and not out, words
+        assert "that can be written. Received: " in err and "image" not in err
+    (tmp_path / "no").mkdir()
+    (tmp_path / "no" / "one.png").write_bytes(b"no image")
+    index = tmp_path / "i"
+    code, _, err = run(
+        "search", NAME, "--images", tmp_path / "no", "--index", index
+    )
+    assert code == 2 and "None of 1 file is an image" in err
+    assert not index.exists()

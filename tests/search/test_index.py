@@ -496,6 +496,14 @@ def test_what_an_index_says_of_its_codes(tmp_path, rng):
         with pytest.raises(ValueError, match="`about` should be a dict that"):
             again.save(path, about=wrong)
     assert path.read_bytes() == before
+    # Set by hand, it is as in a file.
+    before = path.read_bytes()
+    for wrong in ("my set", {"x": {1}}):
+        again.about = wrong
+        with pytest.raises(ValueError, match="`about` should be a dict that"):
+            again.save(path)
+        assert path.read_bytes() == before
+    again.about = {}
     again.save(path, about={"loss": float("nan")})
     assert keras_hash.Index.load(path).about == {"loss": None}
     again.save(path, about={})
