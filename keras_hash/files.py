@@ -89,13 +89,15 @@ def beside(path):
     well.
 
     A kill leaves the old file or folder, or the new one; an error leaves the
-    old one. Folders are replaced only where they are not there yet. The name
-    starts with a dot and carries the process' number.
+    old one, and no folder that was made for the new one. Folders are replaced
+    only where they are not there yet. The name starts with a dot and carries
+    the process' number.
     """
     path = local(path)
     if path.is_symlink():
         # What it leads to is written, and the link stays.
         path = pathlib.Path(os.path.realpath(path))
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     name = os.fsencode(path.name)
     if len(name) > _LONG:
@@ -113,6 +115,10 @@ def beside(path):
         raise _of(path, new, error) from error
     finally:
         _remove(new)
+        for folder in made:
+            # Those with something in them stay.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _of(path, new, error):

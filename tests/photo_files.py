@@ -59,6 +59,10 @@ def pngs(random):
             found[name] = png(pixels, depth, colour, palette)
             if colour < 4:
                 found[f"{name} key"] = png(pixels, depth, colour, palette, key)
+            if colour in (0, 2) and depth < 16:
+                # Of its numbers only as many bits count as a pixel has.
+                key = struct.pack(f">{shape[2]}H", *(pixels[3, 4] | 0xA500))
+                found[f"{name} odd key"] = png(pixels, depth, colour, key=key)
     return found
 
 
@@ -301,6 +305,11 @@ def refused(random):
         "png without end": whole[:-12],
         "png of a wrong checksum": whole[:-20] + b"????" + whole[-16:],
         "png too large": whole[:8] + header + whole[33:],
+        "png whose pixels have no end": (
+            whole[:33]
+            + chunk(b"IDAT", whole[41:-16][:-3])
+            + chunk(b"IEND", b"")
+        ),
         "png of too few rows": (
             whole[:8]
             + chunk(b"IHDR", struct.pack(">II", 41, 31) + whole[24:29])

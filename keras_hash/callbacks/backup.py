@@ -27,8 +27,9 @@ class Backup(keras.callbacks.Callback):
             training; going on with others is refused.
 
     Raises:
-        ValueError: when training starts, where the file is no backup, or one of
-            another model or of other settings.
+        ValueError: when training starts, where the file is no backup, one of
+            another model, optimizer or of other settings, or of more epochs
+            than are asked for.
 
     Example:
 
@@ -45,11 +46,25 @@ class Backup(keras.callbacks.Callback):
         if not self.path.exists():
             return
         state, values = self._read()
+        asked = self.params.get("epochs")
+        if asked is not None and state["epoch"] > asked:
+            raise ValueError(
+                f"{self.path} holds a training of {state['epoch']} epochs: "
+                "train for as many or more, remove it, or give another path. "
+                f"Received: epochs={asked}"
+            )
         optimizer = self.model.optimizer
         if not optimizer.built:
             optimizer.build(self.model.trainable_variables)
         variables = self._variables()
         shapes = [tuple(variable.shape) for variable in variables]
+        kinds = self._kinds()
+        if state.get("kinds", kinds) != kinds:
+            raise ValueError(
+                f"{self.path} is the backup of another training, of "
+                f"{' by '.join(state['kinds'])}: remove it, or give another "
+                f"path. Received: {' by '.join(kinds)}"
+            )
         if shapes != [value.shape for value in values]:
             raise ValueError(
                 f"{self.path} is the backup of another model: remove it, or "
@@ -62,6 +77,21 @@ class Backup(keras.callbacks.Callback):
         random.setstate((version, tuple(numbers), gauss))
         np.random.set_state(state["numpy"])  # noqa: NPY002
         self.model._initial_epoch = state["epoch"]
+
+    def epochs(self):
+        """How many epochs the file holds.
+
+        Returns:
+            int, 0 where there is no file.
+
+        Raises:
+            ValueError: the file is no backup, or one of other settings.
+        """
+        return self._read()[0]["epoch"] if self.path.exists() else 0
+
+    def _kinds(self):
+        """Classes of model and optimizer: their variables may look alike."""
+        return [type(self.model).__name__, type(self.model.optimizer).__name__]
 
     def _variables(self):
         """All that training changes, those of random layers too."""
@@ -104,6 +134,7 @@ class Backup(keras.callbacks.Callback):
         state = {
             "epoch": epoch + 1,
             "about": self.about,
+            "kinds": self._kinds(),
             "python": random.getstate(),
             "numpy": [name, numbers.tolist(), *rest],
         }

@@ -257,7 +257,13 @@ def _images(chosen, card, calibrated):
 
     benchmark, count = None, _CALIBRATED if calibrated else 0
     if chosen.map or not chosen.images:
-        benchmark = inputs.benchmark_of_card(card)
+        try:
+            benchmark = inputs.benchmark_of_card(card)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{error} `--images` gives others to compare with, and "
+                "`--no-check` compares nothing."
+            ) from error
     if not chosen.images:
         check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
         return benchmark, check, calibrate if calibrated else None

@@ -267,6 +267,11 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
             f"The images that {card.name} was trained on are not here: "
             f"{source}; run this in the folder from which it was trained."
         )
+    if not recipe.get("data") and source not in data.names():
+        raise FileNotFoundError(
+            f"{card.name} was measured on {source!r}, which is neither a known "
+            "benchmark nor a folder or .csv file, but was made in Python."
+        )
     return benchmark(
         source,
         options,

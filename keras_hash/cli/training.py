@@ -54,9 +54,8 @@ def add_commands(add):
     train.add_argument(
         "--bits",
         type=inputs.at_least(1),
-        default=64,
-        help="code length; for dshc a multiple of the number of classes "
-        "(default 64)",
+        help="code length (default 64; for dshc the multiple of the number of "
+        "classes next to it, for dshcmultilabel that number)",
     )
     train.add_argument(
         "--nested",
@@ -149,6 +148,7 @@ def _trained(chosen):
     recipe = {k: v for k, v in vars(chosen).items() if k not in ("out", "json")}
     _check_new(folder, not whole or entries.card(folder).recipe == recipe)
     files.sweep(folder)
+    kept = None if whole else _kept(chosen, benchmark, backup)
     keras.utils.set_random_seed(chosen.seed)
     model, features = _untrained(chosen, benchmark), None
     if _is_trained(chosen.backbone):
@@ -160,12 +160,12 @@ def _trained(chosen):
         if features is not None:
             heads.fit(chosen, model, benchmark, features)
         elif model.trained:
-            _fit(chosen, model, benchmark, backup, chosen.epochs)
+            _fit(chosen, model, benchmark, kept, chosen.epochs)
         else:
             model.adapt(benchmark.train)
         if chosen.fine_tune:
             _freeze_first(model.backbone)
-            _fit(chosen, model, benchmark, backup, chosen.fine_tune, 0.1)
+            _fit(chosen, model, benchmark, kept, chosen.fine_tune, 0.1)
         # A stop before the pictures are drawn goes on, too.
         folder.mkdir(parents=True, exist_ok=True)
         backup.touch()
@@ -235,14 +235,23 @@ def _choose(chosen, benchmark):
 
     if chosen.method is None:
         chosen.method = _METHODS[benchmark.multi_label]
-    if chosen.backbone is None:
+    chosen.method = chosen.method.lower()
+    kind = methods.registry()[chosen.method][0]
+    classes = benchmark.num_classes
+    if chosen.bits is None:
+        chosen.bits = {
+            "dshc": classes * max(3, round(64 / classes)),
+            "dshcmultilabel": classes,
+        }.get(chosen.method, 64)
+    if chosen.backbone is None and chosen.method == "phash":
+        chosen.backbone = "grey"
+    elif chosen.backbone is None:
         photos = _shorter_side(benchmark) >= _SIDE
         chosen.backbone = inputs.GENERAL if photos else "small"
     trained = _is_trained(chosen.backbone)
     if chosen.epochs is None:
         chosen.epochs = 60 if trained else 30
-    solved = not methods.registry()[chosen.method.lower()][0].trained
-    if chosen.fine_tune and (solved or not trained):
+    if chosen.fine_tune and not (kind.trained and trained):
         raise ValueError(
             "`--fine-tune` goes on with a trained backbone, such as "
             f"`--backbone {inputs.GENERAL}`, by a method that is trained. "
@@ -314,15 +323,35 @@ def _freeze_first(backbone):
         layer.trainable = seen > half and not normed
 
 
-def _fit(chosen, model, benchmark, path, epochs, share=1.0):
-    """Trains; after Ctrl-C or a kill, a second call continues."""
-    import keras
-
+def _kept(chosen, benchmark, path):
+    """The `Backup` of this training, in which no other one was stopped."""
     from keras_hash import callbacks
-    from keras_hash import data
 
     about = {inputs.option(k): v for k, v in _settings(chosen).items()}
     about["checksum of the images' names and labels"] = benchmark.checksum
+    # Kept until the entry is written: a stop while measuring loses nothing. An
+    # empty one is that of a head, which is trained once more.
+    if path.exists() and not path.stat().st_size:
+        path.unlink()
+    backup = callbacks.Backup(path, about)
+    option = "fine_tune" if _is_trained(chosen.backbone) else "epochs"
+    done, asked = backup.epochs(), getattr(chosen, option)
+    if done > asked:
+        option = inputs.option(option)
+        raise ValueError(
+            f"A training of {done} epochs was stopped in {path}: give "
+            f"`{option} {done}` or more, remove the file, or give another "
+            f"`--out`. Received: {option} {asked}"
+        )
+    return backup
+
+
+def _fit(chosen, model, benchmark, backup, epochs, share=1.0):
+    """Trains; after Ctrl-C or a kill, a second call continues."""
+    import keras
+
+    from keras_hash import data
+
     if chosen.backbone == "cifar":
         train = benchmark.parts["train"]
         sample = train[:: max(1, len(train) // 5000)]
@@ -340,16 +369,12 @@ def _fit(chosen, model, benchmark, path, epochs, share=1.0):
     )
     if model.stores_pairs:
         model.adapt(batches)
-    # Kept until the entry is written: a stop while measuring loses nothing. An
-    # empty one is that of a head, which is trained once more.
-    if path.exists() and not path.stat().st_size:
-        path.unlink()
-    backup = callbacks.Backup(path, about)
     try:
         model.fit(batches, epochs=epochs, callbacks=[backup])
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"the epochs so far are in {path}; the same command continues"
+            f"the epochs so far are in {backup.path}; the same command "
+            "continues"
         ) from None
 
 

@@ -42,7 +42,8 @@ def batches(
 
     Args:
         dataset: unbatched, finite `tf.data.Dataset` of `(image, label)`, or of
-            dicts with `image` and `label`, as TFDS makes them.
+            dicts with `image` and `label`, as TFDS makes them; features `[d]`
+            may stand in place of images.
         size: int, images a batch.
         image_size: int or `(height, width)` that images are resized to, as
             models do it: bilinear with antialias. A dataset of several sizes,
@@ -95,7 +96,13 @@ def batches(
     reading.finite(dataset, "dataset")
     dataset = reading.pairs(dataset, "dataset")
     spec = dataset.element_spec
-    if len(spec) != 2 or spec[0].shape.rank != 3:
+    features = spec[0].shape.rank == 1
+    if features and (image_size or augment or views > 1):
+        raise ValueError(
+            "Features are neither resized nor augmented: leave `image_size`, "
+            f"`augment` and `views` out. Received: element_spec={spec}"
+        )
+    if len(spec) != 2 or spec[0].shape.rank not in (1, 3):
         raise ValueError(
             "`dataset` should yield unbatched (image, label) pairs; call "
             f"`dataset.unbatch()` first. Received: element_spec={spec}"
@@ -540,7 +547,8 @@ def _checked_weights(weights, count):
         return weights
     found = np.asarray(ops.convert_to_numpy(weights))
     numbers = found.dtype.kind in "biuf"
-    if not numbers or count not in (None, *found.shape[:1]):
+    one_each = found.ndim == 1 or found.shape[1:] == (1,)
+    if not (numbers and one_each) or count not in (None, len(found)):
         raise ValueError(
             f"`sample_weight` should be numbers [{count or 'n'}], one an "
             f"image. Received: shape={found.shape}, dtype={found.dtype}"

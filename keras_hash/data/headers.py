@@ -7,6 +7,7 @@ chunks whose checksum is wrong, second pictures.
 """
 
 import dataclasses
+import itertools
 import re
 import struct
 import zlib
@@ -20,6 +21,8 @@ MAX_PROGRESSIVE = 1 << 27
 # Segments of a JPEG before its first scan, or behind it; chunks of a PNG before
 # its pixels.
 MAX_PARTS = 256
+# Bytes behind the last row of a PNG, which decoders go through for nothing.
+MAX_BEHIND = 1 << 26
 # Coefficients of a progressive JPEG, the first ones, that decoders guess where
 # the scans leave them out; each in its own way.
 GUESSED = 10
@@ -255,8 +258,8 @@ def _png(content):
             if (colour, depth) == (2, 16):
                 raise ValueError("a PNG of 16 bits with a colour key")
             if fine and not key and _is_key(data, colour, kept):
-                key = data
-                kept.append((kind, data))
+                key = data if colour == 3 else _masked(data, depth)
+                kept.append((kind, key))
     if not coded:
         raise ValueError("damaged: the PNG has no pixels")
     # They end with the first chunk of another kind.
@@ -264,7 +267,7 @@ def _png(content):
     pixels = [d for i, (number, d) in enumerate(coded) if number == first + i]
     layers = _LAYERS[colour]
     size = _size(height, width, depth * layers, _PASSES[laced])
-    rows = _inflated(b"".join(pixels), size)
+    rows = _inflated(pixels, size)
     kept += [(b"IDAT", rows), (b"IEND", b"")]
     clean = b"".join([PNG, *(_chunk(*one) for one in kept)])
     key = int.from_bytes(key) if colour == 0 and key else None
@@ -281,16 +284,52 @@ def _size(height, width, bits, passes):
     return size
 
 
-def _inflated(coded, size):
-    """The rows of a PNG, all of them, coded again without compression."""
-    try:
-        # What lies behind the last row is not looked at, as decoders do.
-        rows = zlib.decompressobj().decompress(coded, size)
-    except zlib.error as error:
-        raise ValueError(f"damaged: the pixels of the PNG, {error}") from error
+def _inflated(chunks, size):
+    """The rows of a PNG, all of them, coded again without compression.
+
+    Pieces are read, and what lies behind the last row is judged, as libpng does
+    it: errors there count for nothing, but the end has to be there.
+    """
+    stream, rows, behind, over = zlib.decompressobj(), bytearray(), 0, False
+    for piece in itertools.chain.from_iterable(map(_pieces, chunks)):
+        try:
+            if len(rows) < size:
+                rows += stream.decompress(piece, size - len(rows))
+                piece = stream.unconsumed_tail
+        except zlib.error as error:
+            reason = f"damaged: the pixels of the PNG, {error}"
+            raise ValueError(reason) from error
+        if len(rows) < size and not stream.eof:
+            continue
+        try:
+            while piece and not (stream.eof or over or behind > MAX_BEHIND):
+                behind += len(stream.decompress(piece, 1 << 16))
+                piece = stream.unconsumed_tail
+                # It asks no further where nothing came first.
+                over = not behind
+        except zlib.error:
+            over = True
+        if stream.eof or over or behind > MAX_BEHIND:
+            break
     if len(rows) < size:
         raise ValueError("damaged: the PNG has too few pixels")
-    return zlib.compress(rows, 0)
+    if behind > MAX_BEHIND:
+        raise ValueError("damaged: a PNG of more pixels than its header says")
+    if not (stream.eof or over):
+        raise ValueError("damaged: the pixels of the PNG have no end")
+    return zlib.compress(bytes(rows), 0)
+
+
+def _pieces(chunk, size=8192):
+    """What libpng reads of a chunk at a time."""
+    return [chunk[i : i + size] for i in range(0, len(chunk), size)]
+
+
+def _masked(key, depth):
+    """The colours of a key, of which as many bits count as a pixel has."""
+    mask = (1 << depth) - 1
+    pairs = (int.from_bytes(key[i : i + 2]) for i in range(0, len(key), 2))
+    return b"".join((colour & mask).to_bytes(2) for colour in pairs)
 
 
 def _is_key(data, colour, kept):

@@ -24,8 +24,8 @@ def compact(value, dtype):
     """
     if dtype not in ("float16", "int8"):
         raise ValueError(
-            "`compact` should be 'float16' or 'int8'. "
-            f"Received: compact={dtype!r}"
+            "Weights should be stored as 'float16' or 'int8'. "
+            f"Received: {dtype!r}"
         )
     if value.dtype.kind in "iu":
         return value, None

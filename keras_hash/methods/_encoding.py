@@ -197,6 +197,19 @@ class Encoding(_training.Trained):
 
         Returns:
             What `call` returns for all images, as NumPy arrays `[n, ...]`.
+
+        Raises:
+            ValueError: arrays that are no raw pixels of the model's size.
         """
         forks.check()
-        return super().predict(x, *args, **kwargs)
+        return super().predict(self._checked(x), *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        return super().predict_on_batch(self._checked(x))
+
+    def _checked(self, x):
+        """Arrays as the network takes them; what else Keras reads as it is."""
+        x = reading.gathered(x, self.image_shape)
+        if isinstance(x, np.ndarray) or ops.is_tensor(x):
+            return reading.check_images(x, self.image_shape)
+        return x

@@ -1,5 +1,7 @@
 """The training of `HashModel`: what `fit` is fed, and the loss of a batch."""
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from keras_hash import devices
 from keras_hash import forks
 from keras_hash import similarity
+from keras_hash.data import draws
 from keras_hash.data import feed
 from keras_hash.data import reading
 from keras_hash.methods import _bank
@@ -37,7 +40,7 @@ class Trained(keras.Model):
             **kwargs: as in `keras.Model.compile`.
 
         Raises:
-            ValueError: `backbone_rate` is negative, or the optimizer updates
+            ValueError: `backbone_rate` is no share, or the optimizer updates
                 all variables at once (Keras on PyTorch); a method that needs a
                 memory bank has none; or another runtime makes its codes.
         """
@@ -83,10 +86,15 @@ class Trained(keras.Model):
         vars(optimizer).pop("update_step", None)
         if rate == 1:
             return
-        if rate < 0 or hasattr(optimizer, "_parallel_update_step"):
+        number = isinstance(rate, numbers.Real) and np.isfinite(rate)
+        if (
+            not number
+            or rate < 0
+            or hasattr(optimizer, "_parallel_update_step")
+        ):
             raise ValueError(
-                "`backbone_rate` should be at least 0, and needs Keras on "
-                f"TensorFlow or JAX. Received: backbone_rate={rate}"
+                "`backbone_rate` should be a number, at least 0, and needs "
+                f"Keras on TensorFlow or JAX. Received: backbone_rate={rate!r}"
             )
         slow = {v.path for v in self.backbone.trainable_variables}
         update = optimizer.update_step
@@ -147,6 +155,7 @@ class Trained(keras.Model):
                 batch_size=kwargs.get("validation_batch_size", batch_size),
             )
         setters = feed.epoch_setters(x)
+        draws.check_share(kwargs.get("validation_split", 0), "validation_split")
         split = kwargs.get("validation_split") if validation is None else None
         again = None
         if type(self).after_epoch is not Trained.after_epoch:

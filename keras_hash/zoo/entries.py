@@ -362,7 +362,6 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     except (ValueError, TypeError, OSError):
         # A damaged card, which the new one replaces.
         pass
-    folder.mkdir(parents=True, exist_ok=True)
     if version in older:
         # Of a call that was stopped: no card names it.
         shutil.rmtree(older.pop(version))

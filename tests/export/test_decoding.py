@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -249,3 +250,43 @@ def test_arrays_of_pixels(entry, served, name):
     batch = PIXELS[name](np.random.RandomState(0)).astype("float32")
     answer = served["encode"](image=tf.constant(batch))["code"]
     np.testing.assert_array_equal(answer, entry[1].encode(batch))
+
+
+def _verdict(function, content):
+    try:
+        function(content)
+        return True
+    except (ValueError, tf.errors.InvalidArgumentError):
+        return False
+
+
+def test_the_end_of_the_pixels_of_a_png_is_judged_alike():
+    """Cut, wrong or with more behind, and split between chunks anywhere."""
+    random, counts = np.random.RandomState(0), [0, 0]
+    rows = random.randint(0, 256, (7, 28), "uint8")
+    rows[:, 0] = 0
+    head = struct.pack(">IIBBBBB", 9, 7, 8, 2, 0, 0, 0)
+    for more in (0, 9):
+        whole = zlib.compress(rows.tobytes() + bytes(more))
+        for stream in (
+            whole,
+            whole + b"more",
+            whole[:-1],
+            whole[:-5],
+            whole[:-1] + bytes([whole[-1] ^ 1]),
+            whole[:-6] + 6 * b"\xff",
+        ):
+            for split in range(1, len(stream), 3):
+                content = b"\x89PNG\r\n\x1a\n" + b"".join(
+                    photo_files.chunk(kind, data)
+                    for kind, data in (
+                        (b"IHDR", head),
+                        (b"IDAT", stream[:split]),
+                        (b"IDAT", stream[split:]),
+                        (b"IEND", b""),
+                    )
+                )
+                taken = _verdict(images.decode, content)
+                assert taken == _verdict(tf.io.decode_png, content), split
+                counts[taken] += 1
+    assert min(counts) > 50
