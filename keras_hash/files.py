@@ -268,7 +268,7 @@ def check_shape(content, shape, name):
     nested = isinstance(shape, (list, dict))
     kind = type(shape) if nested else shape
     wrong = isinstance(content, bool) and kind is not bool
-    if isinstance(content, float):
+    if isinstance(content, float) and shape != NUMBER:
         # Python reads NaN and Infinity, which JSON does not have.
         wrong = not math.isfinite(content)
     if wrong or not isinstance(content, kind):

@@ -259,3 +259,13 @@ def test_what_cannot_be_written_leaves_the_old_file_and_is_named(reason):
         assert left == old
         names = {str(p.relative_to(folder)) for p in folder.rglob("*")}
         assert names - {"entry"} == {"text.txt", "a.index"}
+
+
+def test_an_error_leaves_no_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    for path in (tmp_path / "a/b/new", tmp_path / "there/c/new"):
+        with pytest.raises(ValueError, match="no"), files.beside(path) as new:
+            new.write_text("half")
+            raise ValueError("no")
+    assert [p.name for p in tmp_path.iterdir()] == ["there"]
+    assert not list((tmp_path / "there").iterdir())

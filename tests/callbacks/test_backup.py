@@ -151,7 +151,22 @@ def test_a_backup_is_of_one_training(tmp_path):
     with pytest.raises(ValueError, match="rate was 1, is 2. Repeat it with"):
         train(plain, Backup(path, {"rate": 2, "name": "x"}))
     with pytest.raises(ValueError, match="the backup of another model"):
-        train(bank, Backup(path, {"rate": 1, "name": "x"}))
+        train(
+            lambda: (build("CSQ", hidden=13), shuffled()),
+            Backup(path, {"rate": 1, "name": "x"}),
+        )
+    # Their variables have the same shapes.
+    backup = Backup(path, {"rate": 1, "name": "x"})
+    with pytest.raises(ValueError, match="another training, of CSQ by Adam"):
+        train(lambda: (build("DPSH", hidden=12), shuffled()), backup)
+    model, batches = plain()
+    model.compile(keras.optimizers.Adamax(1e-2))
+    with pytest.raises(ValueError, match="another training, of CSQ by Adam"):
+        model.fit(batches, callbacks=[backup], verbose=0)
+    assert backup.epochs() == 1 and Backup(tmp_path / "none").epochs() == 0
+    train(plain, backup, epochs=3)
+    with pytest.raises(ValueError, match="of 3 epochs.*Received: epochs=2"):
+        train(plain, backup, epochs=2)
     np.savez(tmp_path / "other.npz", np.zeros(3))
     with pytest.raises(ValueError, match="is no backup of a training"):
         train(plain, Backup(tmp_path / "other.npz"))

@@ -363,3 +363,54 @@ def test_what_a_method_needs_is_given(photos, method):
         return
     assert code == 0, err
     assert keras_hash.load(out).bits == 8
+
+
+def test_a_stopped_training_is_not_replaced(photos, monkeypatch):
+    folder = photos.parent / "mine"
+    train = ("train", "--data", photos, "--backbone", "small", "--size", 16)
+    train += ("--bits", 16, "--out", folder)
+    with monkeypatch.context() as patch:
+
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        patch.setattr(zoo.entries, "publish_measured", stop)
+        code, _, err = run(*train, "--method", "csq", "--epochs", 2)
+    assert code == 130, err
+    kept = (folder / ".training.backup").read_bytes()
+    for words, told in (
+        (("--method", "csq", "--epochs", 1), "give `--epochs 2` or more"),
+        (("--method", "itq"), "--method was 'csq', is 'itq'"),
+        (("--method", "dpsh", "--epochs", 2), "--method was 'csq', is 'dpsh'"),
+    ):
+        code, _, err = run(*train, *words)
+        assert code == 2 and told in err, err
+        assert (folder / ".training.backup").read_bytes() == kept
+    code, out, err = run(*train, "--method", "CSQ", "--epochs", 2)
+    assert code == 0 and "Epoch" not in out, err
+    assert zoo.card(folder).recipe["epochs"] == 2
+
+
+def test_lengths_and_backbones_that_a_method_wants(photos):
+    for method, bits, more in (
+        ("phash", 64, ()),
+        ("dshc", 64, ("--epochs", 1, "--size", 16)),
+    ):
+        folder = photos.parent / method
+        words = ("--method", method, "--out", folder)
+        code, _, err = run("train", "--data", photos, *words, *more)
+        assert code == 0, err
+        assert zoo.card(folder).bits == bits
+
+
+def test_one_label_is_nothing_to_learn_from(photos):
+    path = photos / "list.csv"
+    path.write_text(
+        "file,kind\n" + "".join(f"cats/{i}.png,cat\n" for i in range(12))
+    )
+    words = ("train", "--data", path, "--image-column", "file")
+    words += ("--label-columns", "kind", "--out", photos.parent / "one")
+    code, _, err = run(*words)
+    assert code == 2 and "CSQ learns from images of two or more labels" in err
+    code, _, err = run(*words, "--method", "itq", "--bits", 8, "--size", 16)
+    assert code == 0, err

@@ -459,3 +459,44 @@ def test_masked_codes_and_booleans_are_no_real_codes():
         keras_hash.codes.pack(masked)
     with pytest.raises(ValueError, match="booleans are bits"):
         keras_hash.codes.sign([True, False])
+
+
+def test_what_predict_is_given_are_raw_pixels(model):
+    for call in (model.predict, model.predict_on_batch):
+        with pytest.raises(ValueError, match="multiply those in 0..1 by 255"):
+            call(IMAGES / 255)
+        with pytest.raises(ValueError, match="repeat the channel"):
+            call(IMAGES[..., :1])
+    expected = model.predict(IMAGES, verbose=0)
+    for given in (list(IMAGES), IMAGES.astype("float32")):
+        np.testing.assert_array_equal(model.predict(given, verbose=0), expected)
+    one = model.predict(IMAGES[0], verbose=0)
+    np.testing.assert_allclose(one, expected[:1], rtol=1e-5, atol=1e-6)
+
+
+def test_shares_rates_and_weights_that_are_none(model):
+    for split in (1.5, -0.1, "a"):
+        with pytest.raises(ValueError, match="`validation_split` should be a"):
+            model.fit(IMAGES, LABELS, validation_split=split)
+    with pytest.raises(ValueError, match=r"`sample_weight` should .* \[12\]"):
+        model.fit(IMAGES, LABELS, sample_weight=np.ones((12, 2)))
+    for rate in (np.nan, np.inf, -1, "0.1"):
+        with pytest.raises(ValueError, match="`backbone_rate` should be a num"):
+            model.compile("adam", backbone_rate=rate)
+
+
+def test_features_are_batched_as_images_are():
+    features = RANDOM.randn(12, 5).astype("float32")
+    dataset = tf.data.Dataset.from_tensor_slices((features, LABELS))
+    batches = data.batches(dataset, 4, shuffle=True, index=True)
+    seen = {
+        int(i): x.numpy()
+        for xs, y in batches
+        for x, i in zip(xs, y["index"].numpy())
+    }
+    assert len(seen) == 12
+    for i, x in seen.items():
+        np.testing.assert_array_equal(x, features[i])
+    for given in ({"views": 2}, {"image_size": 8}):
+        with pytest.raises(ValueError, match="neither resized nor augmented"):
+            data.batches(dataset, 4, **given)
