@@ -290,3 +290,20 @@ def test_the_end_of_the_pixels_of_a_png_is_judged_alike():
                 assert taken == _verdict(tf.io.decode_png, content), split
                 counts[taken] += 1
     assert min(counts) > 50
+
+
+def test_what_lies_behind_the_pixels_of_a_png_is_bounded():
+    """Here; TensorFlow's decoder goes through all of it."""
+    stream = zlib.compressobj(9)
+    parts = [stream.compress(bytes(7 * 28))]
+    parts += [stream.compress(bytes(1 << 20)) for _ in range(70)]
+    head = struct.pack(">IIBBBBB", 9, 7, 8, 2, 0, 0, 0)
+    content = headers.PNG + b"".join(
+        [
+            photo_files.chunk(b"IHDR", head),
+            photo_files.chunk(b"IDAT", b"".join(parts) + stream.flush()),
+            photo_files.chunk(b"IEND", b""),
+        ]
+    )
+    with pytest.raises(ValueError, match="more pixels than its header says"):
+        images.decode(content)
