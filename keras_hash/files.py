@@ -115,7 +115,7 @@ def beside(path):
         raise _of(path, new, error) from error
     finally:
         _remove(new)
-        for folder in made:
+        for folder in () if path.exists() else made:
             # Those with something in them stay.
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -280,7 +280,8 @@ def check_shape(content, shape, name):
     elif isinstance(shape, dict):
         missing = shape.keys() - content.keys() - {...}
         if missing:
-            raise ValueError(f"`{name}` should have {', '.join(missing)}")
+            missing = ", ".join(sorted(missing))
+            raise ValueError(f"`{name}` should have {missing}")
         for key, item in content.items():
             inside = shape.get(key, shape.get(...))
             if inside:

@@ -66,7 +66,8 @@ def multi_hot(labels, num_classes):
 
 def columns(labels):
     """The names of the labels of a frame of multi-hot rows; None elsewhere."""
-    names = getattr(labels, "columns", None)
+    # Arrow's `columns` are the values.
+    names = getattr(labels, "column_names", getattr(labels, "columns", None))
     if names is None or len(names) < 2:
         return None
     return [str(name) for name in names]

@@ -28,7 +28,7 @@ class Backup(keras.callbacks.Callback):
 
     Raises:
         ValueError: when training starts, where the file is no backup, one of
-            another model, optimizer or of other settings, or of more epochs
+            another model or optimizer, of other settings, or of more epochs
             than are asked for.
 
     Example:

@@ -95,7 +95,6 @@ def _duplicates(chosen):
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
     read = list(chosen.places)
     if chosen.index is not None:
-        outputs.check_writable(chosen.index, "--index", chosen.places)
         read += [chosen.index, _hash_index(chosen.index)]
     outputs.check_writable(chosen.report, "--report", read)
     if chosen.move is not None:
@@ -110,7 +109,8 @@ def _duplicates(chosen):
     again = {path for others in same.values() for path in others}
     alone = [path for path in paths if path not in again]
     pairs, refused = _near(chosen, card, looks, alone)
-    images = len(paths) - len(refused)
+    images = len(paths)
+    images -= sum(1 + len(same.get(path, ())) for path in refused)
     rank = functools.cache(duplicates.rank)
     found = duplicates.groups(pairs, same, rank)
     if chosen.report:

@@ -260,10 +260,11 @@ def _images(chosen, card, calibrated):
         try:
             benchmark = inputs.benchmark_of_card(card)
         except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"{error} `--images` gives others to compare with, and "
-                "`--no-check` compares nothing."
-            ) from error
+            if chosen.map:
+                raise
+            hint = "`--images` gives others"
+            hint += "" if chosen.no_check else ", `--no-check` compares nothing"
+            raise FileNotFoundError(f"{error} {hint}.") from error
     if not chosen.images:
         check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
         return benchmark, check, calibrate if calibrated else None

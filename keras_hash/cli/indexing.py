@@ -1,5 +1,6 @@
 """The index of photos of `search`, `app` and `export`, for one encoder."""
 
+import functools
 import sys
 
 from keras_hash import files
@@ -38,8 +39,20 @@ def extend(index, paths, encode, prune):
 
     Returns the `Extension`.
     """
+
+    @functools.cache
+    def check():
+        outputs.check_writable(index.path, "--index")
+
+    def encoded(some):
+        # Where nothing is new, an index may be one that cannot be written.
+        check()
+        return encode(some)
+
+    if prune:
+        check()
     try:
-        done = index.extend(paths, encode, prune=prune)
+        done = index.extend(paths, encoded, prune=prune)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{len(index.index)} images are in {index.path}; the same command "

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import sys
 import tempfile
 
@@ -39,25 +40,29 @@ def check_writable(path, name="--out", read=()):
                 f"`{name}` would replace {path}, which is read. Give another "
                 f"name. Received: {name} {path}"
             )
-    if path.is_dir():
-        raise ValueError(
-            f"`{name}` should be a file that can be written. Received: "
-            f"{path} (it is a folder)"
-        )
-    _try_to_write(path.parent, f"`{name}` should be a file", path)
+    with _refused(f"`{name}` should be a file", path):
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        _try_to_write(pathlib.Path(target).parent)
 
 
 def check_folder(path, name):
     """Tries to write into a folder, or into what it will be made in."""
     folder = files.local(path).absolute()
-    _try_to_write(folder, f"`{name}` should be a folder", folder)
+    with _refused(f"`{name}` should be a folder", folder):
+        _try_to_write(folder)
 
 
-def _try_to_write(folder, expected, path):
+def _try_to_write(folder):
     there = (place for place in (folder, *folder.parents) if place.exists())
+    with tempfile.TemporaryFile(dir=next(there)):
+        pass
+
+
+@contextlib.contextmanager
+def _refused(expected, path):
     try:
-        with tempfile.TemporaryFile(dir=next(there)):
-            pass
+        yield
     except OSError as error:
         raise ValueError(
             f"{expected} that can be written. Received: {path} "

@@ -80,8 +80,6 @@ def _search(chosen):
         )
     read = [*chosen.queries, *(chosen.images or ()), chosen.index]
     outputs.check_writable(chosen.out, read=read)
-    if chosen.images or chosen.prune:
-        outputs.check_writable(chosen.index, "--index")
     # Whatever is wrong with the queries shows before an hour of indexing.
     queries = inputs.image_files(chosen.queries) if chosen.queries else []
     places = inputs.image_files(chosen.images) if chosen.images else []
@@ -106,9 +104,9 @@ def _search(chosen):
         )
     if places and not len(index.index):
         raise ValueError(
-            f"None of {outputs.counted(len(places), 'file')} is an image, so "
-            f"{chosen.index} stays empty. Received: --images "
-            f"{' '.join(chosen.images)}"
+            f"{outputs.counted(len(places), 'file')} given, and no image that "
+            f"can be read among them: {chosen.index} is empty. Received: "
+            f"--images {' '.join(chosen.images)}"
         )
     k = 10 if chosen.k is None and chosen.radius is None else chosen.k
     found = index.search(codes, k, chosen.radius) if queries else []

@@ -54,8 +54,8 @@ def add_commands(add):
     train.add_argument(
         "--bits",
         type=inputs.at_least(1),
-        help="code length (default 64; for dshc the multiple of the number of "
-        "classes next to it, for dshcmultilabel that number)",
+        help="code length (default 64; for dshc a multiple of the number of "
+        "classes, at least three bits each, for dshcmultilabel that number)",
     )
     train.add_argument(
         "--nested",

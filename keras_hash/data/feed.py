@@ -107,6 +107,11 @@ def batches(
             "`dataset` should yield unbatched (image, label) pairs; call "
             f"`dataset.unbatch()` first. Received: element_spec={spec}"
         )
+    if features and None in spec[0].shape:
+        raise ValueError(
+            "Features should be of one width that the dataset knows. "
+            f"Received: element_spec={spec}"
+        )
     if image_size is not None:
         dataset = of_one_size(dataset, pixels.pair(image_size))
     elif None in spec[0].shape:

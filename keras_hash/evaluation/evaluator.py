@@ -203,7 +203,8 @@ class HammingEvaluator:
             evaluator._census.update(*census)
         except (KeyError, TypeError) as error:
             lacks = isinstance(error, KeyError)
-            received = f"a dict without {error}" if lacks else type(state)
+            kind = type(state).__name__
+            received = f"a dict without {error}" if lacks else kind
             raise ValueError(
                 "`state` should be what `HammingEvaluator.state` returned. "
                 f"Received: {received}"

@@ -174,7 +174,9 @@ class Encoding(_training.Trained):
         if self._engine is not None:
             return self._engine(images, mirror)
         if keras.backend.backend() != "tensorflow":
-            outputs = self._with_mirror(self.predict_on_batch, images, mirror)
+            # All images were looked at before: one batch may be nearly black.
+            forward = super().predict_on_batch
+            outputs = self._with_mirror(forward, images, mirror)
             return ops.convert_to_numpy(self.outputs_to_codes(outputs))
         if mirror not in self._graphs:
             import tensorflow as tf
@@ -199,7 +201,7 @@ class Encoding(_training.Trained):
             What `call` returns for all images, as NumPy arrays `[n, ...]`.
 
         Raises:
-            ValueError: arrays that are no raw pixels of the model's size.
+            ValueError: arrays that are no raw pixels.
         """
         forks.check()
         return super().predict(self._checked(x), *args, **kwargs)

@@ -155,7 +155,8 @@ class Trained(keras.Model):
                 batch_size=kwargs.get("validation_batch_size", batch_size),
             )
         setters = feed.epoch_setters(x)
-        draws.check_share(kwargs.get("validation_split", 0), "validation_split")
+        share = kwargs.get("validation_split") or 0
+        draws.check_share(share, "validation_split")
         split = kwargs.get("validation_split") if validation is None else None
         again = None
         if type(self).after_epoch is not Trained.after_epoch:

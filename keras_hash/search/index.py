@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 
 import numpy as np
 
@@ -75,8 +76,9 @@ class Index:
         method = _check_method(method, similarity)
         self.bits, self.similarity = int(bits), similarity
         self.about = {}
-        # What `PhotoIndex` knows of each item; items that came later have none.
-        self._beside = {}
+        # What `PhotoIndex` knows of each item, in the folder of its file; items
+        # that came later have none.
+        self._beside, self._folder = {}, None
         self._ids = Ids()
         empty = np.zeros((0, width_of(bits)), "uint8")
         # Groups, and codes that wait to be grouped: one attribute, so that
@@ -347,6 +349,9 @@ class Index:
             ValueError: `about` is not such a dict.
         """
         self.about = _check_about(self.about if about is None else about)
+        if self._folder != _folder_of(path):
+            # Its ids are paths from there.
+            self._beside = {}
         storage.write(path, *self._to_parts())
 
     def _all_beside(self):
@@ -412,6 +417,7 @@ class Index:
             items = Groups(index.bits, index.similarity, *held)
             if len(items) != len(index):
                 raise ValueError(f"{len(index)} ids of {len(items)} codes")
+            index._folder = _folder_of(path)
             index._beside = {
                 name: array
                 for name, array in arrays.items()
@@ -485,6 +491,10 @@ def _check_method(method, similarity):
             f"Received: method={method!r}, similarity={similarity!r}"
         )
     return "scan"
+
+
+def _folder_of(path):
+    return os.path.dirname(os.path.realpath(files.local(path)))
 
 
 def _check_about(about):

@@ -135,8 +135,8 @@ class PhotoIndex:
 
     def holds(self, path):
         """Whether a file is in the index."""
-        item = self._id(os.path.realpath(path))
-        return item in self._states() and item in set(self.index.ids.tolist())
+        names = {self._id(os.path.realpath(path)), os.fspath(path)}
+        return not names.isdisjoint(self.index.ids.tolist())
 
     def _id(self, path):
         """The id of a file by its path, which is absolute and of no links."""

@@ -239,5 +239,10 @@ def test_one_copy_and_none_are_told_in_english(photos):
     places = [folder / "03.png", folder / "03 again.png", folder / "broken.png"]
     code, _, err = run("duplicates", *places, *HASH)
     assert code == 0 and "2 images, 1 of which has a copy that may go" in err
+    shutil.copy(folder / "broken.png", folder / "broken again.png")
+    code, _, err = run(
+        "duplicates", *places, folder / "broken again.png", *HASH
+    )
+    assert code == 0 and "2 images, " in err
     code, _, err = run("duplicates", folder / "03.png", *HASH)
     assert code == 0 and "1 image, no copies" in err

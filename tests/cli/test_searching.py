@@ -148,6 +148,12 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     code, _, err = run(*search, "--prune")
     assert code == 0 and "1 new image, 18 in all" in err, err
     assert f"gone: 1 image, such as {gone}; they were dropped" in err
+    # Elsewhere its ids are no paths from there: none is gone.
+    index.save("other/my.index")
+    code, _, err = run(
+        "search", NAME, "--index", "other/my.index", "--prune", "query0.png"
+    )
+    assert code == 0 and "gone" not in err, err
     found = index.ids[-1]
     before = pathlib.Path(found).read_bytes()
     looking = ("search", NAME, "--index", "my.index", "query0.png")
@@ -383,5 +389,5 @@ def test_where_an_index_cannot_be_is_told_before_the_work(
     code, _, err = run(
         "search", NAME, "--images", tmp_path / "no", "--index", index
     )
-    assert code == 2 and "None of 1 file is an image" in err
+    assert code == 2 and "1 file given, and no image that can be" in err
     assert not index.exists()

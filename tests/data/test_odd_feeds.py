@@ -430,6 +430,10 @@ def test_columns_of_frames_are_the_names_of_labels():
     frame, turned, other = Named("a", "b"), Named("b", "a"), Named("a", "c")
     bench = data.from_arrays(images, frame, query=0.2)
     assert bench.labels == ["a", "b"] and bench.targets.shape == (18, 2)
+    # Arrow's tables have their values there, and the names elsewhere.
+    table = Named("a", "b")
+    table.column_names, table.columns = ["a", "b"], [[1, 0], [0, 1]]
+    assert data.from_arrays(images, table, query=0.2).labels == ["a", "b"]
     bench = data.from_arrays(images, frame, query=0.2, names=["x", "y"])
     assert bench.labels == ["x", "y"]
     codes = np.arange(18, dtype="uint8")[:, None]
@@ -461,6 +465,12 @@ def test_masked_codes_and_booleans_are_no_real_codes():
         keras_hash.codes.sign([True, False])
 
 
+def test_a_dark_batch_among_others_is_encoded(model):
+    dark = np.full((2, 8, 8, 3), 0.5)
+    found = model.encode(np.concatenate([dark, IMAGES]), batch_size=2)
+    np.testing.assert_array_equal(found[2:], model.encode(IMAGES, 2))
+
+
 def test_what_predict_is_given_are_raw_pixels(model):
     for call in (model.predict, model.predict_on_batch):
         with pytest.raises(ValueError, match="multiply those in 0..1 by 255"):
@@ -475,6 +485,7 @@ def test_what_predict_is_given_are_raw_pixels(model):
 
 
 def test_shares_rates_and_weights_that_are_none(model):
+    model.fit(IMAGES, LABELS, validation_split=None, verbose=0)
     for split in (1.5, -0.1, "a"):
         with pytest.raises(ValueError, match="`validation_split` should be a"):
             model.fit(IMAGES, LABELS, validation_split=split)
@@ -497,6 +508,15 @@ def test_features_are_batched_as_images_are():
     assert len(seen) == 12
     for i, x in seen.items():
         np.testing.assert_array_equal(x, features[i])
+    ragged = tf.data.Dataset.from_generator(
+        lambda: iter(zip(features, LABELS)),
+        output_signature=(
+            tf.TensorSpec([None], "float32"),
+            tf.TensorSpec([], "int64"),
+        ),
+    )
+    with pytest.raises(ValueError, match="of one width"):
+        data.batches(ragged, 4)
     for given in ({"views": 2}, {"image_size": 8}):
         with pytest.raises(ValueError, match="neither resized nor augmented"):
             data.batches(dataset, 4, **given)

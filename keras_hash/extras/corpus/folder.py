@@ -30,7 +30,6 @@ _MODEL, _CODES, _REFUSED = "model", "codes", "refused"
 _SHARDS, _LEAST, _MOST = 200, 1000, 100_000
 
 _SHAPE = {
-    "format": int,
     "encoder": {"name": str, "files_sha256": str},
     "bits": int,
     "similarity": str,
@@ -71,10 +70,13 @@ class Corpus:
             )
         try:
             content = json.loads(filesystems.read(path))
-            files.check_shape(content, _SHAPE, "corpus")
+            files.check_shape(content, {"format": int}, "corpus")
+            newer = content["format"] > _FORMAT
+            if not newer:
+                files.check_shape(content, _SHAPE, "corpus")
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
-        if content["format"] > _FORMAT:
+        if newer:
             raise ValueError(
                 f"{path} was written by a newer keras_hash; update the "
                 f"package. Received: format={content['format']}"

@@ -85,6 +85,9 @@ def test_a_damaged_manifest_is_named(photos, tmp_path):
                 ValueError, match=f"is damaged: .*{key}'.* should"
             ):
                 list(corpus.read(str(out)))
+    path.write_text(json.dumps({"format": 99, "encoder": [1]}))
+    with pytest.raises(ValueError, match="written by a newer keras_hash"):
+        list(corpus.read(str(out)))
     path.write_text(path.read_text()[:-5])
     with pytest.raises(ValueError, match="corpus.json is damaged"):
         list(corpus.read(str(out)))
