@@ -11,6 +11,9 @@ from keras_hash import similarity
 from keras_hash.codes import check_int
 from keras_hash.data.augment import Augment
 
+# Images of a class, lists, and images of a list, in one batch.
+_LARGEST = 1 << 16
+
 
 class EpochSampler:
     """Every image once an epoch, in random order.
@@ -49,7 +52,8 @@ class ClassSampler:
     Args:
         labels: int `[n]` (or `[n, 1]`), or multi-hot `[n, num_classes]`.
         classes: int, classes in a batch.
-        images: int, images of each. A class with fewer repeats some.
+        images: int, images of each, up to 65,536. A class with fewer repeats
+            some.
         seed: int.
 
     Raises:
@@ -65,7 +69,7 @@ class ClassSampler:
             known = [column > 0 for column in labels.T]
         self.members = [np.flatnonzero(m) for m in known if m.any()]
         classes = check_int(classes, "classes")
-        images = check_int(images, "images")
+        images = check_int(images, "images", most=_LARGEST)
         self.classes, self.images, self.seed = classes, images, seed
         self.size = len(labels)
         if not 1 <= classes <= len(self.members):
@@ -99,8 +103,8 @@ class ListSampler:
 
     Args:
         labels: int `[n]` (or `[n, 1]`), or multi-hot `[n, num_classes]`.
-        size: int, images in a list, at least 2.
-        lists: int, lists in a batch.
+        size: int, images in a list, from 2 to 65,536.
+        lists: int, lists in a batch, up to 65,536.
         seed: int.
 
     Raises:
@@ -112,8 +116,8 @@ class ListSampler:
 
     def __init__(self, labels, size=3, lists=32, seed=0):
         labels = similarity.check_labels(labels, soft=True)
-        size = check_int(size, "size")
-        lists = check_int(lists, "lists")
+        size = check_int(size, "size", most=_LARGEST)
+        lists = check_int(lists, "lists", most=_LARGEST)
         if size < 2 or len(labels) < size + 1:
             raise ValueError(
                 "`size` should be at least 2 and below the number of images. "
