@@ -105,7 +105,11 @@ class Augment:
 
         Returns:
             A tensor of the shape and dtype of `images`.
+
+        Raises:
+            ValueError: `shift` is no less than the sides of the images.
         """
+        self._check_sides(images.shape[1:3])
         if self.crop or self.shift or self.flip:
             images = self._place(images, seed)
         if self.colour or self.hue or self.grey or self.blur:
@@ -125,7 +129,8 @@ class Augment:
             An array of the shape and dtype of `images`.
 
         Raises:
-            ValueError: `images` is no batch.
+            ValueError: `images` is no batch, or `shift` is no less than the
+                sides of the images.
         """
         random = np.random.default_rng(seed)
         images = as_array(images, "images")
@@ -134,6 +139,7 @@ class Augment:
                 "`images` should be a batch [n, h, w, 3]. "
                 f"Received: images.shape={images.shape}"
             )
+        self._check_sides(images.shape[1:3])
         changed = images
         if self.crop or self.shift or self.flip:
             changed = self._place_arrays(changed, random)
@@ -147,6 +153,15 @@ class Augment:
             changed = np.round(changed)
         changed = np.clip(changed, 0, 255).astype(images.dtype)
         return self._cutout_arrays(changed, random) if self.cutout else changed
+
+    def _check_sides(self, sides):
+        """Edges are filled by what mirrors them, once."""
+        known = [side for side in sides if side is not None]
+        if self.shift and self.shift >= min(known, default=self.shift + 1):
+            raise ValueError(
+                "`shift` should be less than the sides of the images. "
+                f"Received: shift={self.shift}, images of {tuple(sides)}"
+            )
 
     def _place_arrays(self, images, random):
         count, *sides = images.shape[:3]

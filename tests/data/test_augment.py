@@ -136,3 +136,14 @@ def test_cached_batches_are_the_same(tmp_path):
         assert [rows(batches)] == plain
         assert sorted(rows(batches)) == list(range(20))
     assert list(tmp_path.iterdir())
+
+
+def test_a_shift_beyond_the_image_is_refused():
+    images = np.zeros((2, 8, 9, 3), "uint8")
+    augment = data.Augment(shift=8)
+    with pytest.raises(ValueError, match="less than the sides"):
+        augment.on_arrays(images, 0)
+    with pytest.raises(ValueError, match="less than the sides"):
+        augment(tf.constant(images), tf.constant([1, 2]))
+    data.Augment(shift=7).on_arrays(images, 0)
+    data.Augment(shift=7)(tf.constant(images), tf.constant([1, 2]))
