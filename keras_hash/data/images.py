@@ -75,7 +75,9 @@ def _resizer(size):
     import tensorflow as tf
 
     spec = tf.TensorSpec((None, None, 3), "uint8")
-    return tf.function(lambda pixels: resize(pixels[None], size)[0], [spec])
+    return tf.function(
+        lambda pixels: resize(pixels[None], size)[0], [spec], autograph=False
+    )
 
 
 def resize(images, size):

@@ -11,7 +11,7 @@ from keras_hash.codes import num_bytes
 from keras_hash.codes import ones_of_words
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def count_words(
     a, b, a_labels, b_labels, weights, levels, bits, multi_hot, similarity
 ):

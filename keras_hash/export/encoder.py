@@ -2,9 +2,11 @@
 
 The graph holds the preprocessing, the network and the packing. Weights are
 stored compactly, once, and widened in the graph; the Keras model is built back
-from the same file (`keras_hash.load`).
+from the same file (`keras_hash.load`). What depends on the images is written as
+operations: AutoGraph would only spend seconds on rewriting each function.
 """
 
+import functools
 import shutil
 
 import keras
@@ -138,10 +140,11 @@ def encoder_module(model, compact_dtype=None):
         {name[-3:]: stored[name] for name in stored if name[:-3] == kind}
         for kind in ("w", "scale")
     )
+    function = functools.partial(tf.function, autograph=False)
     size = list(model.image_shape[:2])
     one_byte = tf.constant([bytes([i]) for i in range(256)])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *size, 3))])
+    @function(input_signature=[tf.TensorSpec((None, *size, 3))])
     def forward(images):
         real = graph_codes(model, images, stored)
         codes = codes_lib.pack(real)
@@ -155,11 +158,11 @@ def encoder_module(model, compact_dtype=None):
     of_images = [tf.TensorSpec((None, None, None, 3), name="image")]
     of_bytes = [tf.TensorSpec([None], tf.string, name="image_bytes")]
 
-    @tf.function(input_signature=of_images)
+    @function(input_signature=of_images)
     def both(image):
         return forward(_fit(_checked(image), size))
 
-    @tf.function(input_signature=of_images)
+    @function(input_signature=of_images)
     def encode(image):
         return both(image)[1]
 
@@ -178,7 +181,7 @@ def encoder_module(model, compact_dtype=None):
             fn_output_signature=tf.TensorSpec(shape, dtype),
         )
 
-    @tf.function(input_signature=of_bytes)
+    @function(input_signature=of_bytes)
     def both_of_bytes(image_bytes):
         image_bytes = decoding.checked(image_bytes)
         numbered = tf.range(tf.size(image_bytes)), image_bytes
@@ -192,7 +195,7 @@ def encoder_module(model, compact_dtype=None):
         parts = found, image_bytes
         return forward(over(decode, parts, (*size, 3), tf.float32))
 
-    @tf.function(input_signature=of_bytes)
+    @function(input_signature=of_bytes)
     def encode_bytes(image_bytes):
         return both_of_bytes(image_bytes)[1]
 
@@ -345,22 +348,23 @@ def retrieval_model(encoder, codes, ids=None, k=10, real_codes=False):
         distances, ids = layer(codes, real if real_codes else None)
         return {"distances": distances, "ids": ids}
 
+    function = functools.partial(tf.function, autograph=False)
     width = codes_lib.num_bytes(encoder.bits)
     height_width = [None, None, None, 3]
 
-    @tf.function(
+    @function(
         input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")]
     )
     def search(image_bytes):
         real, shown = module.both["image_bytes"](image_bytes)
         return found(shown["code"], real)
 
-    @tf.function(input_signature=[tf.TensorSpec(height_width, name="image")])
+    @function(input_signature=[tf.TensorSpec(height_width, name="image")])
     def search_arrays(image):
         real, shown = module.both["image"](image)
         return found(shown["code"], real)
 
-    @tf.function(
+    @function(
         input_signature=[tf.TensorSpec([None, width], tf.uint8, name="code")]
     )
     def search_codes(code):

@@ -105,7 +105,7 @@ class Encoding(_training.Trained):
             return ops.cast(shown, "float32")
 
         spec = tf.TensorSpec((None, *self.image_shape), "float32")
-        return tf.function(forward, [spec])
+        return tf.function(forward, [spec], autograph=False)
 
     def encode_by(self, forward, images, batch_size=256, verbose="auto"):
         """What a function makes of images, fitted to this model in batches.
@@ -184,7 +184,7 @@ class Encoding(_training.Trained):
             # A free batch size: one trace, and the graph that is exported.
             spec = tf.TensorSpec((None, *self.image_shape), "float32")
             make = functools.partial(self.images_to_codes, mirror=mirror)
-            self._graphs[mirror] = tf.function(make, [spec])
+            self._graphs[mirror] = tf.function(make, [spec], autograph=False)
         return self._graphs[mirror](images).numpy()
 
     def predict(self, x, *args, **kwargs):

@@ -205,6 +205,17 @@ class Trained(keras.Model):
                 **kwargs,
             )
 
+    def make_train_function(self, force=False):
+        """Keras' own; the variables of the optimizer are there before it.
+
+        TensorFlow traces a step that makes variables twice.
+        """
+        strategy = getattr(self, "distribute_strategy", None)
+        if strategy is not None and not self.optimizer.built:
+            with strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        super().make_train_function(force)
+
     def _end_epoch(self, again):
         if keras.backend.backend() == "jax":
             self.jax_state_sync()
