@@ -1,8 +1,9 @@
 """Backbones: raw 0..255 images to feature vectors, preprocessing inside.
 
-A backbone is `"small"`, `"cifar"`, `"efficientnet_lite0"`, the snake-case name
-of a network of `keras.applications` or of a part of one, any `keras.Model` from
-images to features, or `"features"`, which passes feature vectors on.
+A backbone is `"small"`, `"cifar"`, `"efficientnet_lite0"` or `..._lite2`, the
+snake-case name of a network of `keras.applications` or of a part of one, any
+`keras.Model` from images to features, or `"features"`, which passes feature
+vectors on.
 """
 
 import contextlib
@@ -303,9 +304,10 @@ def _application(backbone, input_shape, weights):
     if not is_network(whole):
         raise ValueError(
             "`backbone` should be a keras.Model, 'small', 'cifar', "
-            "'features', 'efficientnet_lite0', a keras.applications name in "
-            "snake case such as 'mobilenet_v2', or an entry of the zoo such as "
-            f"'photos_256'. Received: backbone={backbone!r}"
+            "'features', 'efficientnet_lite0' or '..._lite2', a "
+            "keras.applications name in snake case such as 'mobilenet_v2', or "
+            "an entry of the zoo such as 'photos_256'. "
+            f"Received: backbone={backbone!r}"
         )
     module, function = applications[whole.replace("_", "")]
     inputs = keras.Input(input_shape, name="image")

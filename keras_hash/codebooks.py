@@ -37,8 +37,8 @@ def cpbc(bits, num_classes):
         near = max(round(bits / num_classes), 3) * num_classes
         raise ValueError(
             "CPBC gives every class the same number of bits, so `bits` should "
-            f"be a multiple of `num_classes`, for example bits={near}; a code "
-            'book for any number of bits is `codebook="kbc"`. '
+            f"be a multiple of `num_classes`, for example bits={near}; "
+            f'`codebook="kbc"` takes any number up to {KBC_MOST_BITS}. '
             f"Received: bits={bits}, num_classes={num_classes}"
         )
     per_class = bits // num_classes

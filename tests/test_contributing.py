@@ -218,4 +218,7 @@ def test_the_example_is_a_runtime(tmp_path, monkeypatch):
     images, _ = data.load("digits").arrays("query")
     runtimes.convert(model, tmp_path / "mine.pb", "graphdef")
     codes = runtimes.load(tmp_path / "mine.pb", model).encode(images)
-    np.testing.assert_array_equal(codes, model.encode(images))
+    expected = model.encode(images)
+    np.testing.assert_array_equal(codes, expected)
+    model.set_runtime("graphdef")
+    np.testing.assert_array_equal(model.encode(images), expected)

@@ -26,7 +26,8 @@ half of the classes and retrieve among the others;
 `keras_hash.data.disjoint_classes` makes one of any benchmark with one label an
 image.
 
-All but `corel5k`, `digits` and `multidigits` are read from where TensorFlow
+`corel5k` and `mirflickr20k` are read from folders in `KERAS_HASH_DATA`,
+`digits` and `multidigits` from scikit-learn, all others from where TensorFlow
 Datasets prepared them (`TFDS_DATA_DIR`); NUS-WIDE and MIRFLICKR-25K have
 builders in `keras_hash.data.builders`. Photos keep their own sizes.
 Sets with missing photos give a warning with their counts.

@@ -38,7 +38,9 @@ def add_commands(add):
         help="folder to which a version is added; a file for onnx and litert",
     )
     export.add_argument(
-        "--version", type=inputs.at_least(1), help="number of it (default 1)"
+        "--version",
+        type=inputs.at_least(1),
+        help="number of that version (default 1)",
     )
     export.add_argument(
         "--search",
@@ -68,8 +70,8 @@ def add_commands(add):
     group.add_argument(
         "--images",
         nargs="+",
-        help="files and folders to calibrate with and to compare on, half for "
-        "each, in place of the benchmark on the card",
+        help="files and folders to compare on, in place of the benchmark on "
+        "the card; for int8 every second one calibrates instead",
     )
     group.add_argument(
         "--map",

@@ -80,9 +80,9 @@ def add_commands(add):
     verify.add_argument(
         "--runtime",
         choices=inputs.runtimes(),
-        help="count the codes that this runtime makes otherwise than Keras, of "
-        "up to 5,000 images, instead; exit code 1 if more differ than the card "
-        "says, three times over",
+        help="count the bits that this runtime makes otherwise than Keras, of "
+        "up to 5,000 images, instead; exit code 1 if the share that differs is "
+        "more than three times that on the card",
     )
     inputs.add_json(verify)
 

@@ -55,6 +55,7 @@ Results go to stdout, progress and errors to stderr; `--json` is for scripts.
 _TRACEBACK = "KERAS_HASH_TRACEBACK"
 # Options that are completed as paths.
 _PATHS = {
+    "csv",
     "data",
     "images",
     "index",

@@ -33,13 +33,13 @@ class HashModel(_encoding.Encoding):
         *constants: those of the method, in the order of its signature; by
             keyword as well.
         backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
-            case, `"efficientnet_lite0"`, an entry of the zoo, whose trained
-            backbone it starts from (`"photos_256"`), a `keras.Model` from raw
-            images to features, or `"features"`: the inputs are feature vectors
-            already. Networks of `keras.applications` and EfficientNet-Lite may
-            be cut behind one of their layers
-            (`"mobilenet_v2/block_13_expand_relu"`), for a smaller encoder;
-            what that layer gives is averaged over the image.
+            case, `"efficientnet_lite0"` or `"efficientnet_lite2"`, an entry of
+            the zoo, whose trained backbone it starts from (`"photos_256"`), a
+            `keras.Model` from raw images to features, or `"features"`: the
+            inputs are feature vectors already. Networks of
+            `keras.applications` and EfficientNet-Lite may be cut behind one of
+            their layers (`"mobilenet_v2/block_13_expand_relu"`), for a smaller
+            encoder; what that layer gives is averaged over the image.
         input_shape: image shape `(h, w, 3)`; that of the entry by default, and
             `(32, 32, 3)`. Images of another size are resized inside the
             model, bilinear with antialias. `(d,)` for `"features"`.

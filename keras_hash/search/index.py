@@ -29,7 +29,7 @@ _ALL = 1 << 30
 
 
 class Index:
-    """Exact search among packed codes, over FAISS.
+    """Exact search among packed codes, by compiled loops or FAISS.
 
     Results are ordered by distance, items at equal distance in the order in
     which they were added. Equal codes are compared once. Several threads may
@@ -44,9 +44,10 @@ class Index:
             less the ones in common (multi-label codes of DSHC).
         method: how to search; results are the same. `"scan"`: all distinct
             codes are compared. `"multi-index"`: tables of substrings, made
-            when they are first needed, 15 to 40 bytes a distinct code; queries
-            for which they are not faster are scanned. `"auto"`: tables from
-            two million distinct codes on, for `"hamming"`. `among` scans.
+            when they are first needed, 17 bytes a distinct code of 64 bits, 75
+            of 256; queries for which they are not faster are scanned.
+            `"auto"`: tables from two million distinct codes on, for
+            `"hamming"`. `among` scans.
 
     Attributes:
         about: dict of facts about where the codes come from, such as their

@@ -312,10 +312,10 @@ def publish(model, folder, benchmark, compact=None, **details):
         The `Card`.
 
     Raises:
-        ValueError: `details` is no field of a card, or of another type; no
-            model or benchmark; the model cannot be exported; or `folder` holds
-            numbered folders that are no versions, or an entry that a newer
-            version wrote.
+        ValueError: `details` names what is no field of a card, or one that is
+            measured here, or is of another type; no model or benchmark; the
+            model cannot be exported; or `folder` holds numbered folders that
+            are no versions, or an entry that a newer version wrote.
         RuntimeError: Keras does not run on TensorFlow; or the graph gives image
             files other codes than the library, of which 100 are tried.
 

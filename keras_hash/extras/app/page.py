@@ -147,8 +147,8 @@ def _copies(search, radius):
         search.bits,
         radius,
         step=1,
-        label="Bits in which codes of copies differ at most; their pixels are "
-        "compared too",
+        label="Most bits in which the codes of copies may differ; the pixels "
+        "of the photos are compared too",
         elem_id="near",
     )
     button = gradio.Button("Look for copies", elem_id="look")

@@ -51,9 +51,10 @@ def from_glob(*patterns):
         patterns: str, such as `"photos/**/*.jpg"`: `**/` stands for any folders
             or none, `*` and `?` for parts of a name, `[ab]` for one of some
             characters, as in fsspec. A folder stands for the files in it and
-            below it whose names end as those of images do, and a file that is
-            there for itself, whatever its name. Hidden files and folders are
-            left out.
+            below it whose names end as those of images do (on this machine
+            also without an ending, if they begin as images do), and a file that
+            is there for itself, whatever its name. Hidden files and folders
+            are left out.
 
     Returns:
         A `Listing`, sorted by path. Ids are paths relative to the folder that
@@ -115,6 +116,8 @@ def _found(pattern):
         else:
             hits = there.glob(whole, detail=True)
     elif local:
+        # It has decided, by how a file begins where its name has no ending.
+        refused = folders.refused
         inside, others = folders.walk(whole)
         hits = {str(path): there.info(str(path)) for path in inside}
         left_out = {str(path): why for path, why in others.items()}

@@ -91,7 +91,7 @@ def read(folder):
 
     Yields:
         Pairs: packed codes `uint8 [n, ceil(bits / 8)]`, and ids `[n]`, int64 or
-        `str` objects, as `keras_hash.Index.add` and the adapters take them.
+        `str` objects, as `keras_hash.Index.add` takes them.
 
     Raises:
         ValueError: no such corpus, or shards that are missing or damaged.

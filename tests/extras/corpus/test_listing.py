@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import pytest
+from PIL import Image
 
 from keras_hash.extras import corpus
 
@@ -49,6 +50,14 @@ def test_links_to_files_are_listed_and_to_nothing_not(tmp_path):
         table = corpus.from_glob(f"{tmp_path}/{pattern}").table
         assert table["id"].to_pylist() == ["link.png"]
         assert table["length"].to_pylist() == [3]
+
+
+def test_what_has_no_ending_is_known_by_how_it_begins(tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "photo", "PNG")
+    (tmp_path / "notes").write_bytes(b"about photos")
+    listing = corpus.from_glob(str(tmp_path))
+    assert listing.table["id"].to_pylist() == ["photo"]
+    assert [*listing.left_out] == [str(tmp_path / "notes")]
 
 
 def test_glob_lists_files_in_order(photos, monkeypatch):
