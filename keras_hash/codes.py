@@ -146,8 +146,9 @@ def sign(real):
         real = _real(real, "real")
     if "bool" in str(real.dtype):
         raise ValueError(
-            "`real` should be real codes; booleans are bits, `2 * bits - 1` "
-            "makes signs of them. Received: real.dtype=bool"
+            "`real` should be real codes; booleans are bits: `2 * keras.ops."
+            "cast(bits, 'int8') - 1` makes signs of them. "
+            "Received: real.dtype=bool"
         )
     if _is_tensor(real):
         return ops.cast(ops.where(real >= 0, 1, -1), real.dtype)
@@ -174,31 +175,36 @@ def pack(real):
             arrays, no real numbers, NaN or ints with a 0 and none below: bits,
             whose zeros would silently count as +1.
     """
+    return _packed(real, "real")
+
+
+def _packed(real, name):
+    """`pack`, of an argument of that name."""
     tensor = _is_tensor(real)
     if tensor:
         dtype = keras.backend.standardize_dtype(real.dtype)
     else:
-        real = _real(real, "real")
+        real = _real(real, name)
         dtype = real.dtype.name
     if len(real.shape) != 2 or real.shape[1] == 0:
         raise ValueError(
-            "`real` should be [n, bits] with at least one bit. "
-            f"Received: real.shape={tuple(real.shape)}"
+            f"`{name}` should be [n, bits] with at least one bit. "
+            f"Received: {name}.shape={tuple(real.shape)}"
         )
     unsigned = dtype.startswith("uint")
     if dtype.startswith("int") and not tensor and len(real):
         unsigned = real.min() == 0
     if unsigned:
         raise ValueError(
-            "`real` holds integers of which none is negative, and a sign is "
+            f"`{name}` holds integers of which none is negative, and a sign is "
             "never 0; pass 0/1 bits as booleans (`bits.astype(bool)`). "
-            f"Received: real.dtype={dtype}"
+            f"Received: {name}.dtype={dtype}"
         )
     if not tensor:
         if np.isnan(real).any():
             rows = np.flatnonzero(np.isnan(real).any(axis=1))
             raise ValueError(
-                "`real` should not hold NaN. "
+                f"`{name}` should not hold NaN. "
                 f"Received: NaN in {len(rows)} rows, first in row {rows[0]}"
             )
         return np.packbits(real if dtype == "bool" else real >= 0, axis=1)
@@ -317,7 +323,7 @@ def select_bits(
             f"Received: codes.shape={codes.shape}"
         )
     if codes.dtype != np.uint8:
-        codes = pack(codes)
+        codes = _packed(codes, "codes")
     if labels is not None:
         labels = check_labels(labels, count=len(codes))
     if features is not None:

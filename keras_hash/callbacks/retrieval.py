@@ -1,5 +1,6 @@
 """`RetrievalMetrics`: how well the model retrieves, epoch by epoch."""
 
+import hashlib
 import warnings
 
 import keras
@@ -179,6 +180,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
         for source in (self.query, self.database):
             source.choose(self.subset, self.seed, self._rank)
         self._check_metrics()
+        if self.options.get("self_match") == "drop":
+            self._check_within()
         if self.log_dir is not None:
             from keras_hash.callbacks.board import Board
 
@@ -208,6 +211,26 @@ class RetrievalMetrics(keras.callbacks.Callback):
                 f"`metrics` should be among {sorted(found)}. "
                 f"Received: {unknown}"
             )
+
+    def _check_within(self):
+        """Refuses queries that are not in the database, before an epoch."""
+        known = set(self._digests(self.database))
+        for place, digest in enumerate(self._digests(self.query)):
+            if digest not in known:
+                raise ValueError(
+                    "`self_match='drop'` needs every query in `database`, with "
+                    "the same labels. Received: queries of which some are not "
+                    f"in it, such as query {place}"
+                )
+
+    def _digests(self, source):
+        """What tells each image with its labels from others."""
+        for _, images, labels, _ in source.batches(self.batch_size, self._rank):
+            for image, label in zip(images, labels, strict=True):
+                image = np.asarray(image, "float32")
+                label = np.flatnonzero(label) if np.ndim(label) else int(label)
+                key = repr((image.shape, np.ravel(label).tolist())).encode()
+                yield hashlib.sha256(key + image.tobytes()).digest()
 
     def _evaluator(self, codes, labels):
         return HammingEvaluator(

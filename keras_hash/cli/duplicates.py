@@ -59,8 +59,9 @@ def add_commands(add):
     )
     command.add_argument(
         "--index",
-        help="file that keeps the codes, so that the next run encodes what is "
-        "new alone; a second one, with .phash behind its name, goes beside it",
+        help="file that keeps the codes, so that the next run encodes only "
+        "what is new; a second one, with .phash behind its name, goes beside "
+        "it",
     )
     command.add_argument(
         "--report", help="HTML file to write: the copies side by side"
@@ -102,6 +103,9 @@ def _duplicates(chosen):
     card = inputs.card(chosen.model)
     # What the cards cannot tell shows before the work.
     looks = _looks(chosen, card)
+    if chosen.report and chosen.index:
+        index = indexing.opened(chosen.index, card, chosen)
+        indexing.protect(index, chosen.report, "--report")
     paths = duplicates.one_name(inputs.image_files(chosen.places))
     if chosen.move:
         _check_apart(chosen.move, chosen.places)

@@ -34,6 +34,15 @@ def existing(path, card, chosen=None):
     return opened(path, card, chosen)
 
 
+def protect(index, path, option):
+    """Refuses to write over a photo of the index."""
+    if path is not None and index.holds(path):
+        raise ValueError(
+            f"`{option}` would replace {path}, a photo of the index. Give "
+            f"another name. Received: {option} {path}"
+        )
+
+
 def extend(index, paths, encode, prune):
     """Adds files, and prints how many are new, have changed or are gone.
 

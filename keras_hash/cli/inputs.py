@@ -2,7 +2,9 @@
 
 import argparse
 import ast
+import contextlib
 import difflib
+import json
 import math
 import pathlib
 import sys
@@ -126,6 +128,19 @@ def at_least(least, most=(1 << 31) - 1):
     # argparse says it of what is not a number.
     number.__name__ = "int"
     return number
+
+
+def constant(text):
+    """The type of an option: a name and its value, in JSON or as it is."""
+    name, given, value = text.partition("=")
+    if not (name and given):
+        raise argparse.ArgumentTypeError(
+            "should be a name and a value, such as margin=0.3. "
+            f"Received: {text}"
+        )
+    with contextlib.suppress(ValueError):
+        value = json.loads(value)
+    return name, value
 
 
 def lengths(text):

@@ -85,11 +85,9 @@ def _search(chosen):
     places = inputs.image_files(chosen.images) if chosen.images else []
     find = indexing.opened if places else indexing.existing
     index = find(chosen.index, card, chosen)
-    if chosen.out and index.holds(chosen.out):
-        raise ValueError(
-            f"`--out` would replace {chosen.out}, a photo of the index. Give "
-            f"another name. Received: --out {chosen.out}"
-        )
+    indexing.protect(index, chosen.out, "--out")
+    if chosen.out or chosen.prune:
+        index.check_paths()
     # Loaded if there is anything to encode.
     encoder = functools.cache(
         lambda: inputs.file_encoder(chosen.model, chosen.runtime)
@@ -146,11 +144,6 @@ def _print(chosen, card, index, found):
 def _draw(chosen, card, queries, found, items):
     from keras_hash import figures
 
-    if any(not isinstance(item, str) for pairs in found for item, _ in pairs):
-        raise ValueError(
-            f"`--out` needs paths to draw, and the ids in {chosen.index} are "
-            "numbers."
-        )
     figures.found_files(
         queries[:_ROWS],
         [pairs[:_COLUMNS] for pairs in found[:_ROWS]],

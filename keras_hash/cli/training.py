@@ -55,7 +55,8 @@ def add_commands(add):
         "--bits",
         type=inputs.at_least(1),
         help="code length (default 64; for dshc a multiple of the number of "
-        "classes, at least three bits each, for dshcmultilabel that number)",
+        "classes, at least three bits each, with codebook=kbc up to 16 bits; "
+        "for dshcmultilabel the number of labels)",
     )
     train.add_argument(
         "--nested",
@@ -65,11 +66,21 @@ def add_commands(add):
         "too, such as 16,32,48 with --bits 64: one encoder for all of them",
     )
     train.add_argument(
+        "--set",
+        type=inputs.constant,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a constant of the method, such as clusters=50 or codebook=kbc; "
+        "may be given several times; an unknown name lists them",
+    )
+    train.add_argument(
         "--backbone",
         help="an encoder of the zoo, whose trained backbone stays as it is "
         "while a head learns on it; small, cifar, or a network of "
         f"keras.applications, from scratch (default {inputs.GENERAL} for "
-        f"photos with sides of {_SIDE} pixels or more, else small)",
+        f"photos with sides of {_SIDE} pixels or more, grey for phash, else "
+        "small)",
     )
     train.add_argument(
         "--epochs",
@@ -231,16 +242,26 @@ def _is_trained(backbone):
 def _choose(chosen, benchmark):
     """Settings that were left out, by what the images are; refuses those that
     do not go together."""
+    from keras_hash import codebooks
     from keras_hash import methods
 
     if chosen.method is None:
         chosen.method = _METHODS[benchmark.multi_label]
     chosen.method = chosen.method.lower()
     kind = methods.registry()[chosen.method][0]
+    chosen.set = dict(chosen.set)
+    for name, value in chosen.set.items():
+        if name not in kind.keywords:
+            raise ValueError(
+                f"`--set` should name a constant of {kind.__name__}, one of "
+                f"{sorted(kind.keywords)}. Received: --set {name}={value}."
+                f"{inputs.suggestion(name, kind.keywords)}"
+            )
     classes = benchmark.num_classes
     if chosen.bits is None:
+        kbc = chosen.set.get("codebook") == "kbc" and codebooks.KBC_MOST_BITS
         chosen.bits = {
-            "dshc": classes * max(3, round(64 / classes)),
+            "dshc": kbc or classes * max(3, round(64 / classes)),
             "dshcmultilabel": classes,
         }.get(chosen.method, 64)
     if chosen.backbone is None and chosen.method == "phash":
@@ -303,6 +324,7 @@ def _untrained(chosen, benchmark):
         backbone=chosen.backbone,
         nested=chosen.nested,
         mirrors=benchmark.mirrors,
+        **chosen.set,
         **given,
     )
 

@@ -91,6 +91,9 @@ def _name(label):
 
 def targets_of(labels, names):
     """Class numbers or multi-hot rows, and the names of the labels."""
+    if labels.dtype == object:
+        numbers = [isinstance(x, (int, np.integer)) for x in labels.flat]
+        labels = np.asarray(labels.tolist()) if all(numbers) else labels
     column = labels.ndim and labels.size == len(labels)
     if column and labels.dtype.kind in "USOT":
         found = [_name(label) for label in labels.ravel()]

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_hash import codebooks
+from keras_hash import codes
 from keras_hash.methods import _losses
 from keras_hash.methods.base import HashModel
 
@@ -120,7 +121,7 @@ def drawn(codebook, bits, num_classes, seed):
             return np.zeros((num_classes, bits), "float32")
         make = codebooks.CONSTRUCTIONS[codebook]
         return make(bits, num_classes, seed).astype("float32")
-    codebook = np.asarray(codebook, "float32")
+    codebook = codes.as_array(codebook, "codebook", "float32")
     fits = codebook.shape == (num_classes, bits)
     if not fits or not (np.abs(codebook) == 1).all():
         raise ValueError(

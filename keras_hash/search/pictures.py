@@ -138,6 +138,14 @@ class PhotoIndex:
         names = {self._id(os.path.realpath(path)), os.fspath(path)}
         return not names.isdisjoint(self.index.ids.tolist())
 
+    def check_paths(self):
+        """Refuses an index of a call from Python whose ids are no paths."""
+        if len(self.index) and self.index.ids.dtype.kind in "iu":
+            raise ValueError(
+                f"The ids in {self.path} are numbers, not paths of files. Give "
+                "another index."
+            )
+
     def _id(self, path):
         """The id of a file by its path, which is absolute and of no links."""
         return path.removeprefix(os.path.join(self._folder, ""))
@@ -150,12 +158,8 @@ class PhotoIndex:
         images, their positions, and a dict from those of the others to reasons.
         `prune` drops the files that are gone. Returns an `Extension`.
         """
+        self.check_paths()
         ids = self.index.ids.tolist()
-        if ids and not isinstance(ids[0], str):
-            raise ValueError(
-                f"The ids in {self.path} are numbers, not paths: files cannot "
-                "be added to it. Give another index."
-            )
         given = {}
         for path in paths:
             given.setdefault(os.path.realpath(path), path)

@@ -44,6 +44,10 @@ IMAGES, LABELS = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 3
         ({"metrics": "recall"}, r"Received: \['recall'\]"),
         ({"k": 0}, "`k` should be"),
         ({"ties": "none"}, "`ties` should be one of"),
+        (
+            {"query": (IMAGES + np.uint8(1), LABELS), "self_match": "drop"},
+            "not in it, such as query 0",
+        ),
         ({"query": (IMAGES, np.eye(4))}, "labels"),
         ({"query": (IMAGES, LABELS + 0.5)}, "`query_labels` of rank 1"),
         ({"database": (IMAGES, LABELS - 0.5)}, "`database_labels` of rank 1"),

@@ -224,6 +224,14 @@ def test_the_report_replaces_no_index(photos, tmp_path):
             *("duplicates", folder, *HASH, "--index", index, "--report", name)
         )
         assert code == 2 and "which is read" in err
+    # Nor a photo of the index that is in none of the places of this run.
+    alone, photo = folder / "03.png", folder / "05.png"
+    before = photo.read_bytes()
+    code, _, err = run(
+        *("duplicates", alone, *HASH, "--index", index, "--report", photo)
+    )
+    assert code == 2 and "a photo of the index" in err
+    assert photo.read_bytes() == before
     keras_hash.Index.load(index)
 
 

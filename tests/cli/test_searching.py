@@ -206,9 +206,10 @@ def test_search_refuses_the_codes_of_another_encoder(digit_files, tmp_path):
         "search", NAME, query, "--index", index, "--out",
         tmp_path / "x.png",
     )  # fmt: skip
-    assert code == 2 and "needs paths to draw" in err
-    code, _, err = run("search", NAME, *places, "--index", index)
     assert code == 2 and "are numbers, not paths" in err
+    for more in (places, ["--prune"]):
+        code, _, err = run("search", NAME, *more, "--index", index)
+        assert code == 2 and "are numbers, not paths" in err
     keras_hash.Index(32, codes).save(index)
     code, _, err = run("search", NAME, query, "--index", index)
     assert code == 2 and "codes of an encoder (32 bits, hamming)" in err

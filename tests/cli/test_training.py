@@ -1,5 +1,6 @@
 """`keras-hash train`."""
 
+import argparse
 import json
 import pathlib
 import re
@@ -363,6 +364,35 @@ def test_what_a_method_needs_is_given(photos, method):
         return
     assert code == 0, err
     assert keras_hash.load(out).bits == 8
+
+
+def test_constants_of_a_method(photos):
+    for name, method, *words in (
+        ("views", "cimon", "--set", "clusters=2", "--batch-size", 5),
+        ("book", "dshc", "--bits", 7, "--set", "codebook=kbc"),
+    ):
+        out = photos.parent / name
+        code, _, err = run(
+            "train", "--data", photos, "--method", method, *words, "--bits", 7,
+            "--out", out, "--size", 16, "--epochs", 1,
+        )  # fmt: skip
+        assert code == 0, err
+        constant, _, value = words[words.index("--set") + 1].partition("=")
+        held = keras_hash.load(out).get_config()[constant]
+        assert str(held) == value
+        assert zoo.card(out).recipe["set"] == {constant: held}
+    for given, told in (
+        ("cluster=2", "Did you mean 'clusters'?"),
+        ("bits=8", "should name a constant of CIMON"),
+        ("clusters=two", "`clusters` should be an int"),
+        ("clusters=NaN", "`clusters` should be an int"),
+    ):
+        out = photos.parent / "not"
+        words = ("--method", "cimon", "--set", given, "--out", out)
+        code, _, err = run("train", "--data", photos, *words)
+        assert code == 2 and told in err and not out.exists(), err
+    with pytest.raises(argparse.ArgumentTypeError, match="a name and a value"):
+        inputs.constant("clusters")
 
 
 def test_a_stopped_training_is_not_replaced(photos, monkeypatch):
