@@ -214,7 +214,7 @@ def say_left_out(left_out):
     from keras_hash.data import folders
 
     if left_out:
-        print(f"left out: {folders.counted(left_out)}", file=sys.stderr)
+        print(f"left out: {folders.by_reason(left_out)}", file=sys.stderr)
 
 
 def benchmark(source, options, protocol="official", seed=0):

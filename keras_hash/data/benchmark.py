@@ -190,7 +190,7 @@ class Benchmark:
         kinds = self.notes.values()
         left_out = {k: v for names in kinds for k, v in names.items()}
         if left_out:
-            rows.append(("left out", folders.counted(left_out)))
+            rows.append(("left out", folders.by_reason(left_out)))
         lines = [f"{self.name} ({self.protocol})"]
         lines += [f"{key:>16}  {value}" for key, value in rows]
         return "\n".join(lines)

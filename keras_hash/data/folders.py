@@ -105,14 +105,14 @@ def images(places):
         paths += found
         left_out |= others
     if not paths:
-        why = f"; left out: {counted(left_out)}" if left_out else ""
+        why = f"; left out: {by_reason(left_out)}" if left_out else ""
         raise ValueError(
             f"There are no images in {' '.join(map(str, places))}{why}."
         )
     return list(dict.fromkeys(map(str, paths))), left_out
 
 
-def counted(left_out):
+def by_reason(left_out):
     """How many were left out by kind and why, in one line: `"12 .txt (not an
     image), 3 hidden, 1 broken link"`. A reason may end with what is said of
     one file alone."""

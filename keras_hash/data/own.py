@@ -386,7 +386,7 @@ class _Draft:
     def reasons(self):
         """What was left out, in short, for an error."""
         reasons = {**self.skipped, **self.duplicates}
-        counts = folders.counted({**reasons, **self.hidden})
+        counts = folders.by_reason({**reasons, **self.hidden})
         such = f", such as {listing(reasons, 5)}" if reasons else ""
         return f"; left out: {counts}{such}" if counts else ""
 

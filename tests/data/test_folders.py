@@ -110,11 +110,11 @@ def test_what_was_left_out_is_counted(tmp_path):
     paths, left_out = folders.images([str(tmp_path), tmp_path / "c"])
     # A file that is given is taken, whatever its name.
     assert paths == [str(tmp_path / "a.png"), str(tmp_path / "c")]
-    assert set(folders.counted(left_out).split(", ")) == {
+    assert set(folders.by_reason(left_out).split(", ")) == {
         "2 .txt (not an image)", "1 .pdf (not an image)", "2 hidden",
         "1 without an ending (not an image)", "1 broken link",
     }  # fmt: skip
-    assert folders.counted({}) == ""
+    assert folders.by_reason({}) == ""
 
 
 def test_a_folder_without_images(tmp_path):

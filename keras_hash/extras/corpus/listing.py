@@ -76,7 +76,7 @@ def from_glob(*patterns):
         left_out |= others
         bases.append(base.split("/"))
     if not places:
-        counts = folders.counted(left_out)
+        counts = folders.by_reason(left_out)
         raise ValueError(
             "There is no image to encode; patterns such as 'photos/**/*.jpg' "
             f"go in quotes on the command line. Received: {', '.join(patterns)}"
