@@ -108,8 +108,12 @@ def beside(path):
         _remove(new)
         yield new
         if new.is_file():
-            with open(new, "rb+") as file:
+            # Windows has to write it; elsewhere it may be read-only.
+            with open(new, "rb" if os.name == "posix" else "rb+") as file:
                 os.fsync(file.fileno())
+            # Who may read it stays; a hard link shares that with its file.
+            if path.is_file() and new.stat().st_nlink == 1:
+                shutil.copymode(path, new)
         os.replace(new, path)
     except Exception as error:
         raise _of(path, new, error) from error

@@ -269,3 +269,17 @@ def test_an_error_leaves_no_folder(tmp_path):
             raise ValueError("no")
     assert [p.name for p in tmp_path.iterdir()] == ["there"]
     assert not list((tmp_path / "there").iterdir())
+
+
+def test_who_may_read_a_file_stays(tmp_path):
+    path, other = tmp_path / "a", tmp_path / "b"
+    for place in (path, other):
+        files.write(place, "old")
+    path.chmod(0o600)
+    other.chmod(0o644)
+    files.write(path, "new")
+    assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
+    # A hard link shares its mode with the file that it is one of.
+    with files.beside(path) as new:
+        os.link(other, new)
+    assert other.stat().st_mode & 0o777 == 0o644

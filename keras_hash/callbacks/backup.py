@@ -9,6 +9,10 @@ import numpy as np
 
 from keras_hash import files
 
+# What a damaged file, or one of another kind, ends in.
+_ERRORS = OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile
+_STATE = {"epoch": int, "about": dict, "python": list, "numpy": list}
+
 
 class Backup(keras.callbacks.Callback):
     """Keeps a training in one file after each epoch, and goes on from it.
@@ -103,16 +107,17 @@ class Backup(keras.callbacks.Callback):
             with np.load(self.path) as file:
                 state = json.loads(str(file["state"]))
                 values = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            files.check_shape(state, _STATE, "state")
+        except _ERRORS as error:
             raise ValueError(
                 f"{self.path} is no backup of a training: remove it, or give "
                 f"another path. Received: {error}"
             ) from error
-        before = state["about"]
+        before, now = state["about"], json.loads(files.to_json(self.about))
         changed = [
-            f"{name} was {before.get(name)!r}, is {value!r}"
-            for name, value in json.loads(files.to_json(self.about)).items()
-            if before.get(name) != value
+            f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
         ]
         if changed:
             raise ValueError(
@@ -122,8 +127,11 @@ class Backup(keras.callbacks.Callback):
             )
         return state, values
 
-    def on_train_end(self, logs=None):
+    def on_epoch_begin(self, epoch, logs=None):
         # Another `fit`, without a backup, begins at its own epoch.
+        self.model._initial_epoch = None
+
+    def on_train_end(self, logs=None):
         self.model._initial_epoch = None
 
     def on_epoch_end(self, epoch, logs=None):

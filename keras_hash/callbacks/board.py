@@ -188,8 +188,11 @@ class Board:
             for label, kept in zip(labels, self._best)
         ]
         distances = [[item[0] for item in kept] for kept in self._best]
-        neighbours = [[item[2] for item in kept] for kept in self._best]
-        return np.stack(pictures), np.stack(neighbours), distances, relevant
+        neighbours = [
+            images.of_one_side([item[2] for item in kept])
+            for kept in self._best
+        ]
+        return images.of_one_side(pictures), neighbours, distances, relevant
 
 
 def _model_settings(model):
@@ -203,6 +206,8 @@ def _model_settings(model):
         settings["backbone"] = model.backbone.name
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None:
+        # That of mixed precision holds another one.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         settings["optimizer"] = type(optimizer).__name__
         rate = optimizer.get_config()["learning_rate"]
         if isinstance(rate, dict):  # A schedule.

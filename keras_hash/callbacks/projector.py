@@ -8,6 +8,7 @@ from tensorboard.plugins import projector
 
 from keras_hash import codes as codes_lib
 from keras_hash import files
+from keras_hash.data import images
 
 
 def write(folder, bits, items, class_names=None):
@@ -44,6 +45,7 @@ def write(folder, bits, items, class_names=None):
     shown.tensor_path = "codes.tsv"
     shown.metadata_path = "metadata.tsv"
     if pictures[0] is not None:
+        pictures = images.of_one_side(pictures)
         side = len(pictures[0])
         put("sprite.png", _sprite(pictures))
         shown.sprite.image_path = "sprite.png"
@@ -55,6 +57,8 @@ def label_text(label, class_names=None):
     """A label, or the labels of an item, on one line."""
     several = np.ndim(label) > 0
     classes = np.flatnonzero(label).tolist() if several else [int(label)]
+    # -1 is an item without a label.
+    classes = [one for one in classes if one >= 0]
     if class_names:
         classes = [" ".join(class_names[one].split()) for one in classes]
     # Names may be of several words.

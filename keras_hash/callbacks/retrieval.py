@@ -1,6 +1,7 @@
 """`RetrievalMetrics`: how well the model retrieves, epoch by epoch."""
 
 import hashlib
+import os
 import warnings
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 from keras_hash import codes as codes_lib
 from keras_hash import files
 from keras_hash import similarity
+from keras_hash.data import images as images_lib
 from keras_hash.data.reading import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
@@ -227,6 +229,8 @@ class RetrievalMetrics(keras.callbacks.Callback):
         """What tells each image with its labels from others."""
         for _, images, labels, _ in source.batches(self.batch_size, self._rank):
             for image, label in zip(images, labels, strict=True):
+                if isinstance(image, (str, os.PathLike)):
+                    image = images_lib.decode(image)
                 image = np.asarray(image, "float32")
                 label = np.flatnonzero(label) if np.ndim(label) else int(label)
                 key = repr((image.shape, np.ravel(label).tolist())).encode()

@@ -90,6 +90,8 @@ def _duplicates(chosen):
     if chosen.undo is not None:
         back, failed = duplicates.undo(chosen.undo)
         print(f"Moved {outputs.counted(back, 'file')} back.", file=sys.stderr)
+        if chosen.json:
+            outputs.print_json({"moved_back": back, "failed": failed})
         _check_all(failed)
         return
     if not chosen.places:
@@ -108,7 +110,7 @@ def _duplicates(chosen):
         indexing.protect(index, chosen.report, "--report")
     paths = duplicates.one_name(inputs.image_files(chosen.places))
     if chosen.move:
-        _check_apart(chosen.move, chosen.places)
+        _check_apart(chosen.move, chosen.places, paths)
     same = duplicates.same_bytes(paths)
     again = {path for others in same.values() for path in others}
     alone = [path for path in paths if path not in again]
@@ -144,10 +146,12 @@ def _check_all(failed):
         raise inputs.CheckFailed(*(f"{p} stays: {failed[p]}" for p in failed))
 
 
-def _check_apart(folder, places):
+def _check_apart(folder, places, paths):
     """Refuses a folder in which the next run would find what was moved."""
     target = os.path.realpath(folder)
-    for place in map(os.path.realpath, places):
+    # Links lead to folders elsewhere.
+    inside = {os.path.dirname(path) for path in {*paths} - {*places}}
+    for place in map(os.path.realpath, {*places, *inside}):
         if os.path.isdir(place) and target.startswith(os.path.join(place, "")):
             raise ValueError(
                 "`--move` should be a folder outside of the photos: the next "
@@ -164,10 +168,16 @@ def _looks(chosen, card):
     if chosen.radius is not None:
         return {chosen.model: chosen.radius}
     rate = min(_PASSING * chosen.false_rate, 1e-3)
-    found = {chosen.model: card.radius(rate)}
+    cards = {chosen.model: card}
     if card.method != "PHash":
-        found[_HASH] = inputs.card(_HASH).radius(rate)
-    return found
+        cards[_HASH] = inputs.card(_HASH)
+    try:
+        return {name: one.radius(rate) for name, one in cards.items()}
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, {_PASSING} times `--false-rate {chosen.false_rate:g}`, "
+            "since a second look decides"
+        ) from error
 
 
 def _near(chosen, card, looks, paths):
@@ -199,7 +209,11 @@ def _near(chosen, card, looks, paths):
                         if bits <= surely:
                             likely.add(pair)
     if chosen.radius is None:
-        found = duplicates.second_look(found, likely)
+        gone = {}
+        found = duplicates.second_look(found, likely, refused=gone)
+        for path, why in gone.items():
+            print(f"left out: {path}: {why}", file=sys.stderr)
+        refused |= gone
     return found, refused
 
 

@@ -52,6 +52,7 @@ def add_commands(add):
         "-k", type=inputs.at_least(1), help="items a search finds (default 10)"
     )
     inputs.add_hamming(export)
+    inputs.add_any_runtime(export)
     saved = "TensorFlow Serving and tf.saved_model.load"
     formats = {"savedmodel": saved, **inputs.runtimes()}
     export.add_argument(
@@ -136,7 +137,7 @@ def _export_saved_model(chosen, card):
     target = _version_folder(chosen)
     index = None
     if chosen.search is not None:
-        index = indexing.existing(chosen.search, card).index
+        index = indexing.existing(chosen.search, card, chosen).index
         for name in index.ids.tolist():
             if isinstance(name, str) and name != files.shown(name):
                 raise ValueError(
@@ -273,13 +274,15 @@ def _images(chosen, card, calibrated):
     paths = inputs.image_files(chosen.images)
     pool = data.ImageFiles(paths)
     if not calibrated:
-        return benchmark, pool[:_CHECKED], None
+        return benchmark, pool.take(slice(_CHECKED)), None
     if len(paths) < 2:
         raise ValueError(
             "`--images` should be at least two, of which half calibrate. "
             f"Received: {paths[0]}"
         )
-    return benchmark, pool[1::2][:_CHECKED], pool[::2][:_CALIBRATED]
+    numbers = range(len(pool))
+    check, calibrate = numbers[1::2][:_CHECKED], numbers[::2][:_CALIBRATED]
+    return benchmark, pool.take(check), pool.take(calibrate)
 
 
 def _print(chosen, card, target, dtype, found):

@@ -63,12 +63,17 @@ def add_runtime(command, index=False):
         'need an extra each, such as "keras-hash[openvino]"',
     )
     if index:
-        command.add_argument(
-            "--any-runtime",
-            action="store_true",
-            help="take an index whose codes another runtime made, though they "
-            "differ a little",
-        )
+        add_any_runtime(command)
+
+
+def add_any_runtime(command):
+    """Adds `--any-runtime`."""
+    command.add_argument(
+        "--any-runtime",
+        action="store_true",
+        help="take an index whose codes another runtime made, though they "
+        "differ a little",
+    )
 
 
 def file_encoder(name, runtime):
@@ -286,6 +291,12 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
         raise FileNotFoundError(
             f"{card.name} was measured on {source!r}, which is neither a known "
             "benchmark nor a folder or .csv file, but was made in Python."
+        )
+    if protocol is not None and source not in data.names():
+        raise ValueError(
+            f"`--protocol` is for {', '.join(data.names())}, not for images of "
+            f"your own, on which {card.name} was measured. "
+            f"Received: --protocol {protocol}"
         )
     return benchmark(
         source,

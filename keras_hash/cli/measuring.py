@@ -194,7 +194,9 @@ class _Timed:
 
     def real_codes(self, benchmark, mirror):
         """Real codes of the queries of a benchmark."""
-        queries = benchmark.images[benchmark.parts["query"]]
+        from keras_hash.data import images
+
+        queries = images.some(benchmark.images, benchmark.parts["query"])
         return self._model.real_codes(queries, mirror=mirror)
 
 
@@ -225,19 +227,24 @@ def _verify(chosen):
         if not result.passed:
             failed[name] = result.problems()
     if chosen.json:
-        measured = {result.name for result in results}
-        missing = [
-            {"name": name, "passed": False, "error": " ".join(text.split())}
-            for name, text in failed.items()
-            if name not in measured
-        ]
-        outputs.print_json([r.to_dict() for r in results] + missing)
+        found = [result.to_dict() for result in results]
+        outputs.print_json(found + _missing(found, failed))
     elif results:
         outputs.show(verify.table(results))
     if failed:
         raise inputs.CheckFailed(
             *(f"{name}: {text}" for name, text in failed.items())
         )
+
+
+def _missing(found, failed):
+    """Rows of JSON for what could not be measured."""
+    measured = {row["name"] for row in found}
+    return [
+        {"name": name, "passed": False, "error": " ".join(text.split())}
+        for name, text in failed.items()
+        if name not in measured
+    ]
 
 
 def _verify_runtime(chosen, names):
@@ -255,18 +262,20 @@ def _verify_runtime(chosen, names):
             failed[name] = str(error)
             continue
         found.append({"name": name, "card": known, **dataclasses.asdict(one)})
+        found[-1]["passed"] = True
         if not chosen.json:
             print(f"{name} on {chosen.runtime}: {one}")
         # Other processors round otherwise; these near-ties are few.
         most = 3 * known["bits_differing"] + 1e-3 if known else 0.5
         if one.bits_differing > most:
+            found[-1]["passed"] = False
             said = f"{known['bits_differing']:.2g} on the card" if known else ""
             failed[name] = (
                 f"{one.bits_differing:.2g} of the bits differ on "
                 f"{chosen.runtime}{said and ', '}{said}"
             )
     if chosen.json:
-        outputs.print_json(found)
+        outputs.print_json(found + _missing(found, failed))
     if failed:
         raise inputs.CheckFailed(
             *(f"{name}: {text}" for name, text in failed.items())

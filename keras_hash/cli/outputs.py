@@ -84,4 +84,5 @@ def show(content):
     """Prints a report or a table."""
     from rich.console import Console
 
-    Console().print(content)
+    # Brackets in names are themselves, and no markup.
+    Console(markup=False).print(content)

@@ -98,7 +98,8 @@ def run(arguments=None):
         if command.needs_keras:
             quiet.import_keras()
         command.run(chosen)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return 0
     except BrokenPipeError:
         # Who reads has enough, as `head` does; the rest goes nowhere.

@@ -78,6 +78,11 @@ def _search(chosen):
             "Nothing to do: give images to search for, `--images` to put into "
             "the index, or `--prune`."
         )
+    if chosen.out and not chosen.queries:
+        raise ValueError(
+            "`--out` draws what is found: give images to search for. "
+            f"Received: --out {chosen.out}"
+        )
     read = [*chosen.queries, *(chosen.images or ()), chosen.index]
     outputs.check_writable(chosen.out, read=read)
     # Whatever is wrong with the queries shows before an hour of indexing.

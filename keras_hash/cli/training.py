@@ -294,7 +294,8 @@ def _shorter_side(benchmark):
         return min(benchmark.image_size)
     train = benchmark.parts["train"]
     some = train[:: -(-len(train) // 100)]
-    return np.median([min(x.shape[:2]) for x in benchmark.images[some]])
+    found = benchmark.images.iterate(some)
+    return np.median([min(image.shape[:2]) for image in found])
 
 
 def _untrained(chosen, benchmark):

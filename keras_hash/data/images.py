@@ -182,6 +182,14 @@ def thumbnail(picture, side, square=False):
     return np.asarray(image)
 
 
+def of_one_side(squares):
+    """Squares on black ones of the largest side among them, an array."""
+    side = max(map(len, squares))
+    gaps = [side - len(square) for square in squares]
+    pads = [[(n // 2, n - n // 2)] * 2 + [(0, 0)] for n in gaps]
+    return np.stack([np.pad(s, pad) for s, pad in zip(squares, pads)])
+
+
 def contained(image, side):
     """A Pillow image whose longest side is `side`, the other at least 1."""
     from PIL import Image
@@ -221,7 +229,8 @@ class ImageFiles:
 
     It stands for a list of images `uint8 [h, w, 3]` of their own sizes:
     `len(pool)`, `pool[i]` for one image, and `pool[indices]` for a list, by a
-    slice, ints or a mask.
+    slice, ints or a mask. `pool.take(indices)` is a pool of some, of which none
+    is read; `HashModel.encode` takes pools.
 
     Args:
         paths: sequence of paths.
@@ -241,6 +250,18 @@ class ImageFiles:
         if not indices.ndim:
             return self._read(indices)
         return list(self.iterate(indices))
+
+    def take(self, indices):
+        """A pool of some of the images.
+
+        Args:
+            indices: a slice, ints or a mask.
+
+        Returns:
+            A pool.
+        """
+        indices = np.arange(len(self))[indices]
+        return ImageFiles([self.paths[index] for index in indices])
 
     def iterate(self, indices):
         """Images one by one, read by several threads.
@@ -283,7 +304,8 @@ class ImageFiles:
                 num_parallel_calls=threads(),
                 deterministic=True,
             )
-            .prefetch(tf.data.AUTOTUNE)
+            # Not more than that: photos of cameras take 36 MB each.
+            .prefetch(threads())
         )
 
     def content(self, index):
@@ -302,6 +324,13 @@ class ImageFiles:
 
     def _read(self, index):
         return decode(self.paths[index])
+
+
+def some(images, indices):
+    """Some of the images of a benchmark, of files as a pool."""
+    if isinstance(images, ImageFiles):
+        return images.take(indices)
+    return images[indices]
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Images and labels of all that can be fed, read batch by batch."""
 
+import collections.abc
 import functools
 import inspect
 import itertools
@@ -137,44 +138,61 @@ def read(images, labels, size, shape):
             )
         if is_dataset(images):
             dataset = pairs(images, "images", labelled=False)
-            found, steps = stream(dataset, "images", size, len(shape))
-        else:
-            found = map(_pair, images)
-            steps = images.num_batches if hosted else None
+            return stream(dataset, "images", size, len(shape), shape)
+        found = map(_pair, images)
+        steps = images.num_batches if hosted else None
     else:
         if labels is not None:
             labels = similarity.check_labels(labels, count=len(images))
         images = _listed(images)
         several = isinstance(images, (list, tuple)) and len(images)
+        files = isinstance(images, pixels.ImageFiles)
         if several and _are_paths(images):
-            images = pixels.ImageFiles(images)
-        elif not several or len(_shapes(images)) < 2:
+            images, files = pixels.ImageFiles(images), True
+        elif not files and (not several or len(_shapes(images)) < 2):
             # Checked as a whole: some of them alone may be nearly black.
             images, checked = check_images(images, shape), True
         starts = range(0, len(images), size)
         parts, steps = [slice(i, i + size) for i in starts], len(starts)
+
+        def some(part):
+            if not files:
+                return images[part]
+            # Fitted one by one: photos of cameras take 36 MB each.
+            return images.iterate(range(len(images))[part])
+
         found = (
-            (images[part], None if labels is None else labels[part])
+            (some(part), None if labels is None else labels[part])
             for part in parts
         )
     fit = functools.partial(fitted, shape=shape, checked=checked)
     return ((fit(x), y) for x, y in found), steps
 
 
-def stream(dataset, name, size, rank):
+def stream(dataset, name, size, rank, shape=None):
     """Batches of images as a dataset has them, a list of those of several
-    sizes, with their labels, or `None`; and their number where it is known."""
+    sizes, with their labels, or `None`; and their number where it is known.
+
+    With `shape` they are fitted, one by one where their sizes differ.
+    """
     steps = int(dataset.cardinality())
     spec = keras.tree.flatten(dataset.element_spec)[0]
     if is_batched(dataset, name, rank):
         pass
     elif None in spec.shape[: rank - 1]:
-        found = _batches_of(map(_pair, dataset.as_numpy_iterator()), size)
+        singles = map(_pair, dataset.as_numpy_iterator())
+        if shape is not None:
+            singles = ((_fitted_one(x, shape), y) for x, y in singles)
+        found = _batches_of(singles, size)
+        if shape is not None:
+            found = ((np.stack(x), y) for x, y in found)
         return found, -(-steps // size) if steps >= 0 else None
     else:
         dataset = dataset.batch(size)
         steps = int(dataset.cardinality())
     found = map(_pair, dataset.prefetch(2).as_numpy_iterator())
+    if shape is not None:
+        found = ((fitted(x, shape), y) for x, y in found)
     return found, steps if steps >= 0 else None
 
 
@@ -199,28 +217,27 @@ def _batches_of(pairs, size):
 
 def fitted(images, shape, checked=False):
     """A batch as a model takes it, of an array or images of several sizes."""
-    if isinstance(images, (list, tuple)):
-        for image in images:
-            if np.ndim(image) != len(shape):
-                raise ValueError(
-                    "A list of images should hold single ones, "
-                    f"{'[height, width, 3]' if len(shape) == 3 else '[d]'}. "
-                    f"Received: one of shape {np.shape(image)}"
-                )
-        images = [check_images(image, shape)[0] for image in images]
-        return np.stack(
-            [
-                pixels.fitted(one, shape[:2])
-                if one.dtype == np.uint8
-                else fitted(one[None], shape, True)[0]
-                for one in images
-            ]
-        )
+    if isinstance(images, (list, tuple, collections.abc.Iterator)):
+        return np.stack([_fitted_one(image, shape) for image in images])
     images = images if checked else check_images(images, shape)
     images = images.astype("float32")
     if len(shape) == 3:
         images = ops.convert_to_numpy(pixels.resize(images, shape[:2]))
     return images
+
+
+def _fitted_one(image, shape):
+    """A single image as a model takes it."""
+    if np.ndim(image) != len(shape):
+        raise ValueError(
+            "A list of images should hold single ones, "
+            f"{'[height, width, 3]' if len(shape) == 3 else '[d]'}. "
+            f"Received: one of shape {np.shape(image)}"
+        )
+    image = check_images(image, shape)[0]
+    if image.dtype == np.uint8:
+        return pixels.fitted(image, shape[:2])
+    return fitted(image[None], shape, True)[0]
 
 
 def _pair(batch):
@@ -244,7 +261,14 @@ def gathered(images, shape):
     if not isinstance(images, (list, tuple)) or not len(images):
         return images
     if _are_paths(images):
-        images = list(pixels.ImageFiles(images))
+        found = pixels.ImageFiles(images).iterate(range(len(images)))
+        size = shape[:2]
+        # Photos are large: all of them would not fit into memory as they are.
+        images = [
+            one if one.shape[:2] == size else pixels.fitted(one, size)
+            for one in found
+        ]
+        return np.stack(images)
     if len(_shapes(images)) < 2:
         return np.asarray(images)
     return fitted(list(images), shape)
@@ -374,7 +398,11 @@ class Source:
         seen = 0
         for positions, images, labels in self._read(size, rank):
             if self.pictures is not None:
-                pictures = self.pictures[positions]
+                pictures = self.pictures
+                if isinstance(pictures, (list, tuple)):
+                    pictures = [pictures[place] for place in positions]
+                else:
+                    pictures = pictures[positions]
             else:
                 pictures = images if rank == 3 else None
             seen += len(positions)

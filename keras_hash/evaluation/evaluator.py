@@ -290,6 +290,7 @@ class HammingEvaluator:
                 "order of the database, which `keras_hash.evaluate` has and "
                 f"a table of counts does not. Received: ties={ties!r}"
             )
+        seed = check_int(seed, "seed", 0, (1 << 32) - 1)
         chosen, names = choose(metrics)
         own = {describe(name).denominator for name in names} - {""}
         denominators = [*denominators, *sorted(own - set(denominators))]
@@ -305,7 +306,7 @@ class HammingEvaluator:
             options,
             ties,
             self_match,
-            np.random.RandomState(check_int(seed, "seed", 0, (1 << 32) - 1)),
+            np.random.RandomState(seed),
         )
         found, curves = means["metrics"], {}
         sources = {"chance": means["chance"]}

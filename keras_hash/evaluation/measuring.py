@@ -119,7 +119,7 @@ def evaluate(
                 **{name: report.settings[name] for name in keep},
             )
         )
-        report.settings.update(ties=ties, seed=seed)
+        report.settings.update(ties=ties, seed=int(seed))
     if convention is not None:
         report.settings.update(convention=convention, **replayed)
     return report
@@ -150,8 +150,14 @@ def measure(
         A pair: the `RetrievalReport`, and a dict from part to packed codes.
 
     Raises:
-        ValueError: `mirror`, where mirror images mean something else.
+        ValueError: `mirror`, where mirror images mean something else, or the
+            queries are the database, which is not mirrored.
     """
+    if mirror and query == database:
+        raise ValueError(
+            "`mirror` is for queries, so `database` should be another part. "
+            f"Received: mirror=True, query=database={query!r}"
+        )
     if mirror and not benchmark.mirrors:
         raise ValueError(
             f"The mirror images of {benchmark.name} mean something else: leave "

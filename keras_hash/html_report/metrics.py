@@ -66,4 +66,7 @@ def by_real(measured, real):
     for row, places in enumerate(found):
         shared = items[places] @ queries[row].T
         hits[row] = shared.toarray()[:, 0] > 0
-    return [(k, v, hits[:, :k].mean()) for k, v in cuts.items()]
+    if measured.settings["no_relevant"] == "skip":
+        there = np.asarray(items.sum(axis=0)).ravel() > 0
+        hits = hits[np.asarray(queries[:, there].sum(axis=1)).ravel() > 0]
+    return [(k, v, hits[:, :k].mean()) for k, v in cuts.items() if len(hits)]

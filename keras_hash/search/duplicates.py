@@ -90,22 +90,29 @@ def groups(pairs, same, rank):
     return found
 
 
-def second_look(pairs, likely=(), show="auto"):
+def second_look(pairs, likely=(), show="auto", refused=None):
     """Those of a dict of pairs of files that fit on each other, pixel by pixel.
 
-    `likely` has pairs that are known to be near otherwise.
+    `likely` has pairs that are known to be near otherwise. `refused` gets files
+    that are none any more, with reasons.
     """
+    refused = {} if refused is None else refused
 
     @functools.lru_cache(maxsize=1 << 12)
     def thumbnail(path):
-        return alignment.Thumbnail(images.decode(path))
+        try:
+            return alignment.Thumbnail(images.decode(path))
+        except ValueError as error:
+            refused[path] = str(error).removeprefix(f"{path}: ")
+            return None
 
-    looked_at = progress.track(list(pairs), len(pairs), "Second look", show)
-    return {
-        pair: pairs[pair]
-        for pair in looked_at
-        if alignment.is_copy(*map(thumbnail, pair), pair in likely)
-    }
+    looked_at, found = list(pairs), {}
+    for pair in progress.track(looked_at, len(pairs), "Second look", show):
+        first, second = map(thumbnail, pair)
+        seen = first is not None and second is not None
+        if seen and alignment.is_copy(first, second, pair in likely):
+            found[pair] = pairs[pair]
+    return found
 
 
 def rank(path):

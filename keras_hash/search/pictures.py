@@ -115,9 +115,9 @@ class PhotoIndex:
                 raise ValueError(
                     f"{self.path} holds codes that {self.maker['name']} made "
                     f"on {', '.join(sorted(others))}; on {self._runtime} some "
-                    "bits are others, or it is not known. Give `--runtime "
-                    f"{min(others)}`, or `--any-runtime` to take them as they "
-                    "are."
+                    "bits are others, or it is not known. Search with "
+                    f"`--runtime {min(others)}`, or give `--any-runtime` to "
+                    "take them as they are."
                 )
 
     def _runtimes(self):
@@ -325,11 +325,16 @@ def nearest(
     `parts` holds the codes of `query` and `database`, `name` is the encoder's.
     """
     from keras_hash import figures
+    from keras_hash.data import images
 
     query, database = benchmark.parts["query"], benchmark.parts["database"]
     order = np.random.RandomState(0).permutation(len(query))
     labels = benchmark.targets[query[order]]
     _, first = np.unique(labels, axis=0, return_index=True)
+
+    def small(place):
+        return images.thumbnail(benchmark.images[place], 256)
+
     chosen = order[first][:queries]
     index = Index(bits, parts["database"], similarity=similarity)
     distances, ids = index.search(parts["query"][chosen], k=k)
@@ -340,8 +345,8 @@ def nearest(
     else:
         relevant = labels[:, None] == other
     figures.gallery(
-        benchmark.images[query[chosen]],
-        [benchmark.images[row] for row in found],
+        [small(place) for place in query[chosen]],
+        [[small(place) for place in row] for row in found],
         distances,
         relevant,
         path,

@@ -101,6 +101,12 @@ def _target(place, name, pinned):
     return place / f"{name}-{pinned['version']}-{pinned['sha256'][:12]}"
 
 
+def _remove(folder, process):
+    """Removes a temporary folder, unless a forked child is what ends."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _staging(prefix):
     """A new folder to work in, in the cache, or else in a temporary one."""
     global _temporary
@@ -110,11 +116,11 @@ def _staging(prefix):
         staging = tempfile.mkdtemp(".part", prefix, place)
     except OSError as error:
         try:
-            if _temporary is None:
+            if _temporary is None or not _temporary.exists():
                 # Private to the process: a name that others can guess in a
                 # shared folder would let them choose what is loaded.
                 folder = tempfile.mkdtemp(prefix="keras_hash-")
-                atexit.register(shutil.rmtree, folder, ignore_errors=True)
+                atexit.register(_remove, folder, os.getpid())
                 _temporary = pathlib.Path(folder)
                 warnings.warn(
                     f"The cache {place} cannot be written, so zoo entries are "

@@ -232,7 +232,9 @@ def tolerance_for(card):
 def table(results):
     """Cards against measured figures, as a `rich.table.Table`."""
     from rich.table import Table
+    from rich.text import Text
 
+    ok, differs = Text("ok", "green"), Text("differs", "red")
     table = Table(title="mAP on the cards, and measured now")
     table.add_column("name", overflow="fold")
     for column in ("card", "measured", "within", "codes", ""):
@@ -246,7 +248,7 @@ def table(results):
             f"{result.report.metrics['map']:.6f}",
             f"{result.tolerance:g}",
             codes,
-            "[green]ok[/]" if result.passed else "[red]differs[/]",
+            ok if result.passed else differs,
         )
     return table
 

@@ -170,9 +170,34 @@ def test_a_backup_is_of_one_training(tmp_path):
     np.savez(tmp_path / "other.npz", np.zeros(3))
     with pytest.raises(ValueError, match="is no backup of a training"):
         train(plain, Backup(tmp_path / "other.npz"))
-    path.write_bytes(b"half a file")
-    with pytest.raises(ValueError, match="is no backup of a training"):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "bare.npz", state=np.array("{}"))
+    for name in ("array.npy", "bare.npz"):
+        with pytest.raises(ValueError, match="is no backup of a training"):
+            train(plain, Backup(tmp_path / name))
+    with pytest.raises(ValueError, match="name was 'x', is None"):
         train(plain, Backup(path))
+    for content in (b"half a file", b""):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is no backup of a training"):
+            train(plain, Backup(path))
+
+
+def test_a_training_without_a_backup_begins_at_its_own_epoch(tmp_path):
+    backup = Backup(tmp_path / "a.backup")
+    train(plain, backup, epochs=2)
+
+    def stop(batch, logs):
+        raise KeyboardInterrupt
+
+    model, batches = plain()
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 20))
+    )
+    stopper = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(batches, epochs=4, callbacks=[backup, stopper], verbose=0)
+    assert model.fit(batches, epochs=2, verbose=0).epoch == [0, 1]
 
 
 def test_a_write_that_is_stopped_leaves_the_older_backup(tmp_path, monkeypatch):

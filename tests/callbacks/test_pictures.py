@@ -1,5 +1,6 @@
 """Pictures for TensorBoard: nearest images, bits, thumbnails."""
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,8 @@ from tests.callbacks.events import events
 from tests.callbacks.training import fit
 from tests.callbacks.training import labelled
 from tests.callbacks.training import make
+
+SIDES = 12, 20, 8, 16
 
 
 def drawn(monkeypatch, name):
@@ -104,3 +107,33 @@ def test_large_and_oblong_pictures_become_thumbnails(rng, tmp_path):
     )
     fit(make(), train, metrics)
     assert Image.open(tmp_path / "sprite.png").size == (4 * 48, 4 * 48)
+
+
+def test_small_pictures_of_several_sizes(rng, tmp_path):
+    train = labelled(rng, 40)
+    images = [rng.randint(0, 256, (n, 20, 3)).astype("uint8") for n in SIDES]
+    labels = np.array([0, 1, 2, -1])
+    sides = (images, labels), (images, labels)
+    metrics = RetrievalMetrics(
+        *sides, tmp_path, class_names=["a", "b", "c"], images=(images, images)
+    )
+    fit(make(), train, metrics)
+    side = max(20, *SIDES)
+    assert Image.open(tmp_path / "sprite.png").size == (2 * side, 2 * side)
+    # The last one has no label.
+    lines = (tmp_path / "metadata.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1:]] == [
+        "a",
+        "b",
+        "c",
+        "none",
+    ]
+
+
+def test_an_optimizer_of_mixed_precision(rng, tmp_path):
+    train, query, database = (labelled(rng, count) for count in (40, 12, 50))
+    model = make()
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-3))
+    model.compile(scaled, run_eagerly=True)
+    fit(model, train, RetrievalMetrics(query, database, log_dir=tmp_path))
+    assert (tmp_path / "codes.tsv").exists()

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from keras_hash.callbacks import RetrievalMetrics
 from tests.callbacks.training import as_dataset
@@ -78,6 +79,17 @@ def test_errors(changes, message):
         metrics = RetrievalMetrics(**{**settings, **changes})
         metrics.set_model(make())
         metrics.on_train_begin()
+
+
+def test_queries_that_are_files_are_looked_for_in_the_database(tmp_path):
+    paths = [str(tmp_path / f"{place}.png") for place in range(4)]
+    for place, path in enumerate(paths):
+        Image.fromarray(IMAGES[place] + np.uint8(place)).save(path)
+    metrics = RetrievalMetrics(
+        (paths[:2], LABELS[:2]), (paths, LABELS), self_match="drop"
+    )
+    metrics.set_model(make())
+    metrics.on_train_begin()
 
 
 def test_other_models_are_refused():

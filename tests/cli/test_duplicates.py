@@ -235,6 +235,25 @@ def test_the_report_replaces_no_index(photos, tmp_path):
     keras_hash.Index.load(index)
 
 
+def test_what_was_moved_is_not_found_again_by_a_link(photos, tmp_path):
+    folder, _ = photos
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    os.symlink(elsewhere, folder / "link")
+    for target in (elsewhere, elsewhere / "copies"):
+        code, _, err = run("duplicates", folder, *HASH, "--move", target)
+        assert code == 2 and "outside of the photos" in err or "another" in err
+    assert not (elsewhere / "copies").exists()
+
+
+def test_a_rate_that_the_card_does_not_tell(photos):
+    folder, _ = photos
+    code, _, err = run(
+        *("duplicates", folder, "--model", "phash_64", "--false-rate", 1e-12)
+    )
+    assert code == 2 and "100 times `--false-rate 1e-12`" in err
+
+
 def test_a_file_that_cannot_be_read_is_left_out(photos):
     folder, names = photos
     gone = str(folder / "gone.png")

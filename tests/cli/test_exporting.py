@@ -33,6 +33,12 @@ def test_export(digit_files, tmp_path, monkeypatch):
     index = tmp_path / "my.index"
     run("search", NAME, "--images", digit_files, "--index", index)
     search = ("export", NAME, "--out", out, "--search", index, "-k", 3)
+    opened = keras_hash.Index.load(index)
+    opened.about["runtimes"] = ["other"]
+    opened.save(index)
+    code, _, err = run(*search, "--version", 2)
+    assert code == 2 and "give `--any-runtime`" in err
+    search += ("--any-runtime",)
     with monkeypatch.context() as patch:
 
         def stop(*_):

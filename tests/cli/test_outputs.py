@@ -204,3 +204,14 @@ def test_rows_and_options_that_would_not_be_seen(here):
     assert run("export", NAME, "--out", "out")[0] == 0
     code, _, err = run("export", NAME, "--out", "out")
     assert code == 2 and "add `--version 2`" in err
+
+
+def test_brackets_are_no_markup(capsys):
+    from rich.table import Table
+
+    from keras_hash.cli import outputs
+
+    table = Table("name")
+    table.add_row("a[/b] [v2]")
+    outputs.show(table)
+    assert "a[/b] [v2]" in capsys.readouterr().out

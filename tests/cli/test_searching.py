@@ -215,6 +215,15 @@ def test_search_refuses_the_codes_of_another_encoder(digit_files, tmp_path):
     assert code == 2 and "codes of an encoder (32 bits, hamming)" in err
 
 
+def test_nothing_is_drawn_without_a_query(digit_files, tmp_path):
+    code, _, err = run(
+        *("search", NAME, "--images", digit_files / "photos"),
+        *("--index", tmp_path / "i", "--out", tmp_path / "x.png"),
+    )
+    assert code == 2 and "give images to search for" in err
+    assert not [*tmp_path.iterdir()]
+
+
 def test_search_keeps_what_it_encoded_before_a_stop(
     digit_files, tmp_path, monkeypatch
 ):

@@ -48,6 +48,8 @@ def test_the_command_of_the_page(photos, monkeypatch):
         assert min(picture.size) > 100
     code, out, err = run("evaluate", "runs/mine")
     assert code == 0 and "mAP on the card" in out, err
+    code, _, err = run("evaluate", "runs/mine", "--protocol", "nonsense")
+    assert code == 2 and "not for images of your own" in err
 
 
 def test_train_a_shallow_method_on_a_csv(photos):

@@ -3,6 +3,7 @@ that are fine, at every door of a model."""
 
 import itertools
 import os
+import weakref
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 import keras_hash
 from keras_hash import data
 from keras_hash import zoo
+from keras_hash.data import images as pixels
 
 RANDOM = np.random.RandomState(0)
 IMAGES = RANDOM.randint(0, 256, (12, 8, 8, 3)).astype("uint8")
@@ -520,3 +522,34 @@ def test_features_are_batched_as_images_are():
     for given in ({"views": 2}, {"image_size": 8}):
         with pytest.raises(ValueError, match="neither resized nor augmented"):
             data.batches(dataset, 4, **given)
+
+
+def test_few_photos_are_held_at_once(tmp_path, monkeypatch):
+    """Those of a camera take 36 MB each."""
+    paths = [str(tmp_path / f"{number}.png") for number in range(90)]
+    for place, path in enumerate(paths):
+        sides = (9, 20, 3) if place % 2 else (30, 11, 3)
+        Image.fromarray(RANDOM.randint(0, 256, sides, "uint8")).save(path)
+
+    class Photo(np.ndarray):
+        """An image of which it is known whether it is still there."""
+
+    alive, most = set(), [0]
+    decode = pixels.decode
+
+    def noted(path):
+        photo = decode(path).view(Photo)
+        alive.add(id(photo))
+        weakref.finalize(photo, alive.discard, id(photo))
+        most[0] = max(most[0], len(alive))
+        return photo
+
+    model = make()
+    expected = model.encode(paths)
+    monkeypatch.setattr(pixels, "decode", noted)
+    pool = keras_hash.data.ImageFiles(paths)
+    for given in (paths, pool, pool.take(slice(None))):
+        np.testing.assert_array_equal(model.encode(given), expected)
+    model.fit(paths, np.arange(90) % 3, verbose=0)
+    assert 0 < most[0] <= 6 * pixels.threads()
+    assert len(pool.take([1, 2])) == 2 and pool.take([4]).paths == [paths[4]]

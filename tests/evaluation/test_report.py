@@ -285,3 +285,25 @@ def test_a_column_of_class_numbers_is_no_multi_hot_label(rng, kind):
             packed, labels, packed, labels, bits=8, ties="stable"
         ).metrics["map"]
     )
+
+
+@pytest.mark.parametrize("ties", ["random", "shuffle"])
+def test_a_seed_of_numpy_can_be_written(ties, rng, tmp_path):
+    packed, labels = codes.pack(rng.randn(9, 12)), rng.randint(2, size=9)
+    report, again = (
+        keras_hash.evaluate(
+            packed, labels, packed, labels, bits=12, ties=ties, seed=seed
+        )
+        for seed in (np.int64(3), 3)
+    )
+    report.save(tmp_path / "report.json")
+    assert report.settings == again.settings
+    assert report.metrics == again.metrics
+
+
+def test_a_database_that_is_searched_for_itself_is_not_mirrored(rng):
+    images = rng.randint(0, 256, (8, 4, 4, 3)).astype("uint8")
+    bench = keras_hash.data.from_arrays(images, np.arange(8) % 2, query=0.3)
+    model = keras_hash.models.PHash(64)
+    with pytest.raises(ValueError, match="`database` should be another part"):
+        keras_hash.evaluation.measure(model, bench, "query", "query", True)

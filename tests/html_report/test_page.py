@@ -1,5 +1,7 @@
 """The page of a measurement: whole, right, and harmless."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,28 @@ def test_what_real_codes_add_is_counted(kind, rng):
     assert check(page) and "first 1,000 <strong>" not in page
     plain = html_report.page(benchmark, report, codes)
     assert "by the real codes" not in plain
+
+
+def test_real_codes_leave_out_the_same_queries(rng):
+    """Those without a relevant image, where the report does."""
+    benchmark, codes = case(rng, "single", queries=9, database=70)
+    targets = benchmark.targets.copy()
+    lonely = targets.max()
+    targets[benchmark.parts["database"]] %= lonely
+    targets[benchmark.parts["query"][:4]] = lonely
+    benchmark = dataclasses.replace(benchmark, targets=targets)
+    real = keras_hash.codes.unpack(codes["query"], BITS) * 0.5
+    options = {"k": (5, 1000), "no_relevant": "skip"}
+    report = keras_hash.evaluate(*sides(benchmark, codes), BITS, **options)
+    page = html_report.page(benchmark, report, codes, real_codes=real)
+    _, asked, items, labels = sides(benchmark, codes)
+    far = keras_hash.codes.hamming(codes["query"], items)
+    hits = [
+        labels[np.argsort(row, kind="stable")[:5]] == label
+        for row, label in zip(far, asked)
+        if label != lonely
+    ]
+    assert f"the first 5 <strong>{np.mean(hits):.4f}</strong>" in page
 
 
 def test_hostile_names_are_text(rng):

@@ -256,3 +256,14 @@ def test_killed_while_it_moves(tmp_path, turn):
         assert moved <= {os.path.basename(target / name) for name in listed}
         duplicates.undo(target)
     assert content(tmp_path / "photos") == before
+
+
+def test_what_is_no_image_any_more_is_no_copy(tmp_path, rng):
+    good, copy, bad = (str(tmp_path / f"{n}.png") for n in "abc")
+    image = Image.fromarray(rng.randint(0, 256, (40, 50, 3)).astype("uint8"))
+    for path in (good, copy):
+        image.resize((200, 160)).save(path)
+    pathlib.Path(bad).write_bytes(b"no image")
+    pairs, refused = {(good, copy): "x", (good, bad): "y"}, {}
+    found = duplicates.second_look(pairs, refused=refused)
+    assert found == {(good, copy): "x"} and [*refused] == [bad]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_hash import evaluation
+from keras_hash.data.images import some
 from keras_hash.export.runtimes import _conversion
 
 
@@ -120,9 +121,9 @@ def sample(benchmark, count=1000, representative=0):
             and none of the former.
 
     Returns:
-        A pair of arrays `uint8 [n, h, w, 3]`, of lists where images have their
-        own sizes; fewer where the benchmark has fewer, but never a query to
-        calibrate with.
+        A pair of arrays `uint8 [n, h, w, 3]`, of `keras_hash.data.ImageFiles`
+        where images have their own sizes; fewer where the benchmark has fewer,
+        but never a query to calibrate with.
     """
     query = np.asarray(benchmark.parts["query"])
     train = np.setdiff1d(benchmark.parts["train"], query)
@@ -137,5 +138,5 @@ def sample(benchmark, count=1000, representative=0):
         benchmark.parts["database"], np.concatenate([query, calibrate])
     )
     others = others[: max(0, count - len(check))]
-    images = benchmark.images
-    return images[np.concatenate([check, others])], images[calibrate]
+    chosen = np.concatenate([check, others])
+    return some(benchmark.images, chosen), some(benchmark.images, calibrate)

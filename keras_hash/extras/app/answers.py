@@ -199,7 +199,8 @@ def _summary(answer, shown, radius):
     if radius == len(answer.within) - 1:
         return f"The nearest {shown:,} of {items:,} images to {name}."
     if not inside:
-        closest = answer.nearest[0][1]
+        # Real codes may order them otherwise.
+        closest = min(far for _, far in answer.nearest)
         return (
             f"None of {items:,} images is at distance {radius} or less from "
             f"{name}; the nearest is at {closest}."

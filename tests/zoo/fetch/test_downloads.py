@@ -208,3 +208,11 @@ def test_a_kill_in_the_middle(remote, server):
     assert left_in(remote) == [part.name]
     zoo.entry_folder(NAME)
     assert left_in(remote) == [zoo.entry_folder(NAME).name]
+
+
+def test_a_forked_child_leaves_the_folder_of_its_parent(tmp_path):
+    fetch._remove(tmp_path / "none", os.getpid())
+    fetch._remove(tmp_path, os.getpid() + 1)
+    assert tmp_path.exists()
+    fetch._remove(tmp_path, os.getpid())
+    assert not tmp_path.exists()
