@@ -630,3 +630,19 @@ def test_features_in_place_of_images():
         export.encoder_module(model)
     with pytest.raises(ValueError, match=r"\(d,\) for backbone='features'"):
         make("dpsh", input_shape=(8, 8, 3))
+
+
+def test_a_training_step_is_traced_once():
+    """TensorFlow traces one that makes variables twice: half of the start."""
+    model = keras_hash.models.CSQ(8, 3, input_shape=(8, 8, 3))
+    model.compile("adam")
+    step, traced = model.train_step, []
+
+    def noted(data):
+        traced.append(1)
+        return step(data)
+
+    model.train_step = noted
+    images = np.random.RandomState(0).randint(0, 256, (8, 8, 8, 3))
+    model.fit(images.astype("uint8"), np.arange(8) % 3, verbose=0)
+    assert len(traced) == 1
