@@ -1,11 +1,11 @@
 """Codes of the zoo's entries under other settings of the same processor.
 
-    python tools/processors.py [NAME ...] [--database 5000] [--write]
+    python tools/processors.py [NAME ...] [--images 5000] [--write]
 
-Each entry encodes the queries of its benchmark and the first images of the
-database, as this machine does by default, without AVX-512, without oneDNN, and
-on one thread, each in a process of its own. Counted are the bits that differ
-from the default and the images with such a bit; the largest difference of a
+Each entry encodes the first queries of its benchmark and the first images of
+the database, as this machine does by default, without AVX-512, without oneDNN,
+and on one thread, each in a process of its own. Counted are the bits that
+differ from the default and the images with such a bit; the largest difference of a
 metric is beside them. Codes of a whole part are compared with those of the
 card, by their sha256, which another machine may have made. With `--write`, the
 table goes to docs/reports/processors.md. 40 minutes on 2 cores.
@@ -17,6 +17,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from concurrent import futures
 
 import numpy as np
 
@@ -50,10 +51,10 @@ if not np._core._multiarray_umath.__cpu_features__["AVX512F"]:
     del SETTINGS["no AVX-512"]
 
 
-def parts(name, database):
+def parts(name, most):
     """Images or files, and labels, of the queries and of the database."""
     benchmark = inputs.benchmark_of_card(zoo.card(name))
-    for part, most in (("query", None), ("database", database)):
+    for part in ("query", "database"):
         places = benchmark.parts[part][:most]
         images = benchmark.images
         if isinstance(images, np.ndarray):
@@ -63,23 +64,22 @@ def parts(name, database):
         yield images, benchmark.targets[places]
 
 
-def encode(name, database, path):
+def encode(name, most, path):
     """Writes the codes of an entry as this process makes them."""
     model = keras_hash.load(name)
     found = [
-        model.encode(images, verbose=False)
-        for images, _ in parts(name, database)
+        model.encode(images, verbose=False) for images, _ in parts(name, most)
     ]
     np.savez(path, *found)
 
 
-def encoded(name, database, setting):
+def encoded(name, most, setting):
     """The codes of an entry under a setting."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "codes.npz")
         subprocess.run(
             [sys.executable, "-W", "ignore", __file__]
-            + [name, "--database", str(database), "--into", path],
+            + [name, "--images", str(most), "--into", path],
             env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **setting},
             check=True,
         )
@@ -87,18 +87,20 @@ def encoded(name, database, setting):
             return [saved[key] for key in saved.files]
 
 
-def compare(name, database, unlike):
+def compare(name, most, unlike):
     """Yields a row for each setting but the default.
 
     `unlike` gets what the entry encodes otherwise than its card says.
     """
     card = zoo.card(name)
     bits, similarity = card.bits, card.similarity
-    labels = [found for _, found in parts(name, database)]
-    runs = {
-        setting: encoded(name, database, values)
-        for setting, values in SETTINGS.items()
-    }
+    labels = [found for _, found in parts(name, most)]
+    with futures.ThreadPoolExecutor(2) as pool:
+        tasks = {
+            setting: pool.submit(encoded, name, most, values)
+            for setting, values in SETTINGS.items()
+        }
+    runs = {setting: task.result() for setting, task in tasks.items()}
     whole = inputs.benchmark_of_card(card).parts
     for part, found in zip(("query", "database"), runs["default"]):
         same = code_hash(found) == card.code_sha256[part]
@@ -130,12 +132,12 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="all entries by default")
-    parser.add_argument("--database", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--into", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.into:
-        return encode(chosen.names[0], chosen.database, chosen.into)
+        return encode(chosen.names[0], chosen.images, chosen.into)
     lines = [
         "| entry | setting | bits | of | images | metrics move by |",
         "|---|---|---|---|---|---|",
@@ -143,7 +145,7 @@ def main():
     names, unlike = chosen.names or keras_hash.list_models(), []
     for name in names:
         for setting, bits, images, moved, change in compare(
-            name, chosen.database, unlike
+            name, chosen.images, unlike
         ):
             lines.append(
                 f"| {name} | {setting} | {bits:,} | {moved.size:,} | "
@@ -154,10 +156,10 @@ def main():
     lines += ["", f"Other codes than on the cards: {unlike}."]
     print(lines[-1])
     if chosen.write:
-        PAGE.write_text(page(lines, chosen.database, names))
+        PAGE.write_text(page(lines, chosen.images, names))
 
 
-def page(lines, database, names):
+def page(lines, most, names):
     made = sorted({zoo.card(name).measured_on for name in names})
     made = "\n".join(f"- {kind}" for kind in made)
     used = ", ".join(f"{k} {v}" for k, v in versions().items())
@@ -166,16 +168,16 @@ def page(lines, database, names):
 
 Written by `tools/processors.py` on {machine()}
 with {used}.
-The queries of each entry's benchmark and the first {database:,} images of its
-database are encoded under other settings of the same processor. Counted are
-the bits that differ, and the images with such a bit: their outputs lie so near
-to 0, or two of their classes so near to each other, that another order of
-additions decides.
+The first {most:,} queries of each entry's benchmark and the first {most:,}
+images of its database are encoded under other settings of the same processor.
+Counted are the bits that differ, and the images with such a bit: their outputs
+lie so near to 0, or two of their classes so near to each other, that another
+order of additions decides.
 
 {table}
 
-The codes of whole parts (queries, and databases of no more than {database:,}
-images) were compared by their sha256 with those on the cards, made on
+The codes of whole parts (of no more than {most:,} images) were compared by
+their sha256 with those on the cards, made on
 
 {made}
 
