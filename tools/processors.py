@@ -5,8 +5,8 @@
 Each entry encodes the first queries of its benchmark and the first images of
 the database, as this machine does by default, without AVX-512, without oneDNN,
 and on one thread, each in a process of its own. Counted are the bits that
-differ from the default and the images with such a bit; the largest difference of a
-metric is beside them. Codes of a whole part are compared with those of the
+differ from the default and the images with such a bit; the largest difference
+of a metric is beside them. Codes of a whole part are compared with those of the
 card, by their sha256, which another machine may have made. With `--write`, the
 table goes to docs/reports/processors.md. 40 minutes on 2 cores.
 """
