@@ -25,6 +25,7 @@ LARGE = {
     ("code book", "bits"), ("code book", "num_classes"), ("models.", "bits"),
     ("models.", "num_classes"), ("models.", "bank_size"),
     ("models.", "hidden"), ("models.", "input_shape"), ("Index", "bits"),
+    ("data.EpochSampler", "count"),
 }  # fmt: skip
 
 
