@@ -359,6 +359,11 @@ def _cut(network, last):
     return keras.Model(network.input, pooled, name=network.name)
 
 
+def whitens(backbone):
+    """Whether there is a patch whitening inside a backbone."""
+    return any(isinstance(layer, PatchWhitening) for layer in backbone.layers)
+
+
 def whiten(backbone, images):
     """Adapts the patch whitening inside a backbone, where it has one."""
     for layer in backbone.layers:

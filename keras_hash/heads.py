@@ -172,9 +172,11 @@ class Classified(Head):
             code = through_sign(code, code)
         if code.shape[-1] == self.hash.units:
             return self.classifier(code)
-        logits = code @ self.classifier.kernel[: code.shape[-1]]
+        # Outside of `call`, mixed precision hands weights out in half of it.
+        kernel = ops.cast(self.classifier.kernel, "float32")
+        logits = code @ kernel[: code.shape[-1]]
         bias = self.classifier.bias
-        return logits if bias is None else logits + bias
+        return logits if bias is None else logits + ops.cast(bias, "float32")
 
 
 class Proxies(Head):
@@ -197,7 +199,8 @@ class Proxies(Head):
 
     def classify(self, code):
         """Cosines of codes, or of their first bits, with the proxies."""
-        return cosines(code, self.proxies[:, : code.shape[-1]])
+        proxies = ops.cast(self.proxies, "float32")
+        return cosines(code, proxies[:, : code.shape[-1]])
 
 
 class Continuation(Head):

@@ -204,9 +204,16 @@ class Benchmark:
             seed: int.
 
         Returns:
-            A new `Benchmark`; the database keeps all of its images.
+            A new `Benchmark`; the database keeps all of its images. A
+            validation set that was cut before goes back first.
+
+        Raises:
+            ValueError: `share` is no such number.
         """
+        draws.check_share(share, "share")
         train = self.parts["train"]
+        if len(self.parts["validation"]):
+            train = np.sort(np.concatenate([train, self.parts["validation"]]))
         held = draws.draw(self.targets[train], share, seed, some_of_each=False)
         parts = {
             **self.parts,

@@ -10,7 +10,8 @@ _MANY = 1 << 22
 
 def distinct(names, option):
     """Names as a list, none of them twice."""
-    found = [names] if isinstance(names, str) else list(names)
+    found = [names] if isinstance(names, str) else map(_name, names)
+    found = list(found)
     twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
     if twice:
         raise ValueError(
@@ -20,12 +21,12 @@ def distinct(names, option):
     return found
 
 
-def check_known(names, labels, where):
-    """Refuses a name that is none of the labels."""
+def check_known(names, labels, where, option="labels"):
+    """Refuses a name that is none of the labels, which an option gave."""
     unknown = [name for name in names if name not in labels]
     if unknown:
         raise ValueError(
-            f"{where}: labels should be among {list(labels)} (`labels`). "
+            f"{where}: labels should be among {list(labels)} (`{option}`). "
             f"Received: {unknown[0]!r}"
         )
 
@@ -101,7 +102,7 @@ def targets_of(labels, names):
             names = in_order(set(found))
         names = distinct(names, "names")
         for i, label in enumerate(found):
-            check_known([label], names, f"Image {i}")
+            check_known([label], names, f"Image {i}", "names")
         return numbered([[label] for label in found], names, True), names
     labels = similarity.check_labels(labels)
     count = (

@@ -206,12 +206,13 @@ def _epoch_variables(data):
     return [each for one in data._inputs() for each in _epoch_variables(one)]
 
 
-def again(x, shape, size=256, views=True):
+def again(x, shape, size=256, views=True, index=None):
     """A function that reads once more what `fit` is fed, as a model encodes it.
 
     It yields batches of images, float32 `[n, *shape]`, of several views
     `[n, views, *shape]`, or with `views=False` the first one; and their index,
-    or `None` where batches have none. The epoch of the data, and with it the
+    or `None` where batches have none; that of arrays is given or counted. The
+    epoch of the data, and with it the
     order and the augmentation of the next one, stay.
     """
     reading.finite(x, "x")
@@ -227,9 +228,10 @@ def again(x, shape, size=256, views=True):
     def read():
         if arrays:
             images = reading.check_images(x, shape, False, views=True)
+            places = np.arange(len(images)) if index is None else index
             for low in range(0, len(images), size):
-                part = images[low : low + size]
-                yield part, {"index": np.arange(low, low + len(part))}
+                some = slice(low, low + size)
+                yield images[some], {"index": places[some]}
             return
         data = x
         if hosted:
@@ -255,8 +257,8 @@ def again(x, shape, size=256, views=True):
                 if several:
                     images = images.reshape(-1, *images.shape[2:])
                 rows = reading.fitted(images, shape)
-                index = y.get("index") if isinstance(y, dict) else None
-                yield rows.reshape(*sides, *shape), index
+                place = y.get("index") if isinstance(y, dict) else None
+                yield rows.reshape(*sides, *shape), place
         finally:
             for each, number in kept:
                 each.assign(number)

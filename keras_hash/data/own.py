@@ -67,7 +67,7 @@ def from_folder(path, query=0.1, validation=0.0, seed=0, labels=None):
         )
     draft = _Draft(root.resolve().name, query, validation, seed)
     if labels is not None:
-        labels = [str(name) for name in class_names.distinct(labels, "labels")]
+        labels = class_names.distinct(labels, "labels")
     there = sorted(
         place.name
         for place in root.iterdir()
@@ -378,7 +378,7 @@ class _Draft:
         if first == name:
             return True
         reason = f"same content as {first}"
-        if labels != others:
+        if sorted(labels) != sorted(others):
             reason += ", which has another label and is kept"
         self.duplicates[name] = reason
         return False

@@ -71,7 +71,7 @@ class ClassSampler:
         classes = check_int(classes, "classes")
         images = check_int(images, "images", most=_LARGEST)
         self.classes, self.images, self.seed = classes, images, seed
-        self.size = len(labels)
+        self.count = len(labels)
         if not 1 <= classes <= len(self.members):
             raise ValueError(
                 f"`classes` should be between 1 and {len(self.members)}, the "
@@ -79,7 +79,7 @@ class ClassSampler:
             )
 
     def __len__(self):
-        return max(1, self.size // (self.classes * self.images))
+        return max(1, self.count // (self.classes * self.images))
 
     def __call__(self, epoch, step):
         """Positions of a batch, int `[classes * images]`, class by class."""
@@ -124,6 +124,7 @@ class ListSampler:
                 f"Received: size={size}, {len(labels)} images"
             )
         self.labels = labels.astype("float32") if labels.ndim == 2 else labels
+        self.count = len(labels)
         self.size, self.lists, self.seed = size, lists, seed
 
     def __len__(self):
@@ -187,7 +188,8 @@ class SampledBatches(keras.utils.PyDataset):
 
     Raises:
         ValueError: more views than `images` has of each image, or views and
-            an `augment`.
+            an `augment`; no array of images, or not as many as there are labels
+            and the sampler draws from.
 
     Example:
 
@@ -202,6 +204,15 @@ class SampledBatches(keras.utils.PyDataset):
     ):
         super().__init__(**kwargs)
         self.images, self.labels = images, np.asarray(labels)
+        shape = getattr(images, "shape", None)
+        counts = [len(self.labels), getattr(sampler, "count", None)]
+        if shape is None or any(n not in (None, shape[0]) for n in counts):
+            raise ValueError(
+                "`images` should be an array, with a label of each, and the "
+                "sampler one of so many. Received: "
+                + ("a list" if shape is None else f"images.shape={shape}")
+                + f", {counts[0]} labels, a sampler of {counts[1]}"
+            )
         self.views = check_int(views, "views")
         # Of images and of features alike: the axis behind that of images.
         several = getattr(images, "ndim", None) in (3, 5)

@@ -97,7 +97,8 @@ class Encoding(_training.Trained):
     def _features_of_batch(self):
         """The backbone as a function of a batch, compiled."""
         if keras.backend.backend() != "tensorflow":
-            return self.backbone.predict_on_batch
+            predict = self.backbone.predict_on_batch
+            return lambda images: ops.cast(predict(images), "float32")
         import tensorflow as tf
 
         def forward(images):

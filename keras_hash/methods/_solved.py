@@ -269,7 +269,8 @@ def soft_signs(real, share=_SOFT):
     """+1 and -1, and in between below a share of the spread, so that noise
     moves them little."""
     spread = np.sqrt(np.mean(real**2))
-    return np.clip(real / (share * spread), -1, 1)
+    # Of nothing but zeros, all are in between.
+    return np.clip(real / max(share * spread, np.finfo("float64").tiny), -1, 1)
 
 
 def fixed_directions(size, count):

@@ -63,9 +63,12 @@ class TargetModel(HashModel):
         self._use_book()
         return super().make_test_function(force)
 
-    def compute_loss(self, *args, **kwargs):
+    # Keras tells whether it trains where the signature asks for that.
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
         self._use_book()
-        return super().compute_loss(*args, **kwargs)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def _use_book(self):
         """Makes the loss anew, before it is part of a graph."""
@@ -98,10 +101,10 @@ class TargetModel(HashModel):
         )
 
     def default_loss(self):
-        if self._early:
-            return super().default_loss()
         # The book that was saved, should a construction ever change.
         book = ops.convert_to_numpy(self.codebook.codes)
+        if self._early and not book.any():
+            return super().default_loss()
         if not book.any():
             book = self._drawn(str(self.settings["codebook"]))
             self.codebook.codes.assign(book)

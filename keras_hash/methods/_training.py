@@ -160,9 +160,19 @@ class Trained(keras.Model):
         split = kwargs.get("validation_split") if validation is None else None
         again = None
         if type(self).after_epoch is not Trained.after_epoch:
-            held_out = split and y is not None
-            shown = x[: int(len(x) * (1 - split))] if held_out else x
-            again = feed.again(shown, self.image_shape, views=False)
+            # Lists of files, or of images of several sizes, once for all.
+            x = reading.gathered(x, self.image_shape)
+            index = y.get("index") if isinstance(y, dict) else None
+            shown = x
+            if split and y is not None:
+                count = int(len(x) * (1 - split))
+                shown, index = (
+                    x[:count],
+                    index if index is None else index[:count],
+                )
+            again = feed.again(
+                shown, self.image_shape, views=False, index=index
+            )
         x, y, weights = self._taken(
             fed,
             x,
@@ -376,8 +386,9 @@ class Trained(keras.Model):
         elif index is None:
             raise ValueError(
                 "A model with a memory bank needs the index of every "
-                "sample: train on arrays, or on "
-                "`keras_hash.data.batches(dataset, size)`. "
+                "sample: `fit` numbers arrays, and "
+                "`keras_hash.data.batches(dataset, size)` has it; for "
+                "`train_on_batch` pass {'label': labels, 'index': positions}. "
                 f"Received: labels of type {type(y).__name__}"
             )
         else:

@@ -466,7 +466,11 @@ class HashModel(_encoding.Encoding):
             ValueError: as `encode`.
         """
         self._check_runtime()
-        images = self.encode_by(lambda batch: batch, images, verbose=False)
+        # All images are looked at, and kept where there is something to adapt.
+        kept = slice(None if backbones.whitens(self.backbone) else 0)
+        images = self.encode_by(
+            lambda batch: batch[kept], images, verbose=False
+        )
         backbones.whiten(self.backbone, images)
 
     def set_runtime(self, runtime):

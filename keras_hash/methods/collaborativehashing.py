@@ -40,7 +40,8 @@ def alternate(matrix, rows, columns, turn, weight, rounds, soft=1.0):
 
     def polar(matrix):
         left, values, right = np.linalg.svd(matrix, full_matrices=False)
-        least = soft * _DIRECTIONS * values[0]
+        tiny = np.finfo("float64").tiny
+        least = max(soft * _DIRECTIONS * values[0], tiny)
         return left * (values / np.hypot(values, least)) @ right
 
     turn_rows = turn_columns = turn

@@ -109,4 +109,4 @@ class DHD(HashModel):
     def default_augment(self):
         from keras_hash import data
 
-        return data.Augment(flip=True), super().default_augment()
+        return data.Augment(flip=self.mirrors), super().default_augment()

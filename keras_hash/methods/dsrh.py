@@ -34,8 +34,8 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
         balance: float, weight of the squared mean code; `None` for one over
             the batch size.
         list_size: int: rows come in groups of `1 + list_size`, a query and its
-            list, and each query has a loss. `None`: every row is a query, all
-            others are its list.
+            list (the last one may be shorter), and each query has a loss.
+            `None`: every row is a query, all others are its list.
     """
     codes = ops.cast(codes, "float32")
     count = ops.shape(codes)[0]
@@ -48,11 +48,14 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
         step = 1 + list_size
         first = ops.arange(0, count, step)
         place = first[:, None] + ops.arange(1, step)[None, :]
+        # A batch may end in a shorter list.
+        there = ops.cast(place < count, "float32")
+        place = ops.minimum(place, count - 1)
         distance, shared = (
             ops.take_along_axis(ops.take(x, first, axis=0), place, axis=1)
             for x in (distance, shared)
         )
-        listed = ops.ones_like(shared)
+        listed = there
         queries = ops.take(codes, first, axis=0)
     gain = (2**shared - 1) * listed
     ideal = _losses.ideal_gain(gain)

@@ -84,8 +84,15 @@ class Regressed(heads.Head):
     def classify(self, code):
         """The regression of codes, or of their first bits."""
         bits = code.shape[-1]
-        code = code + self.offset[:bits]
-        return code @ self.classifier.kernel[:bits] + self.classifier.bias
+        offset, kernel, bias = (
+            ops.cast(value, "float32")
+            for value in (
+                self.offset,
+                self.classifier.kernel,
+                self.classifier.bias,
+            )
+        )
+        return (code + offset[:bits]) @ kernel[:bits] + bias
 
 
 class VDSH(HashModel):

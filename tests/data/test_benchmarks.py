@@ -337,3 +337,19 @@ def test_a_failed_download_is_not_prepared(tmp_path, monkeypatch):
     assert not keras_hash.data.cifar10.is_prepared()
     (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
     assert keras_hash.data.cifar10.is_prepared()
+
+
+def test_a_validation_set_goes_back_before_another_is_cut():
+    images = np.random.RandomState(0).randint(0, 256, (40, 4, 4, 3), "uint8")
+    bench = data.from_arrays(images, np.arange(40) % 2, query=0.1)
+    once = bench.hold_out(0.25)
+    again = once.hold_out(0.1)
+    for one in (once, again):
+        both = [*one.parts["train"], *one.parts["validation"]]
+        np.testing.assert_array_equal(
+            np.sort(both), np.sort(bench.parts["train"])
+        )
+        assert one.checksum == bench.checksum
+    for share in (1.5, -0.3, "0.1"):
+        with pytest.raises(ValueError, match="`share` should be a share"):
+            bench.hold_out(share)

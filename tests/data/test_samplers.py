@@ -143,3 +143,15 @@ def test_views_that_are_given_are_drawn():
         make(views, np.arange(10), sampler, views=4)
     with pytest.raises(ValueError, match="not augmented"):
         make(views, np.arange(10), sampler, lambda x, *seed: x, views=2)
+
+
+@pytest.mark.parametrize("images", [np.zeros((10, 3)), [np.zeros(3)] * 30])
+def test_images_labels_and_sampler_are_of_one_number(images):
+    labels = np.arange(30) % 3
+    for sampler in (
+        data.EpochSampler(30, 5),
+        data.ClassSampler(labels, classes=2, images=2),
+        data.ListSampler(labels),
+    ):
+        with pytest.raises(ValueError, match="a label of each"):
+            data.SampledBatches(images, labels, sampler)

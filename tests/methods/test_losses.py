@@ -490,3 +490,13 @@ def test_dslh_check_value():
             assert found == pytest.approx(55.443840, abs=1e-4)
     with pytest.raises(ValueError, match="balance='cubic'"):
         losses.DSLH(4, 3, balance="cubic")
+
+
+def test_dsrh_ends_in_a_shorter_list(rng):
+    codes, labels = np.tanh(rng.randn(10, 6)), rng.randint(0, 2, (10, 4))
+    loss = keras_hash.losses.DSRH(6, list_size=3, balance=0.0, reduction=None)
+    found = np.array(loss(labels, codes))
+    whole = np.array(loss(labels[:8], codes[:8]))
+    # A query and one image: there is nothing to order, and the mean stays.
+    assert found.shape == (3,) and found[2] == 0
+    assert np.mean(found) == pytest.approx(np.mean(whole), rel=1e-6)

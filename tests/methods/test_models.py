@@ -646,3 +646,73 @@ def test_a_training_step_is_traced_once():
     images = np.random.RandomState(0).randint(0, 256, (8, 8, 8, 3))
     model.fit(images.astype("uint8"), np.arange(8) % 3, verbose=0)
     assert len(traced) == 1
+
+
+@pytest.mark.parametrize("name", ["MDSHC", "DPSH"])
+def test_validation_leaves_the_bank_alone(name):
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (36, 8)).astype("float32") / 7 + 20
+    labels = np.arange(36) % 3
+    model = getattr(keras_hash.models, name)(
+        8, 3, backbone="features", input_shape=(8,), bank_size=36
+    )
+    model.compile("adam")
+    model.fit(
+        images, labels, validation_data=(images[:9], labels[:9]), verbose=0
+    )
+    before = [keras.ops.convert_to_numpy(v) for v in model.bank.variables]
+    data = tf.data.Dataset.from_tensor_slices((images[::-1], labels))
+    model.evaluate(keras_hash.data.batches(data, 12), verbose=0)
+    for old, variable in zip(before, model.bank.variables):
+        np.testing.assert_array_equal(old, variable)
+
+
+def test_a_loaded_model_makes_the_loss_of_its_book(tmp_path):
+    features, labels = np.random.RandomState(0).randn(6, 4), np.arange(6) % 3
+    model = keras_hash.models.CSQ(8, 3, backbone="features", input_shape=(4,))
+    model.fit(features, labels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    outputs = model(features)
+    assert float(again.default_loss()(labels, outputs)) == pytest.approx(
+        float(model.default_loss()(labels, outputs))
+    )
+
+
+@pytest.mark.parametrize("name", ["GreedyHash", "HyP2", "VDSH"])
+def test_nested_codes_in_mixed_precision(name):
+    features = np.random.RandomState(0).randn(12, 4).astype("float32")
+    model = getattr(keras_hash.models, name)(
+        16, 3, backbone="features", input_shape=(4,), nested=(8,),
+        dtype="mixed_float16",
+    )  # fmt: skip
+    model.compile("adam")
+    model.fit(features, np.arange(12) % 3, verbose=0)
+    assert model.encode(features).shape == (12, 2)
+
+
+@pytest.mark.parametrize("name", ["VDSH", "DSLH"])
+def test_lists_of_images_are_looked_at_after_an_epoch(name):
+    random = np.random.RandomState(0)
+    images = [
+        random.randint(0, 256, (9 + n % 2, 8, 3)).astype("uint8")
+        for n in range(24)
+    ]
+    settings = {"bank_size": 24} if name == "DSLH" else {}
+    model = getattr(keras_hash.models, name)(
+        8, 3, input_shape=(8, 8, 3), **settings
+    )
+    model.fit(images, np.arange(24) % 3, verbose=0)
+
+
+def test_corrected_labels_are_those_of_the_index():
+    random = np.random.RandomState(0)
+    features, labels = random.randn(20, 4), np.arange(20) % 3
+    model = keras_hash.models.DSLH(
+        8, 3, backbone="features", input_shape=(4,), bank_size=60
+    )
+    index = np.arange(40, 60)
+    model.fit(features, {"label": labels, "index": index}, verbose=0)
+    corrected = keras.ops.convert_to_numpy(model.bank.corrected)
+    assert np.any(corrected[40:], axis=1).all()
+    assert not corrected[:40].any()

@@ -102,7 +102,8 @@ def read(folder):
 def _pipeline():
     """The module that needs Beam."""
     # Beam warns of clients for clouds, which few have.
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         from keras_hash.extras.corpus import pipeline
     except ModuleNotFoundError as error:
@@ -112,7 +113,7 @@ def _pipeline():
             'A corpus is encoded on Apache Beam: pip install "keras-hash[beam]"'
         ) from error
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
     return pipeline
 
 
