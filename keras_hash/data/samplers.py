@@ -188,8 +188,8 @@ class SampledBatches(keras.utils.PyDataset):
 
     Raises:
         ValueError: more views than `images` has of each image, or views and
-            an `augment`; no array of images, or not as many as there are labels
-            and the sampler draws from.
+            an `augment`; no array of images, not as many as there are labels,
+            or fewer than the sampler draws from.
 
     Example:
 
@@ -205,13 +205,13 @@ class SampledBatches(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.images, self.labels = images, np.asarray(labels)
         shape = getattr(images, "shape", None)
-        counts = [len(self.labels), getattr(sampler, "count", None)]
-        if shape is None or any(n not in (None, shape[0]) for n in counts):
+        count, drawn = len(self.labels), getattr(sampler, "count", 0)
+        if shape is None or shape[0] != count or drawn > count:
             raise ValueError(
                 "`images` should be an array, with a label of each, and the "
-                "sampler one of so many. Received: "
+                "sampler one of no more. Received: "
                 + ("a list" if shape is None else f"images.shape={shape}")
-                + f", {counts[0]} labels, a sampler of {counts[1]}"
+                + f", {count} labels, a sampler of {drawn}"
             )
         self.views = check_int(views, "views")
         # Of images and of features alike: the axis behind that of images.
