@@ -35,7 +35,10 @@ def bihalf(outputs, gamma=6.0):
     """
     codes = ops.cast(outputs["code"], "float32")
     count, bits = ops.shape(codes)[0], codes.shape[-1]
-    rank = ops.argsort(ops.argsort(codes, axis=0), axis=0)
+    # What only rounding tells apart, such as two of one image, stays in order.
+    spread = ops.mean(ops.abs(codes), axis=0)
+    steps = ops.round(codes / (1e-4 * ops.maximum(spread, 1e-30)))
+    rank = ops.argsort(ops.argsort(steps, axis=0), axis=0)
     halved = ops.where(rank >= count // 2, 1.0, -1.0)
     binary = heads.through_sign(halved, codes)
     gaps = _losses.cosine_gaps(binary, outputs["features"])

@@ -472,3 +472,15 @@ def test_sampled_batches_of_views():
     np.testing.assert_array_equal(sampled[0][0], found)
     sampled.epoch = 1
     assert (sampled[0][0] != found).any()
+
+
+def test_halves_do_not_hang_on_rounding(rng):
+    """Two of one image, which another processor tells apart the other way."""
+    codes = np.repeat(rng.randn(4, 6), 2, axis=0)
+    features = rng.randn(8, 5)
+    loss = keras_hash.losses.BiHalf(6, reduction=None)
+    expected = np.array(loss(None, {"code": codes, "features": features}))
+    for _ in range(5):
+        noise = 1 + 1e-6 * rng.randn(*codes.shape)
+        found = loss(None, {"code": codes * noise, "features": features})
+        np.testing.assert_allclose(found, expected, atol=1e-4)
