@@ -475,8 +475,8 @@ def test_sampled_batches_of_views():
 
 
 def test_halves_do_not_hang_on_rounding(rng):
-    """Two of one image, which another processor tells apart the other way."""
-    codes = np.repeat(rng.randn(4, 6), 2, axis=0)
+    """Of one image several, which another processor tells apart otherwise."""
+    codes = np.repeat(rng.randn(3, 6), (3, 2, 3), axis=0)
     features = rng.randn(8, 5)
     loss = keras_hash.losses.BiHalf(6, reduction=None)
     expected = np.array(loss(None, {"code": codes, "features": features}))
