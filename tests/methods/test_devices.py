@@ -34,7 +34,8 @@ def compare(backend, names):
     found = json.loads(done.stdout.splitlines()[-1])
     assert set(found) == set(names)
     for name, differences in found.items():
-        assert differences["weights"] < 1e-5, (name, differences)
+        # Three updates, each within 1e-5: processors round otherwise.
+        assert differences["weights"] < 3e-5, (name, differences)
         assert differences["loss"] < 1e-4, (name, differences)
         assert differences["codes"] == 0, (name, differences)
 
