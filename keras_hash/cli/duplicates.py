@@ -174,6 +174,8 @@ def _looks(chosen, card):
     try:
         return {name: one.radius(rate) for name, one in cards.items()}
     except ValueError as error:
+        if not all(one.false_pairs for one in cards.values()):
+            raise
         raise ValueError(
             f"{error}, {_PASSING} times `--false-rate {chosen.false_rate:g}`, "
             "since a second look decides"

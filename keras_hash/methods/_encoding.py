@@ -23,6 +23,7 @@ class Encoding(_training.Trained):
             images: array `[n, h, w, 3]` (or one image `[h, w, 3]`) of raw
                 pixels in 0..255, integers or floats, of any size; a list of
                 images, also of several sizes, or of paths of image files; a
+                `keras_hash.data.ImageFiles`; a
                 `tf.data.Dataset` of images, `(image, label)` pairs or dicts
                 with `image`, batched or not; or a `PyDataset` or generator of
                 batches.

@@ -252,6 +252,9 @@ def test_a_rate_that_the_card_does_not_tell(photos):
         *("duplicates", folder, "--model", "phash_64", "--false-rate", 1e-12)
     )
     assert code == 2 and "100 times `--false-rate 1e-12`" in err
+    code, _, err = run("duplicates", folder, "--model", "dshc_digits_30")
+    assert code == 2 and "give a radius, or take photos_256" in err
+    assert "100 times" not in err
 
 
 def test_a_file_that_cannot_be_read_is_left_out(photos):
