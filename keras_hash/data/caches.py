@@ -1,9 +1,12 @@
 """Files in which `data.batches` keeps decoded images for later runs."""
 
+import atexit
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import re
 
 import numpy as np
 
@@ -27,6 +30,9 @@ def checked(path, dataset, **settings):
     path = files.local(path)
     about = path.with_name(f"{path.name}.json")
     if not os.path.exists(f"{path}.index"):
+        _hold(path.absolute())
+    # Another run may have ended it before this one held it.
+    if not os.path.exists(f"{path}.index"):
         files.write(about, json.dumps({**found, "sample": _sample(dataset)}))
         return os.fsencode(path)
     known = {}
@@ -43,6 +49,37 @@ def checked(path, dataset, **settings):
             "another dataset"
         )
     return os.fsencode(path)
+
+
+@functools.cache
+def _hold(path):
+    """Lets no other process write a cache until this one ends.
+
+    TensorFlow's own lock stays when a process is killed, and is removed by
+    another process that finds it.
+    """
+    lock = files.locked(path, timeout=0)
+    try:
+        lock.__enter__()
+    except TimeoutError as error:
+        raise ValueError(
+            "`cache` should be a path that no other run writes: wait until "
+            "that run has read its images once, or give another path. "
+            f"Received: cache={str(path)!r}"
+        ) from error
+    atexit.register(_release, lock, os.getpid())
+    left = re.compile(
+        re.escape(path.name) + r"_\d+\.(lockfile|.*\.tempstate\d+)"
+    )
+    for place in path.parent.iterdir():
+        if left.fullmatch(place.name):
+            place.unlink(missing_ok=True)
+
+
+def _release(lock, process):
+    # A forked child ends without it.
+    if os.getpid() == process:
+        lock.__exit__(None, None, None)
 
 
 def _sample(dataset):

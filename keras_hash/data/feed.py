@@ -58,7 +58,8 @@ def batches(
         drop: bool, whether to drop a last batch that is not full, as replicas
             and `jit_compile` want it.
         cache: `None`; `True` to keep decoded images in memory; or the path of
-            a file to keep them in, which later runs on the same dataset read.
+            a file to keep them in, which later runs on the same dataset read,
+            once one run has written it.
         shard: `None`, or `(worker, workers)`: every n-th image of n workers,
             so that their shards are disjoint and complete.
         buffer: int, images that are held in memory to be shuffled; all of them
@@ -74,8 +75,8 @@ def batches(
     Raises:
         ValueError: the dataset is batched, infinite or not of pairs, its
             images have several sizes and no `image_size` is given, `shard`
-            names a worker that there is not, `cache` holds another dataset, or
-            `augment` is a tuple of another length than `views`.
+            names a worker that there is not, `cache` holds another dataset or
+            is being written by another run, or `augment` is a tuple of another length than `views`.
     """
     import tensorflow as tf
 

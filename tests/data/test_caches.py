@@ -1,5 +1,8 @@
 """Caches in files: of the dataset that is read, or refused."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -97,3 +100,37 @@ def test_a_cache_that_was_not_finished_is_written_again(tmp_path):
     np.testing.assert_array_equal(
         read(dataset(start=5), tmp_path / "kept"), images(start=5)[0]
     )
+
+
+# Reads the first images, and waits to be killed.
+WRITER = """
+import sys
+from keras_hash import data
+from tests.data.test_caches import dataset
+batches = iter(data.batches(dataset(), 8, cache=sys.argv[1]))
+next(batches)
+print("read", flush=True)
+input()
+"""
+
+
+def test_one_run_at_a_time_writes_a_cache_and_a_kill_leaves_none(tmp_path):
+    path = tmp_path / "kept [1]"
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout.readline() == b"read\n"
+        with pytest.raises(ValueError, match="no other run writes"):
+            read(dataset(), path)
+        # Where TensorFlow removes the other's lock as it fails.
+        assert len(list(tmp_path.glob("*_0.lockfile"))) == 1
+        other.kill()
+    assert list(tmp_path.glob("*lockfile"))
+    np.testing.assert_array_equal(read(dataset(), path), images()[0])
+    assert not list(tmp_path.glob("*lockfile")) + list(
+        tmp_path.glob("*tempstate*")
+    )
+    # Written in whole, it is read by any number of runs.
+    np.testing.assert_array_equal(read(dataset(), path), images()[0])
