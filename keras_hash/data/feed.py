@@ -76,7 +76,8 @@ def batches(
         ValueError: the dataset is batched, infinite or not of pairs, its
             images have several sizes and no `image_size` is given, `shard`
             names a worker that there is not, `cache` holds another dataset or
-            is being written by another run, or `augment` is a tuple of another length than `views`.
+            is being written by another run, or `augment` is a tuple of another
+            length than `views`.
     """
     import tensorflow as tf
 
