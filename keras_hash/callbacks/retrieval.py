@@ -11,7 +11,7 @@ from keras_hash import codes as codes_lib
 from keras_hash import files
 from keras_hash import similarity
 from keras_hash.data import images as images_lib
-from keras_hash.data.reading import Source
+from keras_hash.data.source import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
 from keras_hash.evaluation.metrics import describe

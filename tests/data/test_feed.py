@@ -15,7 +15,7 @@ import keras_hash
 from keras_hash import data
 from keras_hash import similarity
 from keras_hash.data import feed
-from keras_hash.data import reading
+from keras_hash.data import source
 
 SLOW = pytest.mark.slow
 RANDOM = np.random.RandomState(0)
@@ -244,7 +244,7 @@ def test_datasets_of_other_elements(model, elements):
     for call in (
         data.from_dataset,
         lambda given: data.batches(given, 2),
-        lambda given: reading.Source(given, "query"),
+        lambda given: source.Source(given, "query"),
     ):
         with pytest.raises(ValueError, match=message):
             call(dataset)
@@ -281,7 +281,7 @@ def test_what_never_ends_is_refused_where_all_of_it_would_be_read(model):
         lambda: data.from_dataset(endless),
         lambda: data.batches(endless, 32),
         lambda: data.batches(endless, 32, shuffle=True),
-        lambda: reading.Source(endless, "query"),
+        lambda: source.Source(endless, "query"),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="never ends: call `take"):
