@@ -1,7 +1,5 @@
 """Every method as a Keras model: training, saving, and what they share."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
@@ -10,71 +8,18 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import export
-from keras_hash.methods import _bank
-from keras_hash.methods import registry
-from tests.entry import publish
+from tests.methods.cases import CLASSES
+from tests.methods.cases import METHODS
+from tests.methods.cases import TRAINED
+from tests.methods.cases import kinds
+from tests.methods.cases import labelled
+from tests.methods.cases import loss_of
+from tests.methods.cases import make
+from tests.methods.cases import views_of
 
-CLASSES = 5
-METHODS = sorted(n for n, (model, _) in registry().items() if model.supervised)
-SINGLE_ONLY = {"dshc"}
-MULTI_ONLY = {"dshcmultilabel"}
-TRAINED = [name for name in METHODS if registry()[name][0].trained]
 COMPILED = ("dpsh", "dtsh", "csq", "greedyhash", "dshcmultilabel")
-SLOW = pytest.mark.slow
-BANKED = [
-    name
-    for name in TRAINED
-    if getattr(registry()[name][1], "takes_bank", False)
-]
 
 
-def settings(name, **given):
-    bits = {"dshc": 15, "dshcmultilabel": None}.get(name, 12)
-    given = {"bits": bits, "num_classes": CLASSES, **given}
-    if name == "dslh":
-        given.setdefault("bank_size", 1200)
-    return {k: v for k, v in given.items() if v is not None}
-
-
-def make(name, **given):
-    keras.utils.set_random_seed(0)
-    given = {"backbone": "features", "input_shape": (8,), **given}
-    return registry()[name][0](**settings(name, **given))
-
-
-def labelled(kind, count=24, seed=0):
-    """Features that show their labels, and the labels."""
-    random = np.random.RandomState(seed)
-    if kind == "single":
-        labels = random.randint(0, CLASSES, count)
-        hot = np.eye(CLASSES)[labels]
-    else:
-        hot = labels = (random.rand(count, CLASSES) < 0.4).astype("uint8")
-    features = hot @ random.randn(CLASSES, 8) + 0.1 * random.randn(count, 8)
-    return features.astype("float32"), labels
-
-
-def kinds(name):
-    if name in SINGLE_ONLY:
-        return ["single"]
-    return ["multi"] if name in MULTI_ONLY else ["single", "multi"]
-
-
-def views_of(name, features):
-    """Features as a method is fed, of as many views as it compares."""
-    views = registry()[name][1].views
-    return features if views == 1 else np.stack([features] * views, axis=1)
-
-
-def loss_of(model, features, labels):
-    """The loss without a graph for it."""
-    alone = model.bank is None
-    outputs = model(features)
-    return float(model.compute_loss(features, labels, outputs, training=alone))
-
-
-# Every method on its first kind of labels, and compiled by XLA on its last:
-# one of each kind of loss at once, the others in the slow tier.
 @pytest.mark.parametrize(
     "name, kind, xla",
     [
@@ -135,162 +80,6 @@ def test_wrong_label_kinds_are_refused():
         model.compile("sgd")
         with pytest.raises(ValueError, match=message):
             model.fit(features, labels, verbose=0)
-
-
-# The memory bank
-
-
-@pytest.mark.parametrize("name", BANKED)
-def test_the_bank_follows_the_codes(name):
-    features, labels = labelled("multi")
-    model = make(name, bank_size=24)
-    model.compile(keras.optimizers.SGD(0.0))
-    model.fit(features, labels, batch_size=8, verbose=0)
-    np.testing.assert_array_equal(np.array(model.bank.labels), labels)
-    np.testing.assert_allclose(
-        np.array(model.bank.codes), model.real_codes(features), atol=1e-5
-    )
-    assert np.array(model.bank.seen).all()
-
-
-def test_the_bank_is_what_a_batch_is_compared_with():
-    features, labels = labelled("single")
-    model = make("dpsh", bank_size=24)
-    model.compile(keras.optimizers.SGD(0.0))
-    model.fit(features, labels, batch_size=8, verbose=0)
-    real = model.real_codes(features)
-    history = model.fit(
-        features, labels, batch_size=24, verbose=0, shuffle=False
-    )
-    loss = keras_hash.losses.DPSH(12)
-    expected = loss(labels, real, ref_labels=labels, ref_codes=real)
-    assert history.history["loss"][0] == pytest.approx(float(expected), 1e-5)
-
-
-def is_compiled(function, *given):
-    library = (
-        function.get_concrete_function(*given).graph.as_graph_def().library
-    )
-    return any("_XlaMustCompile" in f.attr for f in library.function)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        n if n in ("dch", "dsh", "hashnet") else pytest.param(n, marks=SLOW)
-        for n in BANKED
-    ],
-)
-def test_the_loss_of_a_large_bank_is_that_of_single_operations(name):
-    """The loss and its gradient at once, also as a part of another loss."""
-    random = np.random.RandomState(0)
-    labels, ref_labels = (
-        (random.rand(n, CLASSES) < 0.3).astype("float32") for n in (16, 50_000)
-    )
-    codes, ref_codes = (
-        np.tanh(random.randn(n, 12)).astype("float32") for n in (16, 50_000)
-    )
-    weights = random.rand(16).astype("float32")
-    kind = registry()[name][1]
-    needs = "num_classes" in inspect.signature(kind).parameters
-    loss = kind(12, CLASSES) if needs else kind(12)
-
-    def step(size, *given):
-        labels, codes, weights, ref_labels, ref_codes = given
-        with tf.GradientTape() as tape:
-            tape.watch(codes)
-            value = 3 * _bank.loss_of(
-                lambda u: loss(labels, u, weights, ref_labels, ref_codes),
-                tf.tanh(codes),
-                size,
-            )
-        return value, tape.gradient(value, codes)
-
-    found = []
-    given = map(tf.constant, (labels, codes, weights, ref_labels, ref_codes))
-    given = tuple(given)
-    for size in (24, 50_000):
-        function = tf.function(step)
-        assert is_compiled(function, size, *given) == (size > 24)
-        found.append(function(size, *given))
-    found.append(step(50_000, *given))  # not in a graph
-    for value, slopes in found[1:]:
-        np.testing.assert_allclose(value, found[0][0], rtol=1e-5)
-        scale = np.abs(found[0][1]).max()
-        np.testing.assert_allclose(slopes, found[0][1], atol=2e-5 * scale)
-
-
-@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
-def test_a_step_with_a_large_bank_is_that_of_single_operations(
-    dtype, monkeypatch
-):
-    features, labels = labelled("multi")
-    weights = np.linspace(0.5, 1.5, 8)
-    found = []
-    for large in (24, 1024):
-        monkeypatch.setattr(_bank, "_LARGE", large)
-        model = make("dpsh", bank_size=24, dtype=dtype)
-        model.compile(
-            keras.optimizers.SGD(0.01), weighted_metrics=[_bank.CodeAccuracy()]
-        )
-        history = model.fit(
-            features[:8],
-            labels[:8],
-            sample_weight=weights,
-            batch_size=4,
-            shuffle=False,
-            verbose=0,
-        )
-        found.append([np.array(history.history["loss"]), *model.get_weights()])
-    for plain, compiled in zip(*found):
-        np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-5)
-
-
-def test_unseen_rows_of_the_bank_stand_for_the_batch():
-    store = _bank.MemoryBank(7, 2, 3)
-    codes = np.array([[1.0, -1.0], [0.5, 0.25]], "float32")
-    refs = store.update(np.array([5, 1]), np.array([2, 0]), codes)
-    expected = codes[[0, 1, 0, 1, 0, 0, 0]]
-    np.testing.assert_array_equal(refs["ref_codes"], expected)
-    shown = np.argmax(refs["ref_labels"], axis=1)
-    np.testing.assert_array_equal(shown, [2, 0, 2, 0, 2, 2, 2])
-
-
-def test_the_bank_needs_the_index_and_a_loss_of_pairs():
-    features, labels = labelled("single")
-    model = make("dpsh", bank_size=24)
-    model.compile("sgd")
-    dataset = tf.data.Dataset.from_tensor_slices((features, labels))
-    with pytest.raises(ValueError, match="index of every sample"):
-        model.fit(dataset.batch(8), verbose=0)
-    for name in ("csq", "dtsh", "dshc"):
-        with pytest.raises(ValueError, match="memory bank"):
-            make(name, bank_size=24)
-    model = make("dpsh", bank_size=23)
-    with pytest.raises(ValueError, match="24. Received: bank_size=23"):
-        model.fit(features, labels, verbose=0)
-    with pytest.raises(ValueError, match="bank_size=0"):
-        make("dpsh", bank_size=0)
-
-
-def test_the_bank_stays_out_of_the_encoder(tmp_path, monkeypatch):
-    images = np.random.RandomState(0).randint(0, 256, (9, 32, 32, 3), "uint8")
-    keras.utils.set_random_seed(0)
-    model = keras_hash.models.DPSH(bits=12, num_classes=3, bank_size=9)
-    model.compile("sgd")
-    model.fit(images, np.arange(9) % 3, verbose=0)
-    kept = {v.path for v in model.encoder_variables}
-    assert {v.path for v in model.variables} - kept == {
-        v.path for v in model.bank.variables
-    }
-    card = publish(model, tmp_path / "dpsh_bank_12")
-    assert "bank_size" not in card["model"]["config"]
-    assert card["parameters"] == sum(
-        np.prod(v.shape) for v in model.encoder_variables
-    )
-    loaded = keras_hash.load(tmp_path / "dpsh_bank_12")
-    assert loaded.bank is None
-    assert loaded.encode(images).shape == (9, 2)
 
 
 # Learning rates
@@ -646,25 +435,6 @@ def test_a_training_step_is_traced_once():
     images = np.random.RandomState(0).randint(0, 256, (8, 8, 8, 3))
     model.fit(images.astype("uint8"), np.arange(8) % 3, verbose=0)
     assert len(traced) == 1
-
-
-@pytest.mark.parametrize("name", ["MDSHC", "DPSH"])
-def test_validation_leaves_the_bank_alone(name):
-    random = np.random.RandomState(0)
-    images = random.randint(0, 256, (36, 8)).astype("float32") / 7 + 20
-    labels = np.arange(36) % 3
-    model = getattr(keras_hash.models, name)(
-        8, 3, backbone="features", input_shape=(8,), bank_size=36
-    )
-    model.compile("adam")
-    model.fit(
-        images, labels, validation_data=(images[:9], labels[:9]), verbose=0
-    )
-    before = [keras.ops.convert_to_numpy(v) for v in model.bank.variables]
-    data = tf.data.Dataset.from_tensor_slices((images[::-1], labels))
-    model.evaluate(keras_hash.data.batches(data, 12), verbose=0)
-    for old, variable in zip(before, model.bank.variables):
-        np.testing.assert_array_equal(old, variable)
 
 
 def test_a_loaded_model_makes_the_loss_of_its_book(tmp_path):
