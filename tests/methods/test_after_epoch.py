@@ -8,7 +8,7 @@ from keras import ops
 
 import keras_hash
 from keras_hash.data import feed
-from tests.methods import test_models as models
+from tests.methods import cases
 
 
 class Batches(keras.utils.PyDataset):
@@ -41,8 +41,8 @@ KINDS = ["arrays", "batches", "dicts", "single", "PyDataset"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_vdsh_codes_are_balanced_by_the_medians(kind):
-    features, labels = models.labelled("multi", 60)
-    model = models.make("vdsh", width=16)
+    features, labels = cases.labelled("multi", 60)
+    model = cases.make("vdsh", width=16)
     model.compile(keras.optimizers.Adam(1e-2))
     fed = fed_as(kind, features, labels)
     model.fit(epochs=2, shuffle=False, verbose=0, **fed)
@@ -86,10 +86,10 @@ def test_vdsh_settings():
         ({"ridge": -1.0}, "ridge=-1.0"),
     ):
         with pytest.raises(ValueError, match=message):
-            models.make("vdsh", **given)
-    model = models.make("vdsh", bits=24, depth=3, width=6, nested=(8,))
+            cases.make("vdsh", **given)
+    model = cases.make("vdsh", bits=24, depth=3, width=6, nested=(8,))
     assert len(model.head.chain) == 3
-    features, labels = models.labelled("single", 60)
+    features, labels = cases.labelled("single", 60)
     model.compile("adam")
     model.fit(features, labels, verbose=0)
     outputs = model(features)
@@ -100,8 +100,8 @@ def test_vdsh_settings():
 
 
 def test_held_out_images_are_not_read_again():
-    features, labels = models.labelled("single", 60)
-    model = models.make("vdsh", width=16)
+    features, labels = cases.labelled("single", 60)
+    model = cases.make("vdsh", width=16)
     model.compile("adam")
     model.fit(features, labels, validation_split=0.5, verbose=0)
     medians = np.median(model.real_codes(features[:30]), axis=0)
@@ -109,8 +109,8 @@ def test_held_out_images_are_not_read_again():
 
 
 def test_what_cannot_be_read_again_is_refused_before_training():
-    features, labels = models.labelled("single", 60)
-    model = models.make("vdsh", width=16)
+    features, labels = cases.labelled("single", 60)
+    model = cases.make("vdsh", width=16)
     model.compile("adam")
     before = model.get_weights()
     endless = tf.data.Dataset.from_tensor_slices((features, labels)).repeat()
@@ -159,7 +159,7 @@ def test_reading_once_more_changes_no_epoch():
 
 
 def test_the_first_view_is_read():
-    features, _ = models.labelled("single", 6)
+    features, _ = cases.labelled("single", 6)
     views = np.stack([features, 2 * features], axis=1)
     data = tf.data.Dataset.from_tensor_slices(views).batch(4)
     for x in (views, data):
@@ -170,12 +170,12 @@ def test_the_first_view_is_read():
 
 
 def test_a_backup_holds_what_the_epoch_set(tmp_path):
-    features, labels = models.labelled("single", 60)
+    features, labels = cases.labelled("single", 60)
 
     def trained(path, *epochs):
         for count in epochs:
             keras.utils.set_random_seed(0)
-            model = models.make("vdsh", width=16)
+            model = cases.make("vdsh", width=16)
             model.compile(keras.optimizers.Adam(1e-2))
             backup = keras_hash.callbacks.Backup(tmp_path / path)
             model.fit(

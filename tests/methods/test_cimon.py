@@ -8,20 +8,20 @@ import tensorflow as tf
 from keras_hash import losses
 from keras_hash.methods import _semantics
 from keras_hash.methods.cimon import cimon
+from tests.methods import cases
 from tests.methods import loops
-from tests.methods import test_models as models
 
 
 def views(count=60):
     """Features of two views of images."""
-    features, _ = models.labelled("single", count)
+    features, _ = cases.labelled("single", count)
     noise = np.random.RandomState(1).randn(count, 2, 8).astype("float32")
     return features[:, None] + 0.1 * noise
 
 
 def make(**given):
     given = {"bank_size": 60, "clusters": 5, "quantile": 0.2, **given}
-    return models.make("cimon", num_classes=None, **given)
+    return cases.make("cimon", num_classes=None, **given)
 
 
 def grid(rows, columns, a, b):
@@ -167,7 +167,7 @@ def test_what_cimon_needs_before_it_trains():
 
 def test_training_brings_similar_images_near(tmp_path):
     images = views()
-    _, kinds = models.labelled("single", 60)
+    _, kinds = cases.labelled("single", 60)
     model = make()
     model.adapt(images)
     model.compile(keras.optimizers.Adam(1e-2))

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import keras_hash
 from keras_hash.methods import _corrected
+from tests.methods import cases
 from tests.methods import loops
-from tests.methods import test_models as models
 
 
 def grid(rows, columns, a, b):
@@ -59,18 +59,18 @@ def noisy(count=300, wrong=0.3, seed=0):
     """Features in clusters, their classes, and labels of which many are
     wrong."""
     random = np.random.RandomState(seed)
-    classes = random.randint(0, models.CLASSES, count)
-    centres = 3 * np.abs(random.randn(models.CLASSES, 8))
+    classes = random.randint(0, cases.CLASSES, count)
+    centres = 3 * np.abs(random.randn(cases.CLASSES, 8))
     features = np.maximum(centres[classes] + random.randn(count, 8), 0)
     labels = classes.copy()
     changed = random.rand(count) < wrong
-    labels[changed] = random.randint(0, models.CLASSES, changed.sum())
+    labels[changed] = random.randint(0, cases.CLASSES, changed.sum())
     return features.astype("float32"), classes, labels
 
 
 def test_features_correct_wrong_labels():
     features, classes, labels = noisy()
-    hot = np.eye(models.CLASSES)[labels] > 0
+    hot = np.eye(cases.CLASSES)[labels] > 0
     found = _corrected.labels_of(features, hot)
     assert (found.sum(axis=1) == 1).all()
     right = np.mean(found.argmax(axis=1) == classes)
@@ -101,13 +101,11 @@ def fed(kind, features, labels):
 @pytest.mark.parametrize("kind", ["arrays", "sampled", "tf.data"])
 def test_the_bank_has_the_corrected_labels(kind):
     features, _, labels = noisy()
-    model = models.make("dslh", bank_size=300)
+    model = cases.make("dslh", bank_size=300)
     model.compile(keras.optimizers.Adam(1e-3))
     assert not np.array(model.bank.corrected).any()
     model.fit(batch_size=30, verbose=0, **fed(kind, features, labels))
-    expected = _corrected.labels_of(
-        features, np.eye(models.CLASSES)[labels] > 0
-    )
+    expected = _corrected.labels_of(features, np.eye(cases.CLASSES)[labels] > 0)
     found = np.array(model.bank.corrected)
     np.testing.assert_array_equal(found, expected)
 
@@ -126,12 +124,12 @@ def test_unseen_rows_stand_for_the_batch():
 
 @pytest.mark.parametrize("labelled", ["single", "multi"])
 def test_training_saving_and_going_on(labelled, tmp_path):
-    features, labels = models.labelled(labelled, 60)
+    features, labels = cases.labelled(labelled, 60)
 
     def trained(path, *epochs):
         for count in epochs:
             keras.utils.set_random_seed(0)
-            model = models.make("dslh", bank_size=60)
+            model = cases.make("dslh", bank_size=60)
             model.compile(keras.optimizers.Adam(1e-2))
             history = model.fit(
                 features,
@@ -166,11 +164,11 @@ def test_training_saving_and_going_on(labelled, tmp_path):
 
 
 def test_dslh_needs_a_bank(tmp_path):
-    model = models.make("dslh", bank_size=None)
+    model = cases.make("dslh", bank_size=None)
     with pytest.raises(ValueError, match="`bank_size` should be their number"):
         model.compile("sgd")
-    features, labels = models.labelled("single", 60)
-    model = models.make("dslh", bank_size=60)
+    features, labels = cases.labelled("single", 60)
+    model = cases.make("dslh", bank_size=60)
     model.compile("sgd")
     model.fit(features, labels, verbose=0)
     assert np.isfinite(model.evaluate(features, labels, verbose=0)).all()
@@ -181,8 +179,8 @@ def test_dslh_needs_a_bank(tmp_path):
 
 
 def test_dslh_is_measured_on_images_that_the_bank_does_not_hold():
-    features, labels = models.labelled("single", 60)
-    model = models.make("dslh", bank_size=60)
+    features, labels = cases.labelled("single", 60)
+    model = cases.make("dslh", bank_size=60)
     model.compile("sgd")
     model.fit(features, labels, verbose=0)
     expected = model.evaluate(features, labels, batch_size=60, verbose=0)

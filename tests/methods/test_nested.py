@@ -9,13 +9,13 @@ from keras_hash import codes
 from keras_hash.methods import _nested
 from keras_hash.methods import registry
 from tests.entry import publish
-from tests.methods import test_models as models
+from tests.methods import cases
 
-CLASSES = models.CLASSES
+CLASSES = cases.CLASSES
 # One of each kind of head at once, the others in the slow tier.
 FEW = ("csq", "dpsh", "greedyhash", "hyp2", "itq", "ninh", "mutualhash")
 NESTING = sorted(n for n, (model, _) in registry().items() if model.nests)
-TRAINED = [n for n in NESTING if n in models.TRAINED]
+TRAINED = [n for n in NESTING if n in cases.TRAINED]
 
 
 def some_slow(names):
@@ -25,12 +25,12 @@ def some_slow(names):
 
 
 def make(name, bits=24, nested=(8, 16), **given):
-    return models.make(name, bits=bits, nested=nested, **given)
+    return cases.make(name, bits=bits, nested=nested, **given)
 
 
 @pytest.mark.parametrize("name", some_slow(TRAINED))
 def test_the_loss_is_the_mean_over_all_lengths(name):
-    features, labels = models.labelled("multi")
+    features, labels = cases.labelled("multi")
     model = make(name, nested_weights=(1, 2, 5))
     model.compile("sgd")
     outputs = model(features, training=False)
@@ -54,7 +54,7 @@ def test_the_loss_is_the_mean_over_all_lengths(name):
     "name", [pytest.param("dpsh", marks=pytest.mark.slow), "csq", "greedyhash"]
 )
 def test_nested_models_train_save_and_load(name, tmp_path):
-    features, labels = models.labelled("multi", 60)
+    features, labels = cases.labelled("multi", 60)
     model = make(name)
     model.compile(keras.optimizers.Adam(1e-2))
     losses = model.fit(features, labels, epochs=30, verbose=0).history["loss"]
@@ -69,9 +69,9 @@ def test_nested_models_train_save_and_load(name, tmp_path):
 
 @pytest.mark.parametrize("name", some_slow(NESTING))
 def test_a_shorter_model_makes_the_chosen_bits(name):
-    features, labels = models.labelled("multi", 60)
+    features, labels = cases.labelled("multi", 60)
     given = {"bits": 24} if registry()[name][0].trained else {"bits": 8}
-    model = models.make(name, **given)
+    model = cases.make(name, **given)
     if not model.trained:
         model.adapt(features, labels, verbose=False)
     real = model.real_codes(features, verbose=False)
@@ -104,9 +104,9 @@ def test_what_has_no_bits_of_its_own_is_refused():
     for name in ("dshc", "dshcmultilabel"):
         bits = {"dshc": 40, "dshcmultilabel": None}[name]
         with pytest.raises(ValueError, match="leave `nested` out"):
-            models.make(name, bits=bits, nested=(8,))
+            cases.make(name, bits=bits, nested=(8,))
         with pytest.raises(ValueError, match="no code of its own"):
-            models.make(name, bits=bits).shorten(8)
+            cases.make(name, bits=bits).shorten(8)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_itq_adds_the_last_bits_of_each_length(name):
     labels = random.randint(4, size=200)
 
     def solved(bits, **more):
-        model = models.make(name, bits=bits, input_shape=(40,), **more)
+        model = cases.make(name, bits=bits, input_shape=(40,), **more)
         model.adapt(features, labels, verbose=False)
         return model.encode(features, verbose=False)
 

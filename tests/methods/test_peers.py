@@ -10,8 +10,8 @@ import tensorflow as tf
 
 import keras_hash
 from keras_hash import losses
+from tests.methods import cases
 from tests.methods import loops
-from tests.methods import test_models as models
 
 # Constants that are not the default, and the terms that they weigh.
 CASES = {
@@ -196,11 +196,11 @@ def test_other_batches_are_refused():
         losses.DHD(5, 4)(labels, {k: x[:5] for k, x in outputs.items()})
     with pytest.raises(ValueError, match=r"real codes \[n, 6\]"):
         losses.MutualHash(6)(*sample("mutualhash", 0))
-    features, labels = models.labelled("single")
+    features, labels = cases.labelled("single")
     with pytest.raises(ValueError, match="compares 2 views"):
-        models.make("dhd").fit(features, labels, verbose=0)
+        cases.make("dhd").fit(features, labels, verbose=0)
     with pytest.raises(ValueError, match="leave `nested` out"):
-        models.make("dhd", bits=24, nested=(8,))
+        cases.make("dhd", bits=24, nested=(8,))
 
 
 @pytest.mark.slow
@@ -219,8 +219,8 @@ def test_dhd_augments_its_second_view_more():
 
 
 def test_mutual_hash_encodes_by_its_first_peer():
-    model = models.make("mutualhash", bits=24, nested=(8,))
-    features, labels = models.labelled("multi")
+    model = cases.make("mutualhash", bits=24, nested=(8,))
+    features, labels = cases.labelled("multi")
     model.compile(keras.optimizers.Adam(1e-2))
     model.fit(features, labels, verbose=0)
     outputs = model.predict(features, verbose=0)
