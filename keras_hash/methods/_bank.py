@@ -54,7 +54,8 @@ class MemoryBank(keras.layers.Layer):
     for losses that compare a batch with them.
 
     Rows that were never seen show an image of the current batch instead, so
-    the first steps compare within the batch.
+    the first steps compare within the batch. An image whose labels have changed
+    is one of another training: nothing counts as seen then.
     """
 
     def __init__(self, size, bits, num_classes, **kwargs):
@@ -69,7 +70,15 @@ class MemoryBank(keras.layers.Layer):
         """Stores a batch; returns `ref_labels`, multi-hot, and `ref_codes`."""
         codes = ops.stop_gradient(ops.cast(codes, "float32"))
         labels = similarity.multi_hot(labels, self.labels.shape[1])
+        labels = ops.cast(labels, self.labels.dtype)
         place = ops.cast(index, "int32")[:, None]
+        old, known = (
+            ops.take(weight, place[:, 0], axis=0)
+            for weight in (self.labels, self.seen)
+        )
+        other = ops.any(ops.not_equal(old, labels), axis=1)
+        anew = ops.any(ops.logical_and(known, other))
+        self.seen.assign(ops.logical_and(self.seen, ops.logical_not(anew)))
         for weight, rows in (
             (self.codes, codes),
             (self.labels, labels),

@@ -135,6 +135,19 @@ def test_unseen_rows_of_the_bank_stand_for_the_batch():
     np.testing.assert_array_equal(shown, [2, 0, 2, 0, 2, 2, 2])
 
 
+def test_the_bank_starts_anew_with_other_labels():
+    store = _bank.MemoryBank(5, 2, 3)
+    codes = np.array([[1.0, -1.0], [0.5, 0.25]], "float32")
+    store.update(np.array([0, 1]), np.array([2, 0]), codes)
+    store.update(np.array([2, 1]), np.array([1, 0]), codes)
+    np.testing.assert_array_equal(store.seen, [1, 1, 1, 0, 0])
+    # The image in place 1 had another label before.
+    refs = store.update(np.array([4, 1]), np.array([1, 2]), codes)
+    np.testing.assert_array_equal(store.seen, [0, 1, 0, 0, 1])
+    shown = np.argmax(refs["ref_labels"], axis=1)
+    np.testing.assert_array_equal(shown, [1, 2, 1, 2, 1])
+
+
 def test_the_bank_needs_the_index_and_a_loss_of_pairs():
     features, labels = labelled("single")
     model = make("dpsh", bank_size=24)
