@@ -90,8 +90,8 @@ def beside(path):
 
     A kill leaves the old file or folder, or the new one; an error leaves the
     old one, and no folder that was made for the new one. Folders are replaced
-    only where they are not there yet. The name starts with a dot and carries
-    the process' number.
+    only where they are not there yet. The name starts with a dot, and carries
+    the process' number for `sweep`.
     """
     path = local(path)
     if path.is_symlink():
@@ -103,9 +103,9 @@ def beside(path):
     if len(name) > _LONG:
         name = b"%08x%s" % (zlib.crc32(name), name[-_LONG // 2 :])
     # The ending of `path` stays: some writers choose a format by it.
-    new = path.with_name(f".{os.getpid()}.new.{os.fsdecode(name)}")
+    mine = f"{os.getpid()}-{os.urandom(4).hex()}"
+    new = path.with_name(f".{mine}.new.{os.fsdecode(name)}")
     try:
-        _remove(new)
         yield new
         if new.is_file():
             # Windows has to write it; elsewhere it may be read-only.
@@ -159,13 +159,16 @@ def locked(path, timeout=60):
                 "try again when that has ended"
             )
         time.sleep(0.05)
-    try:
+    # The owner is a help to others: a full disk has no room for it, and the
+    # lock may be a file of another user.
+    with contextlib.suppress(OSError):
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+    try:
         yield
     finally:
-        place.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            place.unlink()
         file.close()
 
 
@@ -173,7 +176,13 @@ def _lock(place):
     """A file, opened and locked; `None` if another one has it."""
     import fcntl
 
-    file = open(place, "a")  # noqa: SIM115
+    try:
+        file = open(place, "ab", buffering=0)  # noqa: SIM115
+    except PermissionError:
+        if not place.exists():
+            raise
+        # Of another user, who may have been killed: to read is to lock.
+        file = open(place, "rb", buffering=0)  # noqa: SIM115
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Its owner before may have removed it meanwhile.
@@ -195,7 +204,7 @@ def sweep(folder):
     """Removes what processes that were killed left of `beside` in a folder."""
     folder = local(folder)
     for place in folder.iterdir() if folder.is_dir() else ():
-        found = re.match(r"\.(\d+)\.new\.", place.name)
+        found = re.match(r"\.(\d+)(-[0-9a-f]+)?\.new\.", place.name)
         if found and not is_running(int(found[1])):
             _remove(place)
 

@@ -90,11 +90,9 @@ def test_a_folder_takes_its_place_at_the_end(tmp_path):
         (new / "half").touch()
         raise ValueError
     assert not list(tmp_path.iterdir())
-    # What a process of the same number left behind when it was killed.
-    new.mkdir()
-    (new / "half").touch()
     with files.beside(path) as again:
-        assert again == new and not again.exists()
+        # Threads may write one path at once.
+        assert again != new and not again.exists()
         again.mkdir()
         (again / "whole").touch()
     assert [p.name for p in path.iterdir()] == ["whole"]

@@ -3,12 +3,12 @@
     python tools/processors.py [NAME ...] [--images 5000] [--write]
 
 Each entry encodes the first queries of its benchmark and the first images of
-the database, as this machine does by default, without AVX-512, without oneDNN,
-and on one thread, each in a process of its own. Counted are the bits that
-differ from the default and the images with such a bit; the largest difference
-of a metric is beside them. Codes of a whole part are compared with those of the
-card, by their sha256, which another machine may have made. With `--write`, the
-table goes to docs/reports/processors.md. 40 minutes on 2 cores.
+the database, as this machine does by default, without AVX-512, with oneDNN and
+without, and on one thread, each in a process of its own. Counted are the bits
+that differ from the default and the images with such a bit; the largest
+difference of a metric is beside them. Codes of a whole part are compared with
+those of the card, by their sha256, which another machine may have made. With
+`--write`, the table goes to docs/reports/processors.md. 40 minutes on 2 cores.
 """
 
 import argparse
@@ -40,6 +40,8 @@ SETTINGS = {
         "OPENBLAS_CORETYPE": "Haswell",
         "NPY_DISABLE_CPU_FEATURES": NO_AVX512,
     },
+    # Which of the two is the default depends on the processor.
+    "oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "1"},
     "no oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
     "one thread": {
         "TF_NUM_INTRAOP_THREADS": "1",
@@ -182,7 +184,9 @@ their sha256 with those on the cards, made on
 {made}
 
 "No AVX-512", on processors that have it, limits oneDNN, OpenBLAS and NumPy to
-AVX2; "no oneDNN" leaves the kernels to Eigen. `keras-hash verify` allows 1e-6
+AVX2; "no oneDNN" leaves the kernels to Eigen. TensorFlow takes oneDNN by itself
+where a processor has instructions for neural networks, such as AVX512-VNNI; on
+others it is the default not to. `keras-hash verify` allows 1e-6
 between card and measurement on the card's kind of processor, with its versions
 and none of these settings, and 5e-5 elsewhere; it says which of the two it
 used, and why. Rows above 5e-5 are entries that `verify` may refuse under such a

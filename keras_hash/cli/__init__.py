@@ -5,6 +5,7 @@ of the package. `import keras_hash` builds every method, which takes TensorFlow
 and seconds; `keras-hash --help`, `list` and `info` need neither.
 """
 
+import gc
 import importlib.util
 import signal
 import sys
@@ -61,16 +62,20 @@ def _waits_for(frame, insists=False):
     What a handler raises in Python that C++ called is lost, or taken for
     something else, or ends in an abort, where the C++ doesn't expect it: in
     TensorFlow, which traces, compares structures and builds errors by Python,
-    and in finalizers. The frame is the caller of all of these. Who asks again
-    after a second, in a long call, waits for what aborts alone.
+    in finalizers, and in what is called before and after each collection of
+    garbage. The frame is the caller of all of these. Who asks again after a
+    second, in a long call, waits for what aborts alone.
     """
     caller = None
+    collecting = [getattr(one, "__code__", None) for one in gc.callbacks]
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         lost = (
             module == _ABORTS if insists else module.startswith("tensorflow.")
         )
-        if lost or module == "weakref" or frame.f_code.co_name == "__del__":
+        lost = lost or module in ("weakref", "_weakrefset")
+        lost = lost or frame.f_code.co_name == "__del__"
+        if lost or frame.f_code in collecting:
             caller = frame.f_back
         frame = frame.f_back
     return caller

@@ -105,8 +105,8 @@ def _duplicates(chosen):
     card = inputs.card(chosen.model)
     # What the cards cannot tell shows before the work.
     looks = _looks(chosen, card)
-    if chosen.report and chosen.index:
-        index = indexing.opened(chosen.index, card, chosen)
+    for name in looks if chosen.index else ():
+        index = _opened(chosen, chosen.index, name)
         indexing.protect(index, chosen.report, "--report")
     paths = duplicates.one_name(inputs.image_files(chosen.places))
     if chosen.move:
@@ -114,7 +114,7 @@ def _duplicates(chosen):
     same = duplicates.same_bytes(paths)
     again = {path for others in same.values() for path in others}
     alone = [path for path in paths if path not in again]
-    pairs, refused = _near(chosen, card, looks, alone)
+    pairs, refused = _near(chosen, looks, alone)
     images = len(paths)
     images -= sum(1 + len(same.get(path, ())) for path in refused)
     rank = functools.cache(duplicates.rank)
@@ -165,6 +165,12 @@ def _check_apart(folder, places, paths):
 
 def _looks(chosen, card):
     """From the name of each encoder to the radius of what may be a copy."""
+    if card.similarity != "hamming":
+        raise ValueError(
+            "Copies are found by Hamming distances: give a model whose codes "
+            f"are compared by them, such as {inputs.GENERAL}. Received: "
+            f"--model {chosen.model}, compared by {card.similarity!r}"
+        )
     if chosen.radius is not None:
         return {chosen.model: chosen.radius}
     rate = min(_PASSING * chosen.false_rate, 1e-3)
@@ -182,7 +188,7 @@ def _looks(chosen, card):
         ) from error
 
 
-def _near(chosen, card, looks, paths):
+def _near(chosen, looks, paths):
     """Pairs of files that show the same, and why; and what is no image."""
     from keras_hash.search import duplicates
 
@@ -191,12 +197,10 @@ def _near(chosen, card, looks, paths):
     known = {os.path.realpath(path): path for path in reversed(paths)}
     with tempfile.TemporaryDirectory() as temporary:
         for name, radius in looks.items():
-            own = card if name == chosen.model else inputs.card(name)
             place = chosen.index or os.path.join(temporary, "photos.index")
-            place = place if own is card else _hash_index(place)
-            index, others = _index(chosen, place, own, name, paths)
-            refused |= others
-            surely = _surely(own, chosen)
+            index = _opened(chosen, place, name)
+            refused |= _extend(chosen, index, name, paths)
+            surely = _surely(inputs.card(name), chosen)
             for first, second, far in index.index.pairs(radius):
                 for one, other, bits in zip(first, second, far.tolist()):
                     pair = [
@@ -235,17 +239,21 @@ def _surely(card, chosen):
         return -1
 
 
-def _index(chosen, place, card, name, paths):
-    """The index of an entry's codes, with all files that are images in it;
-    and the others."""
-    index = indexing.opened(place, card, chosen)
+def _opened(chosen, place, name):
+    """The index of an encoder's codes, of a model at a place or beside it."""
+    place = place if name == chosen.model else _hash_index(place)
+    return indexing.opened(place, inputs.card(name), chosen)
+
+
+def _extend(chosen, index, name, paths):
+    """Adds all files that are images to an index; returns the others."""
     encoder = inputs.file_encoder(name, chosen.runtime)
     if chosen.index:
-        return index, indexing.extend(index, paths, encoder, False).refused
+        return indexing.extend(index, paths, encoder, False).refused
     refused = index.extend(paths, encoder).refused
     for path, why in refused.items() if name == chosen.model else ():
         print(f"left out: {path}: {why}", file=sys.stderr)
-    return index, refused
+    return refused
 
 
 def _summary(found, count):

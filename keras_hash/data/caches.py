@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -27,12 +26,15 @@ def checked(path, dataset, **settings):
         "count": int(dataset.cardinality()),
         "settings": json.loads(json.dumps(settings)),
     }
-    path = files.local(path)
+    # Read in another folder, it should be the same.
+    path = files.local(path).absolute()
     about = path.with_name(f"{path.name}.json")
-    if not os.path.exists(f"{path}.index"):
-        _hold(path.absolute())
-    # Another run may have ended it before this one held it.
-    if not os.path.exists(f"{path}.index"):
+    held = path in _HELD
+    if not held and not os.path.exists(f"{path}.index"):
+        _hold(path)
+    # Another run may have ended it before this one held it; of what this one
+    # has begun, the other file tells whose it is.
+    if not os.path.exists(f"{path}.index") and not (held and about.exists()):
         files.write(about, json.dumps({**found, "sample": _sample(dataset)}))
         return os.fsencode(path)
     known = {}
@@ -51,7 +53,10 @@ def checked(path, dataset, **settings):
     return os.fsencode(path)
 
 
-@functools.cache
+# The caches that this process writes, or has written.
+_HELD = set()
+
+
 def _hold(path):
     """Lets no other process write a cache until this one ends.
 
@@ -67,6 +72,7 @@ def _hold(path):
             "that run has read its images once, or give another path. "
             f"Received: cache={str(path)!r}"
         ) from error
+    _HELD.add(path)
     atexit.register(_release, lock, os.getpid())
     left = re.compile(
         re.escape(path.name) + r"_\d+\.(lockfile|.*\.tempstate\d+)"

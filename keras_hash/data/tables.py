@@ -18,6 +18,22 @@ def check_delimiter(delimiter):
         )
 
 
+def check_header(header, columns, path, delimiter):
+    """Refuses a table without a column, or with two of its name."""
+    missing = [c for c in columns if c not in header]
+    if missing:
+        raise ValueError(
+            f"{path} should have the column {missing[0]!r}. Received: "
+            f"the columns {header}; `delimiter` is {delimiter!r}"
+        )
+    twice = [c for c in columns if header.count(c) > 1]
+    if twice:
+        raise ValueError(
+            f"{path} should have the column {twice[0]!r} once. "
+            f"Received: the columns {header}"
+        )
+
+
 def read(path, columns, delimiter):
     """Pairs of line number and stripped cells of the columns."""
     try:
@@ -27,18 +43,7 @@ def read(path, columns, delimiter):
                 file, delimiter=delimiter, restval="", strict=True
             )
             header = reader.fieldnames or []
-            missing = [c for c in columns if c not in header]
-            if missing:
-                raise ValueError(
-                    f"{path} should have the column {missing[0]!r}. Received: "
-                    f"the columns {header}; `delimiter` is {delimiter!r}"
-                )
-            twice = [c for c in columns if header.count(c) > 1]
-            if twice:
-                raise ValueError(
-                    f"{path} should have the column {twice[0]!r} once. "
-                    f"Received: the columns {header}"
-                )
+            check_header(header, columns, path, delimiter)
             found = []
             for row in rows(reader, path):
                 # Under no name: what is behind the last column.

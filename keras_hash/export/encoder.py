@@ -330,6 +330,7 @@ def retrieval_model(encoder, codes, ids=None, k=10, real_codes=False):
     """
     import tensorflow as tf
 
+    from keras_hash.export import decoding
     from keras_hash.search import HammingSearch
 
     if real_codes and not encoder.magnitudes:
@@ -368,6 +369,19 @@ def retrieval_model(encoder, codes, ids=None, k=10, real_codes=False):
         input_signature=[tf.TensorSpec([None, width], tf.uint8, name="code")]
     )
     def search_codes(code):
+        count, most = tf.shape(code)[0], decoding.MAX_IMAGES
+        code = decoding.require(
+            count <= most,
+            [f"`code` should be at most {most} codes:", count],
+            code,
+        )
+        behind = (1 << -encoder.bits % 8) - 1
+        bad = tf.where(tf.bitwise.bitwise_and(code[:, -1], behind) > 0)[:, 0]
+        code = decoding.require(
+            tf.size(bad) == 0,
+            [f"`code` should be 0 behind {encoder.bits} bits; rows:", bad],
+            code,
+        )
         return found(code)
 
     module.search = search
@@ -389,7 +403,10 @@ def save(module, signatures, folder):
     Args:
         module: a `tf.Module`.
         signatures: dict from name to `tf.function`.
-        folder: where to write; should not exist yet.
+        folder: where to write; should not exist yet. It is whole or absent.
+
+    Raises:
+        ValueError: there is something in `folder`.
     """
     import tensorflow as tf
 
@@ -399,12 +416,15 @@ def save(module, signatures, folder):
     # Encoding needs no gradient: the functions of custom ones are left out.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     folder = files.local(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with files.plain(folder) as place:
-        tf.saved_model.save(module, str(place), signatures, options)
-    path = folder / "saved_model.pb"
-    files.write(path, slimming.slim(path.read_bytes()))
-    warm_up.warm_up(folder)
-    # Written for debuggers and asset files: nothing reads them here.
-    shutil.rmtree(folder / "assets", ignore_errors=True)
-    (folder / "fingerprint.pb").unlink(missing_ok=True)
+    if not folder.is_dir() or any(folder.iterdir()):
+        files.check_new(folder, "folder")
+    with files.beside(folder) as new:
+        new.mkdir()
+        with files.plain(new) as place:
+            tf.saved_model.save(module, str(place), signatures, options)
+        path = new / "saved_model.pb"
+        path.write_bytes(slimming.slim(path.read_bytes()))
+        warm_up.warm_up(new)
+        # Written for debuggers and asset files: nothing reads them here.
+        shutil.rmtree(new / "assets", ignore_errors=True)
+        (new / "fingerprint.pb").unlink(missing_ok=True)

@@ -57,8 +57,9 @@ def nearest(real, codes, numbers, places, k, bits):
     for row, (query, own) in enumerate(zip(real, numbers)):
         # Equal codes are as far away to the last bit.
         wanted, inverse = np.unique(own, return_inverse=True)
-        signs = unpack(codes[wanted], bits).astype("float32")
-        far = np.maximum(np.abs(query).sum() - signs @ query, 0) / 2
+        differing = (unpack(codes[wanted], bits) > 0) != (query >= 0)
+        # In float64 hardly any sum depends on the order of addition.
+        far = differing @ np.abs(query, dtype="float64")
         far = far[inverse]
         best = np.argsort(far, kind="stable")[:k]
         found[row], order[row] = far[best], places[row, best]

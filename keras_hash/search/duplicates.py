@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import errno
+import filecmp
 import functools
 import json
 import os
@@ -143,7 +144,7 @@ def move(paths, folder):
         if (before := listed.read()) and not before.endswith("\n"):
             # A kill has cut the last line: its file was not moved.
             listed.truncate(len(before[: before.rfind("\n") + 1].encode()))
-        for path in paths:
+        for done, path in enumerate(paths):
             target = _free(folder / os.path.relpath(path, above))
             # The folder itself may be moved before this is undone.
             line = {"from": path, "to": os.path.relpath(target, folder)}
@@ -151,7 +152,14 @@ def move(paths, folder):
             listed.write(json.dumps(line) + "\n")
             listed.flush()
             os.fsync(listed.fileno())
-            _rename(path, target)
+            try:
+                _rename(path, target)
+            except OSError as error:
+                raise OSError(
+                    f"{path} could not be moved ({error.strerror or error}), "
+                    f"after {done} of {len(paths)}: `keras-hash duplicates "
+                    f"--undo {folder}` brings back what was moved."
+                ) from error
     return len(paths)
 
 
@@ -176,8 +184,12 @@ def _rename(path, target):
         if error.errno != errno.EXDEV:
             raise
         with files.beside(target) as new:
-            shutil.copy2(path, new)
-        os.unlink(path)
+            shutil.copy2(path, new, follow_symlinks=False)
+        try:
+            os.unlink(path)
+        except OSError:
+            os.unlink(target)
+            raise
 
 
 def undo(folder):
@@ -189,13 +201,20 @@ def undo(folder):
             f"There is no {LIST} in {folder}: give the folder to which "
             "`keras-hash duplicates --move` has moved files."
         )
-    back, kept, failed = 0, [], {}
+    back, kept, failed = set(), [], {}
     for line, path, moved in reversed(_listed(place)):
-        there = os.path.lexists(path)
-        if os.path.lexists(moved) and not there:
-            _rename(moved, path)
-            back += 1
-        elif os.path.lexists(moved) or not there:
+        there, here = map(os.path.lexists, (path, moved))
+        if there and here and path not in back and _is_copy(moved, path):
+            # To another disk it was stopped halfway.
+            os.unlink(moved)
+        elif here and not there:
+            try:
+                _rename(moved, path)
+                back.add(path)
+            except OSError as error:
+                kept.append(line)
+                failed[moved] = error.strerror or str(error)
+        elif here or not there:
             kept.append(line)
             failed[moved] = "it is not there any more"
             if there:
@@ -205,22 +224,39 @@ def undo(folder):
         files.write(place, "".join(reversed(kept)))
     else:
         place.unlink()
-    return back, failed
+    return len(back), failed
+
+
+def _is_copy(one, other):
+    """Whether two paths are files of the same bytes, or links to one place, and
+    not the same entry of a folder."""
+    first, second = (
+        os.path.join(os.path.realpath(folder), name)
+        for folder, name in map(os.path.split, (one, other))
+    )
+    if first == second:
+        return False
+    if os.path.islink(one) or os.path.islink(other):
+        links = os.path.islink(one) and os.path.islink(other)
+        return links and os.readlink(one) == os.readlink(other)
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _listed(place):
     """The lines of a list, with the paths from where and to where."""
     found = []
-    lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
+    # What is not UTF-8 is no JSON either.
+    text = place.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
         if not line.endswith("\n"):
             # It was being written when its file was still there.
             continue
         try:
             paths = json.loads(line)
+            files.check_shape(paths, {"from": str, "to": str}, "line")
             moved = os.path.join(place.parent, paths["to"])
             found.append((line, paths["from"], moved))
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             raise ValueError(
                 f"Line {number} of {place} is damaged: remove it, and move its "
                 f"file back yourself. Received: {line.strip()!r}"

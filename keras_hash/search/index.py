@@ -88,9 +88,20 @@ class Index:
         self._state = groups, ()
         if codes is not None:
             self.add(codes, ids)
+        elif ids is not None:
+            raise ValueError(
+                "`ids` should come with their codes. Received: codes=None"
+            )
 
     def __len__(self):
         return len(self._ids)
+
+    def __copy__(self):
+        new = object.__new__(type(self))
+        # What is added to one is not in the other; codes are replaced, not
+        # changed, and shared until then.
+        vars(new).update(vars(self), _ids=self._ids.chosen(slice(None)))
+        return new
 
     def __repr__(self):
         return (
@@ -350,10 +361,12 @@ class Index:
             ValueError: `about` is not such a dict.
         """
         self.about = _check_about(self.about if about is None else about)
+        fields, arrays = self._to_parts()
         if self._folder != _folder_of(path):
             # Its ids are paths from there.
-            self._beside = {}
-        storage.write(path, *self._to_parts())
+            for name in self._beside:
+                del arrays[name]
+        storage.write(path, fields, arrays)
 
     def _all_beside(self):
         return {
@@ -504,7 +517,7 @@ def _check_about(about):
         if isinstance(about, dict):
             return json.loads(files.to_json(about))
         reason = type(about).__name__
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         reason = error
     raise ValueError(
         "`about` should be a dict that JSON can hold. "

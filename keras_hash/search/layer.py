@@ -166,6 +166,7 @@ class HammingSearch(keras.layers.Layer):
         differing = tf.transpose(tf.bitcast(differing, tf.uint8), [1, 0, 2])
         differing = tf.reshape(differing, [-1, 8 * self.words.shape[0]])
         ones = unpack(differing[:, : num_bytes(self.bits)], self.bits) > 0
-        weights = tf.reduce_sum(tf.where(ones, tf.abs(real), 0.0), axis=1)
+        real = tf.abs(tf.cast(real, tf.float64))
+        weights = tf.reduce_sum(tf.where(ones, real, 0.0), axis=1)
         order = tf.argsort(weights, stable=True)[: self.k]
         return tf.gather(far, order), tf.gather(places, order)

@@ -1,6 +1,7 @@
 """An index of image files, and a picture of what a search finds."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -159,11 +160,13 @@ class PhotoIndex:
         `prune` drops the files that are gone. Returns an `Extension`.
         """
         self.check_paths()
+        files.sweep(self._folder)
         ids = self.index.ids.tolist()
         given = {}
         for path in paths:
             given.setdefault(os.path.realpath(path), path)
         states, there, done = self._states(), {}, Extension()
+        real = functools.cache(os.path.realpath)
         for item in ids:
             named = item in states
             path = os.path.join(self._folder, item) if named else item
@@ -171,7 +174,7 @@ class PhotoIndex:
             if path in there:
                 # One file by two names, in an index of an older version.
                 self._dropped.add(item)
-            elif path in given or _is_file(path):
+            elif path in given or _is_file(path, real):
                 there[path] = item
             elif named:
                 # Others may be ids of a call from Python, and no paths.
@@ -235,6 +238,7 @@ class PhotoIndex:
                 index.add(np.stack(codes), list(self._waiting))
             states |= {i: state for i, (_, state) in self._waiting.items()}
             index.about = {**index.about, **self.maker}
+            index.about.pop("runtimes", None)
             if runtimes - {"keras"}:
                 index.about["runtimes"] = sorted(runtimes)
             fields, arrays = index._to_parts()
@@ -293,12 +297,15 @@ def _check_columns(path, columns, count):
             )
 
 
-def _is_file(path):
-    """Whether there is a file, and no link in its place."""
+def _is_file(path, real):
+    """Whether there is a file, and no link in its place or that of a folder
+    above, by `real`, an `os.path.realpath` that remembers."""
     try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
+        regular = stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):
         return False
+    folder = os.path.dirname(path)
+    return regular and real(folder) == folder
 
 
 def _state(path):

@@ -190,6 +190,21 @@ def test_what_is_refused(arguments, message, tmp_path, monkeypatch):
     assert code == 2 and message in err.getvalue()
 
 
+def test_what_is_refused_before_the_work(photos, tmp_path):
+    folder, _ = photos
+    for name, more, message in [
+        ("dshc_multidigits_10", ["--radius", 0], "by Hamming distances"),
+        ("phash_64", ["--index", tmp_path / "i"], "i.phash"),
+    ]:
+        (tmp_path / "i.phash").write_bytes(b"no index")
+        code, _, err = run(
+            *("duplicates", folder, "--report", tmp_path / "i.phash"),
+            *("--model", name, *more),
+        )
+        assert code == 2 and message in err
+        assert "left out" not in err
+
+
 def test_a_folder_among_the_photos_is_refused(photos):
     folder, _ = photos
     for inside in (folder, folder / "copies"):

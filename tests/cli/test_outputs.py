@@ -187,6 +187,28 @@ def test_a_photo_that_became_a_link_or_a_folder_is_gone(here):
     assert code == 0 and "gone: 2 images" in err and "4 in all" in err
 
 
+def test_a_folder_of_photos_that_became_a_link(here, tmp_path):
+    run("search", NAME, "--images", "photos", "--index", "i")
+    os.rename("photos", tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", "photos")
+    code, _, err = run(
+        "search", NAME, "--images", "photos", "--index", "i", "--prune"
+    )
+    assert code == 0 and "gone: 6 images" in err and "6 in all" in err
+
+
+def test_an_index_saved_elsewhere_knows_its_files_still(here):
+    run("search", NAME, "--images", "photos", "--index", "photos/i")
+    index = keras_hash.Index.load("photos/i")
+    index.save("backup/i")
+    index.save("photos/i")
+    os.remove("photos/a/0.png")
+    code, out, err = run(
+        *("search", NAME, "photos/a/1.png", "--index", "photos/i", "--prune")
+    )
+    assert code == 0 and "0  photos/a/1.png" in out and "gone: 1" in err
+
+
 def test_rows_and_options_that_would_not_be_seen(here):
     table = pathlib.Path("table.csv")
     columns = "--image-column", "file", "--label-columns", "label"

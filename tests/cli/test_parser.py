@@ -1,6 +1,7 @@
 """The command line as a whole: parser, help, errors, console script."""
 
 import configparser
+import gc
 import pathlib
 import re
 import shlex
@@ -234,3 +235,27 @@ def test_who_asks_again_after_a_second_does_not_wait(monkeypatch):
     finally:
         signal.signal(signal.SIGINT, before)
     assert 1 < len(seen) < 100
+
+
+def test_a_stop_while_garbage_is_collected_is_not_lost(monkeypatch):
+    """Python drops what a callback of a collection raises."""
+    seen = []
+
+    def callback(phase, info):
+        if phase == "start":
+            signal.raise_signal(signal.SIGINT)
+
+    def run(_):
+        gc.callbacks.append(callback)
+        try:
+            gc.collect()
+            seen.append(None)
+        finally:
+            gc.callbacks.remove(callback)
+
+    monkeypatch.setattr("keras_hash.cli.parser.run", run)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main([]) == 130 and not seen
+    finally:
+        signal.signal(signal.SIGINT, before)

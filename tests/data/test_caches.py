@@ -98,8 +98,22 @@ def test_an_order_that_changes_is_kept_as_it_was_read_first(tmp_path):
 def test_a_cache_that_was_not_finished_is_written_again(tmp_path):
     next(iter(data.batches(dataset(), 8, cache=tmp_path / "kept")))
     np.testing.assert_array_equal(
-        read(dataset(start=5), tmp_path / "kept"), images(start=5)[0]
+        read(dataset(), tmp_path / "kept"), images()[0]
     )
+
+
+def test_a_cache_that_was_begun_is_of_one_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = data.batches(dataset(), 8, cache="kept")
+    with pytest.raises(ValueError, match="holds another dataset"):
+        data.batches(dataset(start=5), 8, cache="kept")
+    with pytest.raises(ValueError, match="holds another dataset"):
+        data.batches(dataset(), 8, cache="kept", shard=(0, 2))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = [image for image, _ in first.as_numpy_iterator()]
+    np.testing.assert_array_equal(np.concatenate(found), images()[0])
+    assert (tmp_path / "kept.index").exists()
 
 
 # Reads the first images, and waits to be killed.

@@ -85,3 +85,24 @@ def test_what_is_refused(rng):
     both = keras_hash.Index(8, codes.pack(real), similarity="and")
     with pytest.raises(ValueError, match="Hamming distance"):
         both.search(real_codes=real)
+
+
+def test_distances_are_sums_of_magnitudes(rng):
+    """Also where they differ by many orders, or not at all."""
+    real = np.array([[1e8, 1, 1, 1, 1, 1, 0.3, 0.2]], "float32")
+    held = np.where(np.eye(8)[[6, 7, 0]], -real, real)
+    index = keras_hash.Index(8, codes.pack(np.concatenate([held, real])))
+    far, found = index.search(real_codes=real, k=4)
+    np.testing.assert_array_equal(found, [[3, 1, 0, 2]])
+    np.testing.assert_array_equal(far, np.float32([[0, 0.2, 0.3, 1e8]]))
+    # With one magnitude the order is that of Hamming distances.
+    held = codes.pack(rng.randn(300, 40))
+    real = (rng.randint(0, 2, (5, 40)) * 0.2 - 0.1).astype("float32")
+    expected = keras_hash.Index(40, held).search(codes.pack(real), k=300)[1]
+    for found in (
+        keras_hash.Index(40, held).search(real_codes=real, k=300),
+        keras_hash.search.HammingSearch(held, 40, k=300)(
+            codes.pack(real), real
+        ),
+    ):
+        np.testing.assert_array_equal(found[1], expected)

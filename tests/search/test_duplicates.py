@@ -174,6 +174,56 @@ def test_another_disk(tmp_path, monkeypatch):
     assert content(tmp_path / "photos") == {}
     assert duplicates.undo(target) == (4, {})
     assert content(tmp_path / "photos") == before
+    # A link stays one.
+    link = tmp_path / "photos" / "link.jpg"
+    link.symlink_to(paths[0])
+    duplicates.move([link], target)
+    assert (target / "link.jpg").is_symlink() and not link.is_symlink()
+    assert duplicates.undo(target) == (1, {})
+    assert os.readlink(link) == paths[0]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_another_disk_from_a_folder_that_keeps_its_files(
+    tmp_path, monkeypatch, killed
+):
+    """A read-only folder, or a kill before the file there is removed."""
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    before, unlink = content(tmp_path / "photos"), os.unlink
+
+    def across(a, b):
+        raise OSError(18, "Invalid cross-device link", str(a))
+
+    def kept(path, *args, **kwargs):
+        if str(path) == paths[2]:
+            raise KeyboardInterrupt if killed else OSError(30, "Read-only")
+        return unlink(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", across)
+        patch.setattr(os, "unlink", kept)
+        error = KeyboardInterrupt if killed else OSError
+        hint = None if killed else "after 2 of 4: .* --undo .*copies` brings"
+        with pytest.raises(error, match=hint):
+            duplicates.move(paths, target)
+        assert len(content(target)) == 3 + killed
+        assert duplicates.undo(target) == (2, {})
+    assert content(tmp_path / "photos") == before
+    assert not content(target)
+
+
+def test_one_file_that_cannot_go_back_stops_no_other(tmp_path):
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    duplicates.move(paths, target)
+    folder = pathlib.Path(paths[2]).parent
+    others = [path for path in paths if pathlib.Path(path).parent != folder]
+    folder.rmdir()
+    folder.write_text("a file now")
+    back, failed = duplicates.undo(target)
+    assert back == len(others) > 0 and len(failed) == 4 - back
+    assert all(map(os.path.exists, others))
+    folder.unlink()
+    assert duplicates.undo(target) == (4 - back, {})
 
 
 def test_links_of_the_same_bytes(tmp_path):

@@ -1,6 +1,7 @@
 """The index against plain loops."""
 
 import concurrent.futures
+import copy
 import hashlib
 import os
 import pickle
@@ -746,3 +747,21 @@ def test_nothing_to_find(rng):
     assert [part.tolist() for part in found] == [[0, 0, 0], [], []]
     lims, _, ids = index.range_search(items[:0], 3)
     assert lims.tolist() == [0] and len(ids) == 0
+
+
+def test_a_copy_is_apart(rng):
+    items = codes.pack(rng.randn(9, 64))
+    for ids in (None, [f"{n}.png" for n in range(9)]):
+        part = [ids[i : i + 3] if ids else None for i in (0, 3, 6)]
+        index = keras_hash.Index(64, items[:3], part[0])
+        index.search(items[:1])
+        for other in (copy.copy(index), copy.deepcopy(index)):
+            other.add(items[3:6], part[1])
+            assert (len(index), len(other)) == (3, 6)
+        index.add(items[6:], part[1])
+        assert index.search(items[8:], k=1)[1][0, 0] == index.ids[5]
+
+
+def test_ids_come_with_codes():
+    with pytest.raises(ValueError, match="`ids` should come with their codes"):
+        keras_hash.Index(8, ids=[1, 2])

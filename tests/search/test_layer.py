@@ -196,6 +196,20 @@ def test_images_in_ids_out(system):
     assert set(loaded.signatures) >= {"encode", "search", "search_arrays"}
 
 
+def test_codes_in_a_request_are_checked(system):
+    loaded = tf.saved_model.load(str(system[0]))
+    search = loaded.signatures["search_codes"]
+    codes = np.zeros((1024, 4), "uint8")
+    assert len(search(code=codes)["ids"]) == 1024
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 1024"):
+        search(code=np.zeros((1025, 4), "uint8"))
+    codes[[3, 7], -1] = 4, 1
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"0 behind 30 bits; rows:\W+7"
+    ):
+        search(code=codes)
+
+
 def test_the_way_the_server_loads_it(system):
     """The C++ loader, through a session, on the signature's tensors."""
     folder, queries, distances, ids = system

@@ -274,6 +274,11 @@ def test_which_runtime_made_the_codes(tmp_path, photos):
     with pytest.raises(ValueError, match="on litert"):
         opened(path, runtime="onnx", fitting={"onnx", "keras"})
     assert len(opened(path, fitting=None).index) == 2
+    # Of what is encoded anew the former runtime is forgotten.
+    for name in "34":
+        os.utime(photos(name), (1, 1))
+    opened(path, fitting=None).extend([photos("3"), photos("4")], encode)
+    assert opened(path).index.about == MAKER
 
 
 def test_nearest_of_a_benchmark_are_drawn(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import uuid
 
 import fsspec
@@ -68,6 +69,16 @@ def write(path, content):
     beside = f"{folder}/.{name}.{uuid.uuid4().hex}.new"
     there.pipe_file(beside, content)
     there.mv(beside, path)
+
+
+def sweep(folder):
+    """Removes what `write` left below a folder when it was killed."""
+    if is_local(folder):
+        for place, _, _ in os.walk(files.local(folder)):
+            files.sweep(place)
+        return
+    left = re.compile(r"/\.[^/]+\.[0-9a-f]{32}\.new$")
+    remove(path for path in listing(folder) if left.search(path))
 
 
 def remove(paths):

@@ -1,6 +1,7 @@
 """The folder of a corpus: what is to be encoded, by whom, and what is done.
 
 corpus.json       encoder, bits, numbers of images and shards; written last
+corpus.begun      empty, until that is there: the folder is no other's
 images.parquet    the listing, one row group a shard
 model/            the entry of the zoo that encodes
 codes/            00000-of-00200.parquet ...: `id`, `code`; whole or absent
@@ -24,7 +25,8 @@ from keras_hash.codes import num_bytes
 from keras_hash.extras.corpus import filesystems
 
 _FORMAT = 1
-_MANIFEST, _IMAGES = "corpus.json", "images.parquet"
+_MANIFEST, _BEGUN = "corpus.json", "corpus.begun"
+_IMAGES = "images.parquet"
 _MODEL, _CODES, _REFUSED = "model", "codes", "refused"
 # Each shard is one file: few enough to list, small enough to lose.
 _SHARDS, _LEAST, _MOST = 200, 1000, 100_000
@@ -139,10 +141,8 @@ class Corpus:
             found = pool.map(self._refusals, range(self.shards))
             lines = [line for some in found for line in some]
         filesystems.write(self.refused_file, _csv(lines))
-        # What kills left behind.
         for kind in (_CODES, _REFUSED):
-            there = filesystems.listing(self.path(kind))
-            filesystems.remove(p for p in there if p.endswith(".new"))
+            filesystems.sweep(self.path(kind))
         return len(lines)
 
     def read(self):
@@ -248,7 +248,7 @@ def prepare(folder, model, listing, images_per_shard=None, runtime="keras"):
     if before:
         _refuse_changes(before, manifest, listing.table)
         return before
-    _clear(folder)
+    _begin(folder)
     images = filesystems.join(folder, _IMAGES)
     _write(images, listing.table, row_group_size=size)
     entry = zoo.entry_folder(model)
@@ -257,22 +257,29 @@ def prepare(folder, model, listing, images_per_shard=None, runtime="keras"):
         filesystems.write(path, (entry / name).read_bytes())
     path = filesystems.join(folder, _MANIFEST)
     filesystems.write(path, (files.to_json(manifest) + "\n").encode())
+    filesystems.remove([filesystems.join(folder, _BEGUN)])
     return Corpus(folder)
 
 
-def _clear(folder):
+def _begin(folder):
     """Refuses a folder with other files than a kill of `prepare` leaves."""
-    names = (_IMAGES, _MODEL)
-    ours = tuple(filesystems.join(folder, name) for name in names)
+    mark = filesystems.join(folder, _BEGUN)
     there = filesystems.listing(folder)
-    begun = [path for path in there if path.endswith(".new")]
+    names = [path.removeprefix(folder).strip("/") for path in there]
+    # Also by a part of the mark itself.
+    begun = _BEGUN in names or all(_BEGUN in name for name in names)
+    if begun:
+        filesystems.sweep(folder)
+        there = filesystems.listing(folder)
+    ours = [filesystems.join(folder, name) for name in (_BEGUN, _IMAGES)]
+    inside = filesystems.join(folder, _MODEL, "")
     for path in there:
-        if not path.startswith(ours) and path not in begun:
+        if not begun or not (path in ours or path.startswith(inside)):
             raise ValueError(
                 f"{folder} holds other files, such as {path}: give a new "
                 "folder, or one that an earlier run began."
             )
-    filesystems.remove(begun)
+    filesystems.write(mark, b"")
 
 
 def _refuse_changes(corpus, manifest, listed):

@@ -213,6 +213,7 @@ def _read_csv(path, columns, delimiter):
             # Arrow lets a quote without an end take in the rows below.
             lines = io.TextIOWrapper(file, "utf-8-sig", "replace", "")
             reader = stdlib_csv.reader(lines, delimiter=delimiter, strict=True)
+            tables.check_header(next(reader, []), columns, path, delimiter)
             collections.deque(tables.rows(reader, path), maxlen=0)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise ValueError(

@@ -73,6 +73,18 @@ def test_a_folder_with_other_files_is_refused(photos, tmp_path):
         list(corpus.read(str(tmp_path / "out")))
 
 
+@pytest.mark.parametrize(
+    "name", ["images.parquet", "model/card.json", "settings.new", ".new"]
+)
+def test_files_of_others_stay_whatever_their_names(name, photos, tmp_path):
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        folder_lib.prepare(tmp_path / "mine", NAME, corpus.from_glob(photos))
+    assert mine.read_bytes() == b"mine"
+
+
 def test_a_damaged_manifest_is_named(photos, tmp_path):
     out = tmp_path / "out"
     folder_lib.prepare(out, NAME, corpus.from_glob(str(photos)))
@@ -96,13 +108,16 @@ def test_a_damaged_manifest_is_named(photos, tmp_path):
 def test_a_kill_while_the_folder_is_prepared(photos, tmp_path, monkeypatch):
     listing = corpus.from_glob(str(photos))
     write = filesystems.write
-    for stop in range(8):
+    for stop in range(9):
         written, out = [], tmp_path / f"out{stop}"
 
         def killed(path, content, written=written, stop=stop):
             if len(written) == stop:
-                pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-                pathlib.Path(f"{path}.new").write_bytes(content[:9])
+                path = pathlib.Path(path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # A number that no process has.
+                left = path.with_name(f".99999999-1f.new.{path.name}")
+                left.write_bytes(content[:9])
                 raise KeyboardInterrupt
             written.append(path)
             write(path, content)
@@ -114,12 +129,12 @@ def test_a_kill_while_the_folder_is_prepared(photos, tmp_path, monkeypatch):
             except KeyboardInterrupt:
                 assert not (out / "corpus.json").exists()
             else:
-                assert stop >= 7
+                assert stop >= 8
                 break
         prepared = folder_lib.prepare(out, NAME, listing)
         assert prepared.shards == 1
         zoo.verify_files(prepared.model)
-        assert not list(out.rglob("*.new"))
+        assert not list(out.rglob("*.new*")) + list(out.rglob("*begun*"))
     else:
         pytest.fail("It never ended.")
 
