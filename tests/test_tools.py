@@ -225,7 +225,8 @@ def test_training_without_tensorflow(tmp_path):
     stored = train_zoo.read_arrays(arrays)
     benchmark = keras_hash.data.load("digits")
     assert stored.checksum == benchmark.checksum
-    folder = tmp_path / "dshc_digits_30"
+    # Not that of a whole training.
+    folder = tmp_path / "dshc_digits_30-e2"
     model, seconds = train_zoo.train(DIGITS, benchmark, folder, 2, 0)
     assert seconds > 0 and measure(model, benchmark)[0].metrics["map"] > 0.2
     clock = json.loads((folder / "clock.json").read_text())

@@ -10,6 +10,7 @@ say so; the models stay as they are.
 
 import argparse
 import dataclasses
+import json
 import pathlib
 import sys
 
@@ -42,11 +43,18 @@ def models(folder):
     """`models.config`: every folder with a version, of which the last runs."""
     lines = ["model_config_list {"]
     graphs = folder.glob("*/[0-9]*/saved_model.pb")
-    for name in sorted({graph.parent.parent.name for graph in graphs}):
+    names = sorted({graph.parent.parent.name for graph in graphs})
+    if not names:
+        sys.exit(f"There is no model in {folder}.")
+    for name in names:
+        # Strings of the text format are escaped as those of JSON, but for what
+        # is not ASCII.
+        quoted = json.dumps(name, ensure_ascii=False)
+        path = json.dumps(f"/models/{name}", ensure_ascii=False)
         lines += [
             "  config {",
-            f'    name: "{name}"',
-            f'    base_path: "/models/{name}"',
+            f"    name: {quoted}",
+            f"    base_path: {path}",
             '    model_platform: "tensorflow"',
             "  }",
         ]

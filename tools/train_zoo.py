@@ -85,9 +85,10 @@ def write_arrays(benchmark, path):
     """Writes a benchmark in memory into one file, to be read without
     TensorFlow."""
     kept = ("name", "protocol", "labels", "licence")
-    with files.beside(path) as new:
+    # An open file: NumPy adds an ending to names.
+    with files.beside(path) as new, open(new, "wb") as file:
         np.savez(
-            new,
+            file,
             images=np.asarray(benchmark.images),
             targets=benchmark.targets,
             ids=benchmark.ids,
@@ -400,7 +401,8 @@ def main(arguments=None):
         recipe = recipes.load(chosen.name).RECIPE
     except ValueError as error:
         sys.exit(str(error))
-    epochs = chosen.epochs or recipe.epochs
+    short = chosen.epochs is not None
+    epochs = chosen.epochs if short else recipe.epochs
     if chosen.arrays is not None:
         benchmark = read_arrays(chosen.arrays)
     else:
@@ -410,7 +412,8 @@ def main(arguments=None):
     if chosen.write_arrays is not None:
         write_arrays(benchmark, chosen.write_arrays)
         return
-    suffix = f"-e{epochs}-v{chosen.validation}" if chosen.validation else ""
+    suffix = f"-e{epochs}" if chosen.validation or short else ""
+    suffix += f"-v{chosen.validation}" if chosen.validation else ""
     folder = chosen.runs / f"{chosen.name}{suffix}"
     model, seconds = train(
         recipe, benchmark, folder, epochs, chosen.verbose, chosen.trunk

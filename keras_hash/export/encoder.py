@@ -59,13 +59,19 @@ def widen(stored, scale, dtype):
 
     The same arithmetic as in the exported graph, so that both agree to the bit.
     """
-    wide = stored.astype(dtype)
-    return wide if scale is None else wide * scale
+    if scale is None:
+        return stored.astype(dtype)
+    return (stored.astype("float32") * scale).astype(dtype)
 
 
 def stored_weights(model, compact_dtype=None, exact=False):
     """The weights as an export keeps them, `w000` ..., then their scales; or
     exactly as they are."""
+    if not hasattr(model, "image_shape"):
+        raise ValueError(
+            "A `HashModel` is exported. Received: a model of type "
+            f"{type(model).__name__}"
+        )
     if len(model.image_shape) != 3:
         raise ValueError(
             "Models of images are exported; build the model on a backbone to "
@@ -95,10 +101,10 @@ def graph_codes(model, images, stored, mirror=False):
 
     widened = []
     for index, variable in enumerate(model.encoder_variables):
-        value = tf.cast(stored[f"w{index:03d}"], variable.dtype)
+        value = stored[f"w{index:03d}"]
         if f"scale{index:03d}" in stored:
-            value = value * stored[f"scale{index:03d}"]
-        widened.append((variable, value))
+            value = tf.cast(value, "float32") * stored[f"scale{index:03d}"]
+        widened.append((variable, tf.cast(value, variable.dtype)))
     with keras.StatelessScope(state_mapping=widened):
         return model.images_to_codes(images, mirror)
 

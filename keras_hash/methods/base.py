@@ -1,5 +1,7 @@
 """`HashModel`: what all methods share, from raw pixels to packed codes."""
 
+import copy
+
 import keras
 import numpy as np
 from keras import ops
@@ -587,7 +589,7 @@ class HashModel(_encoding.Encoding):
             "backbone": backbone,
             "input_shape": list(self.image_shape),
             "name": self.name,
-            **self.settings,
+            **{key: _plain(value) for key, value in self.settings.items()},
         }
         if not self.mirrors:
             config["mirrors"] = False
@@ -601,17 +603,27 @@ class HashModel(_encoding.Encoding):
         if self.nested:
             config["nested"] = list(self.nested)
         if self._nested_weights is not None:
-            config["nested_weights"] = list(self._nested_weights)
+            config["nested_weights"] = _plain(self._nested_weights)
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         if isinstance(config["backbone"], dict):
+            # A copy: Keras empties some of the dicts that it makes layers of.
             config["backbone"] = keras.saving.deserialize_keras_object(
-                config["backbone"], custom_objects=custom_objects
+                copy.deepcopy(config["backbone"]), custom_objects=custom_objects
             )
         return cls(**config)
+
+
+def _plain(value):
+    """A constant as JSON can hold it, numbers of NumPy as those of Python."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
 
 
 def _trunk_of_entry(backbone, weights):

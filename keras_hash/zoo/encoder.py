@@ -117,6 +117,9 @@ def encode_files(name, paths, batch_size=64, mirror=False, runtime="keras"):
     known = str, bytes, os.PathLike
     several = hasattr(paths, "__iter__") and not isinstance(paths, known)
     paths = list(paths) if several else paths
+    if several:
+        # Bytes would be taken for what is in a file.
+        paths = [os.fsdecode(p) if isinstance(p, bytes) else p for p in paths]
     wrong = [p for p in paths if not isinstance(p, known)] if several else []
     if wrong or not several:
         kind = type(wrong[0] if wrong else paths).__name__

@@ -19,6 +19,7 @@ import warnings
 import numpy as np
 
 from keras_hash import files
+from keras_hash.codes import check_int
 from keras_hash.zoo import fetch
 from keras_hash.zoo.card import FORMAT
 from keras_hash.zoo.card import Card
@@ -45,8 +46,13 @@ _LOOKED_FOR = {
 def folders():
     """The folders that hold entries, first match wins."""
     found = []
-    if os.environ.get("KERAS_HASH_ZOO"):
-        found.append(files.local(os.environ["KERAS_HASH_ZOO"]))
+    if own := os.environ.get("KERAS_HASH_ZOO"):
+        found.append(files.local(own))
+        if not found[0].is_dir():
+            raise ValueError(
+                "KERAS_HASH_ZOO should name a folder of entries, or be unset. "
+                f"Received: KERAS_HASH_ZOO={own}"
+            )
     found.append(pathlib.Path(__file__).resolve().parents[2] / "zoo")
     spec = importlib.util.find_spec("keras_hash_zoo")
     for place in (spec.submodule_search_locations or []) if spec else []:
@@ -233,7 +239,7 @@ def load(name, bits=None, runtime="keras"):
     saved = entry_folder(name) / str(content.version)
     config = content.model["config"]
     lengths = (*config.get("nested", ()), content.bits)
-    if bits is not None and bits not in lengths:
+    if bits is not None and check_int(bits, "bits") not in lengths:
         raise ValueError(
             f"The codes of {str(name)!r} have {' or '.join(map(str, lengths))} "
             f"bits. Received: bits={bits!r}"
@@ -333,6 +339,7 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
     from keras_hash import export
     from keras_hash.evaluation import measure
     from keras_hash.export import proof
+    from keras_hash.methods import registry
 
     settable = {
         field.name
@@ -352,6 +359,21 @@ def publish_measured(model, folder, benchmark, compact=None, **details):
             "`keras_hash.data.Benchmark`. Received: "
             f"{type(model).__name__} and {type(benchmark).__name__}"
         )
+    known = registry().get(type(model).__name__.lower(), (None,))
+    if type(model) is not known[0]:
+        raise ValueError(
+            "An entry is loaded again by the method of its name: register the "
+            "class as CONTRIBUTING.md shows, or publish a model of a method of "
+            f"`keras_hash.models`. Received: {type(model).__name__} of "
+            f"{type(model).__module__}"
+        )
+    for part in ("query", "database"):
+        if not len(benchmark.parts[part]):
+            raise ValueError(
+                f"An entry is measured: its benchmark should have images in "
+                f"{part!r}; `query=` of `keras_hash.data.from_folder` and its "
+                f"like draws queries. Received: none of {benchmark.name}"
+            )
     older = version_folders(folder)
     version = max(older, default=0) + 1
     try:
@@ -464,12 +486,17 @@ def of_queries(model, benchmark, codes):
         codes["query"], asked, model.bits, model.similarity
     ).update(codes["database"], labels["database"])
     scores = evaluator.average_precision(no_relevant="skip")
-    if asked.ndim == 1:
-        asked = np.eye(benchmark.num_classes)[asked]
     kept = ~np.isnan(scores)
-    held = asked[kept] > 0
-    seen = held.sum(axis=0)
-    means = (scores[kept] @ held) / np.maximum(seen, 1)
+    if asked.ndim == 1:
+        # A row a class would take gigabytes of thousands of classes.
+        count = benchmark.num_classes
+        seen = np.bincount(asked[kept], minlength=count)
+        means = np.bincount(asked[kept], scores[kept], count)
+    else:
+        held = asked[kept] > 0
+        seen = held.sum(axis=0)
+        means = scores[kept] @ held
+    means = means / np.maximum(seen, 1)
     found = {}
     for kind, values, named in (
         ("labels", np.where(seen < _SEEN, np.nan, means), benchmark.labels),

@@ -151,6 +151,10 @@ def _download(name, pinned, staging):
     base = os.environ.get("KERAS_HASH_ZOO_URL") or URL
     base = base.replace("{version}", __version__).rstrip("/")
     url = f"{base}/{pinned['archive']}"
+    if base.startswith("file://"):
+        # A path as it stands: `#` and `%` mean nothing in it.
+        place = base.removeprefix("file://").removeprefix("localhost")
+        url = pathlib.Path(place, pinned["archive"]).absolute().as_uri()
     waiting = socket.getdefaulttimeout()
     try:
         # `get_file` sets no timeout and waits for ever otherwise. Its bar goes

@@ -87,8 +87,7 @@ class Verification:
             ]
             rest = len(self.differing) - len(named)
             found.append(
-                f"{len(self.differing)} of {len(self.card.metrics)} metrics "
-                f"differ by more than {self.tolerance:g} ({self.why}): "
+                f"metrics differ by more than {self.tolerance:g} ({self.why}): "
                 f"{'; '.join(named)}" + (f"; and {rest} more" if rest else "")
             )
         return "; ".join(found)

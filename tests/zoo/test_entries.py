@@ -1,12 +1,14 @@
 """The zoo: names, damage, versions, fine-tuning, and the real entries."""
 
 import json
+import os
 import pathlib
 import shutil
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import keras_hash
@@ -489,3 +491,88 @@ def test_radius_of_a_rate_of_false_pairs():
         card.radius(1e-9)
     with pytest.raises(ValueError, match="give a radius"):
         zoo.card("dshc_digits_30").radius(1e-6)
+
+
+@pytest.fixture
+def small_bench(rng):
+    images = rng.randint(0, 256, (24, 16, 16, 3)).astype("uint8")
+    return keras_hash.data.from_arrays(images, np.arange(24) % 3, query=0.5)
+
+
+def test_backbones_of_ones_own_come_back(small_bench, tmp_path):
+    """Also layers that empty their config, and those inside of others."""
+    inputs = keras.Input((16, 16, 3))
+    outputs = keras.layers.SpectralNormalization(keras.layers.Conv2D(4, 3))(
+        inputs
+    )
+    outputs = keras.layers.GlobalAveragePooling2D()(outputs)
+    for number, backbone in enumerate(
+        (
+            keras.Model(inputs, outputs),
+            keras.Sequential([keras.Model(inputs, outputs)]),
+        )
+    ):
+        model = keras_hash.models.DPSH(
+            16, 3, backbone=backbone, input_shape=(16, 16, 3)
+        )
+        folder = tmp_path / str(number)
+        keras_hash.zoo.publish(model, folder, small_bench)
+        images = small_bench.images[:5]
+        loaded = keras_hash.load(folder)
+        served = tf.saved_model.load(str(folder / "1"))
+        np.testing.assert_array_equal(
+            loaded.encode(images),
+            served.encode(tf.constant(images, "float32"))["code"],
+        )
+
+
+def test_constants_of_numpy_are_numbers_on_the_card(small_bench, tmp_path):
+    model = keras_hash.models.DPSH(
+        16,
+        3,
+        nested=(8,),
+        nested_weights=np.array([1, 2], "float32"),
+        quantization=np.float32(0.5),
+        input_shape=(16, 16, 3),
+    )
+    keras_hash.zoo.publish(model, tmp_path / "mine", small_bench)
+    config = keras_hash.load(tmp_path / "mine").get_config()
+    assert config["quantization"] == 0.5 and config["nested_weights"] == [1, 2]
+
+
+def test_what_could_not_be_loaded_or_measured_is_not_published(
+    small_bench, tmp_path
+):
+    class Mine(keras_hash.models.DPSH):
+        pass
+
+    model = Mine(16, 3, input_shape=(16, 16, 3))
+    with pytest.raises(ValueError, match="register the class.*Mine of"):
+        keras_hash.zoo.publish(model, tmp_path / "mine", small_bench)
+    model = keras_hash.models.DPSH(16, 3, input_shape=(16, 16, 3))
+    bench = keras_hash.data.from_arrays(
+        small_bench.images[:], small_bench.targets, query=0
+    )
+    with pytest.raises(ValueError, match="images in 'query'"):
+        keras_hash.zoo.publish(model, tmp_path / "mine", bench)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistyped_folder_of_entries_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HASH_ZOO", str(tmp_path / "mistyped"))
+    for ask in (keras_hash.list_models, lambda: keras_hash.load("phash_64")):
+        with pytest.raises(ValueError, match="KERAS_HASH_ZOO.*mistyped"):
+            ask()
+
+
+def test_bits_of_an_entry_are_an_int():
+    with pytest.raises(ValueError, match="`bits` should be an int"):
+        keras_hash.load("hashnet_cifar10_64", bits=np.array([16, 32]))
+
+
+def test_files_are_named_by_bytes_too(digit_files):
+    paths = sorted(digit_files.glob("*.png"))
+    np.testing.assert_array_equal(
+        keras_hash.zoo.encode_files("phash_64", map(os.fsencode, paths)),
+        keras_hash.zoo.encode_files("phash_64", paths),
+    )

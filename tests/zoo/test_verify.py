@@ -4,13 +4,17 @@ import dataclasses
 import json
 import os
 import shutil
+import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 import keras_hash
 from keras_hash import zoo
 from keras_hash.cli import inputs
+from keras_hash.export import decoding
 from keras_hash.export import proof
 from keras_hash.zoo import verify
 
@@ -70,7 +74,7 @@ def test_a_figure_that_differs(entry, digits):
     assert list(result.differing) == ["map"] and not result.passed
     wanted, measured = result.differing["map"]
     assert wanted - measured == pytest.approx(2e-4, abs=1e-5)
-    assert "1 of 28 metrics differ" in result.problems()
+    assert "metrics differ by more than" in result.problems()
     assert "map: 0.98" in result.problems()
     assert not result.same_codes["query"]
 
@@ -189,3 +193,35 @@ def test_files_have_to_get_the_same_codes(tmp_path, monkeypatch):
     found = verify.verify(tmp_path / "mine", bench)
     assert not found.passed and found.files_differing > 0
     assert "image files get another code" in found.problems()
+
+
+def test_files_that_the_graph_refuses_are_no_other_codes(tmp_path, monkeypatch):
+    """Too many at once, and one that it takes for another reason not."""
+    rng = np.random.RandomState(0)
+    for number in range(24):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(rng.randint(0, 256, (20, 20, 3), "uint8"))
+        image.save(path)
+    content = path.read_bytes()
+    # EXIF behind the pixels, which the graph does not read.
+    exif = b"eXIf" + b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+    size, sum_ = len(exif) - 4, zlib.crc32(exif)
+    chunk = size.to_bytes(4) + exif + sum_.to_bytes(4)
+    path.write_bytes(content[:-12] + chunk + content[-12:])
+    bench = keras_hash.data.from_folder(tmp_path / "photos", query=0.99)
+    assert len(bench.parts["query"]) > 20
+    monkeypatch.setattr(decoding, "MAX_BYTES", 5000)
+    model = keras_hash.models.CSQ(16, 2, input_shape=(8, 8, 3))
+    keras_hash.zoo.publish(model, tmp_path / "mine", bench)
+    served = tf.saved_model.load(str(tmp_path / "mine" / "1"))
+    for refused in ([path.read_bytes()], [content] * 24):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            served.encode_bytes(tf.constant(refused))
+    found = verify.verify(tmp_path / "mine", bench)
+    assert found.passed and found.files_differing == 0
+    decode = proof.images.decode
+    monkeypatch.setattr(
+        proof.images, "decode", lambda content: 255 - decode(content)
+    )
+    assert verify.verify(tmp_path / "mine", bench).files_differing > 20

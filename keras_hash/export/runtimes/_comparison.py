@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_hash import codes
 from keras_hash import evaluation
 from keras_hash.data.images import some
 from keras_hash.export.runtimes import _conversion
@@ -98,7 +99,17 @@ def compare_codes(before, after, bits):
 
     Returns:
         A `Comparison`.
+
+    Raises:
+        ValueError: codes that do not fit `bits`, of other numbers of images, or
+            of none.
     """
+    before, after = codes.check(before, bits), codes.check(after, bits)
+    if len(before) != len(after) or not len(before):
+        raise ValueError(
+            "`before` and `after` should be codes of the same images. "
+            f"Received: {len(before)} and {len(after)}"
+        )
     distances = np.bitwise_count(before ^ after).sum(axis=1)
     return Comparison(
         images=len(distances),

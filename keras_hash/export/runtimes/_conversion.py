@@ -20,8 +20,9 @@ def formats():
     """The runtimes by name: every module of this folder without underscore.
 
     Each has `DTYPES` (the first is the default, `NEAREST` changes the fewest
-    bits), `ENDING` (of a file, `None` for a folder), `NEEDED` (packages of the
-    extra of the same name), `write` and `opened`.
+    bits), `COMPUTES` (in which a model may compute), `ENDING` (of a file,
+    `None` for a folder), `NEEDED` (packages of the extra of the same name),
+    `write` and `opened`.
     """
     package = importlib.import_module("keras_hash.export.runtimes")
     return {
@@ -108,6 +109,14 @@ def convert(model, path, format, dtype=None, images=None):
 
 
 def _write(runtime, model, path, dtype, images=None, **kind):
+    computes = model.dtype_policy.compute_dtype
+    if computes not in runtime.COMPUTES:
+        raise ValueError(
+            "A model for another runtime should compute in "
+            f"{' or '.join(runtime.COMPUTES)}: make it anew with "
+            'dtype="float32", and give it the weights of this one by '
+            f"`set_weights`. Received: one that computes in {computes}"
+        )
     try:
         runtime.write(model, path, dtype, images, **kind)
     except (ValueError, OSError, RuntimeError):
@@ -199,8 +208,8 @@ class Exported:
         self._model = model
         try:
             with files.plain(path) as place:
-                shapes, self._run = runtime.opened(place)
-        except (ValueError, RuntimeError) as error:
+                shapes, run = runtime.opened(place)
+        except (ValueError, RuntimeError, LookupError) as error:
             reason = " ".join(str(error).split())[:300]
             raise ValueError(
                 f"{path} cannot be opened; write it again. The runtime said: "
@@ -213,6 +222,15 @@ class Exported:
                 f"{shapes[0]} into a code of {shapes[1]} bytes. "
                 f"Expected: {wanted[0]}, {wanted[1]}"
             )
+
+        lock = threading.Lock()
+
+        def alone(images):
+            # Some runtimes answer one at a time.
+            with lock:
+                return run(images)
+
+        self._run = alone
 
     def encode(self, images, batch_size=64, verbose="auto"):
         """Packed codes of images, as `HashModel.encode`.

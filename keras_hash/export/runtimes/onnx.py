@@ -10,6 +10,7 @@ from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
 NEAREST = "stored"
+COMPUTES = ("float32", "float16")
 ENDING = ".onnx"
 NEEDED = {"write": ("onnx", "tf2onnx"), "run": ("onnxruntime",)}
 # Of 2022: what reads ONNX at all reads this.

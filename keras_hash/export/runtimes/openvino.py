@@ -8,6 +8,7 @@ from keras_hash.export.runtimes import _graph
 
 DTYPES = ("stored",)
 NEAREST = "stored"
+COMPUTES = ("float32", "float16")
 ENDING = None
 NEEDED = {"write": ("openvino",), "run": ("openvino",)}
 # Unless it is asked for accuracy, OpenVINO computes in bfloat16 where the
