@@ -75,7 +75,8 @@ def _app(chosen):
         title = f"{card.name}, {card.bits} bits: {len(search):,} images"
         near = 0
         with contextlib.suppress(ValueError):
-            near = card.radius(1e-6)
+            # As `duplicates` does: the pixels decide.
+            near = card.radius(1e-4)
         blocks = page.make(search, title, chosen.k, radius, folder, near)
         page.serve(blocks, listener, f"{title} in {chosen.index}")
 

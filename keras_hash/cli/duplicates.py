@@ -102,6 +102,12 @@ def _duplicates(chosen):
     outputs.check_writable(chosen.report, "--report", read)
     if chosen.move is not None:
         outputs.check_folder(chosen.move, "--move")
+        written = [chosen.report, chosen.index]
+        if files.local(chosen.move) in map(files.local, filter(None, written)):
+            raise ValueError(
+                "`--move` should be a folder of its own. "
+                f"Received: --move {chosen.move}, which is another file too"
+            )
     card = inputs.card(chosen.model)
     # What the cards cannot tell shows before the work.
     looks = _looks(chosen, card)
@@ -148,10 +154,11 @@ def _check_all(failed):
 
 def _check_apart(folder, places, paths):
     """Refuses a folder in which the next run would find what was moved."""
-    target = os.path.realpath(folder)
+    target = os.path.realpath(files.local(folder))
+    places = {str(files.local(place)) for place in places}
     # Links lead to folders elsewhere.
-    inside = {os.path.dirname(path) for path in {*paths} - {*places}}
-    for place in map(os.path.realpath, {*places, *inside}):
+    inside = {os.path.dirname(path) for path in {*paths} - places}
+    for place in map(os.path.realpath, places | inside):
         if os.path.isdir(place) and target.startswith(os.path.join(place, "")):
             raise ValueError(
                 "`--move` should be a folder outside of the photos: the next "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 
 from keras_hash import files
 from keras_hash.cli import indexing
@@ -131,6 +132,8 @@ def _size(path):
 
 def _export_saved_model(chosen, card):
     _refuse(chosen, *_RUNTIME)
+    if chosen.search is None and (chosen.k is not None or chosen.hamming):
+        raise ValueError("`-k` and `--hamming` are for `--search` only.")
     import keras_hash
     from keras_hash import export
 
@@ -272,6 +275,11 @@ def _images(chosen, card, calibrated):
         check, calibrate = runtimes.sample(benchmark, _CHECKED, count)
         return benchmark, check, calibrate if calibrated else None
     paths = inputs.image_files(chosen.images)
+    given = {str(files.local(place)) for place in chosen.images}
+    for path in [path for path in paths if path not in given]:
+        if why := data.images.check(path):
+            print(f"left out: {path}: {why}", file=sys.stderr)
+            paths.remove(path)
     pool = data.ImageFiles(paths)
     if not calibrated:
         return benchmark, pool.take(slice(_CHECKED)), None

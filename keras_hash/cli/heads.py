@@ -7,6 +7,7 @@ from keras_hash import callbacks
 from keras_hash import codes
 from keras_hash import data
 from keras_hash import evaluation
+from keras_hash.data import images
 
 # Share of the training images that chooses the epoch, and how many epochs may
 # pass without a better one.
@@ -16,10 +17,10 @@ _HELD, _PATIENCE = 0.1, 8
 def features(model, benchmark):
     """Features of all images, a row for each image of the pool."""
     used = np.unique(np.concatenate([*benchmark.parts.values()]).astype(int))
-    images = benchmark.images
-    lazy = not isinstance(images, np.ndarray)
-    found = model.features(images.dataset(used) if lazy else images[used])
-    whole = np.zeros((len(images), found.shape[1]), "float32")
+    pool = benchmark.images
+    lazy = not isinstance(pool, np.ndarray)
+    found = model.features(pool.dataset(used) if lazy else pool[used])
+    whole = np.zeros((len(pool), found.shape[1]), "float32")
     whole[used] = found
     return whole
 
@@ -29,7 +30,10 @@ def fit(chosen, model, benchmark, features):
 
     It takes seconds: a command that was stopped does it once more.
     """
-    held = benchmark.hold_out(_HELD, chosen.seed)
+    # A bank of pairs is one of all training images, by which it is adapted.
+    held = benchmark
+    if not model.stores_pairs:
+        held = benchmark.hold_out(_HELD, chosen.seed)
     train, other = (
         (features[held.parts[part]], held.targets[held.parts[part]])
         for part in ("train", "validation")
@@ -83,13 +87,17 @@ def fit(chosen, model, benchmark, features):
     model.take_head(head)
 
 
-def before(encoder, benchmark, features):
+def before(encoder, benchmark, features=None):
     """What the encoder that the backbone is from scores: reports by code
-    length, and its codes."""
-    head = encoder.head_model()
+    length, and its codes; of features where they are of its image size."""
     parts = ("query", "database")
     places = [benchmark.parts[part] for part in parts]
-    made = [head.encode(features[rows], verbose=False) for rows in places]
+    if features is None:
+        pools = [images.some(benchmark.images, rows) for rows in places]
+        made = [encoder.encode(pool) for pool in pools]
+    else:
+        head = encoder.head_model()
+        made = [head.encode(features[rows], verbose=False) for rows in places]
     reports = {}
     for bits in encoder.lengths:
         sides = []

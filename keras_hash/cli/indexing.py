@@ -73,7 +73,8 @@ def extend(index, paths, encode, prune):
         f"{len(index.index)} in all"
     ]
     if done.gone:
-        what = "were dropped" if prune else "stay in it until `--prune`"
+        what = "stay in it until `keras-hash search --prune`"
+        what = "were dropped" if prune else what
         lines.append(
             f"gone: {outputs.counted(len(done.gone), 'image')}, such as "
             f"{done.gone[0]}; they {what}"

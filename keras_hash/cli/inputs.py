@@ -248,6 +248,8 @@ def benchmark(source, options, protocol="official", seed=0):
             ".csv file."
         )
     elif source in names:
+        if path.is_dir():
+            outputs.say(f"{source} is the benchmark, not the folder ./{source}")
         return data.load(source, protocol)
     elif not path.is_dir():
         raise ValueError(
@@ -289,8 +291,8 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
         )
     if not recipe.get("data") and source not in data.names():
         raise FileNotFoundError(
-            f"{card.name} was measured on {source!r}, which is neither a known "
-            "benchmark nor a folder or .csv file, but was made in Python."
+            f"{card.name} was measured on {source!r}, a benchmark made in "
+            "Python; `keras-hash evaluate` takes images by `--data`."
         )
     if protocol is not None and source not in data.names():
         raise ValueError(

@@ -33,7 +33,8 @@ def check_writable(path, name="--out", read=()):
         return
     path = files.local(path).absolute()
     target = os.path.realpath(path)
-    for source in map(os.path.realpath, read):
+    here = [source for source in read if not files.is_url(source)]
+    for source in map(os.path.realpath, map(files.local, here)):
         inside = os.path.commonpath([source, target]) == source
         if source == target or (inside and _is_image(path)):
             raise ValueError(
@@ -44,6 +45,21 @@ def check_writable(path, name="--out", read=()):
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
         _try_to_write(pathlib.Path(target).parent)
+
+
+def check_apart(path, name, benchmark):
+    """Refuses to replace a photo of a benchmark."""
+    from keras_hash.data import images
+
+    pool = benchmark.images
+    if path is None or not isinstance(pool, images.ImageFiles):
+        return
+    path = files.local(path)
+    if path.exists() and any(os.path.samefile(path, p) for p in pool.paths):
+        raise ValueError(
+            f"`{name}` would replace {path}, a photo of {benchmark.name}. Give "
+            f"another name. Received: {name} {path}"
+        )
 
 
 def check_folder(path, name):

@@ -3,6 +3,7 @@
 import functools
 import sys
 
+from keras_hash import files
 from keras_hash.cli import indexing
 from keras_hash.cli import inputs
 from keras_hash.cli import outputs
@@ -100,7 +101,17 @@ def _search(chosen):
     codes = []
     if queries:
         real = card.magnitudes and not chosen.hamming
-        codes = encoder().queries(queries, mirror=chosen.mirror, real=real)
+        codes, kept, bad = encoder().many(
+            queries, mirror=chosen.mirror, real=real
+        )
+        for path, why in bad.items():
+            # Of a folder the others count.
+            if path in map(str, map(files.local, chosen.queries)) or not kept:
+                raise ValueError(
+                    f"{path} is not an image that can be decoded: {why}"
+                )
+            print(f"left out: {path}: {why}", file=sys.stderr)
+        queries = [queries[place] for place in kept]
     if places or chosen.prune:
         indexing.extend(
             index, places, lambda paths: encoder()(paths), chosen.prune

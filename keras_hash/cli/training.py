@@ -143,7 +143,7 @@ def _trained(chosen):
 
     folder = files.local(chosen.out)
     entries.version_folders(folder)
-    inside = os.path.realpath(folder), os.path.realpath(chosen.data)
+    inside = [os.path.realpath(p) for p in (folder, files.local(chosen.data))]
     if os.path.isdir(inside[1]) and os.path.commonpath(inside) == inside[1]:
         raise ValueError(
             "`--out` should be a folder outside of the photos, which would "
@@ -193,6 +193,8 @@ def _trained(chosen):
     drawn = [(model, codes, folder.name, "search.png")]
     if features is not None:
         encoder = entries.load(chosen.backbone)
+        if encoder.image_shape != model.image_shape:
+            features = None
         general, codes = heads.before(encoder, benchmark, features)
         outputs.show(_table({**general, folder.name: report}, chosen.backbone))
         drawn.append((encoder, codes, chosen.backbone, "search_before.png"))
@@ -257,6 +259,11 @@ def _choose(chosen, benchmark):
                 f"{sorted(kind.keywords)}. Received: --set {name}={value}."
                 f"{inputs.suggestion(name, kind.keywords)}"
             )
+    if benchmark.multi_label and chosen.method == "dshc":
+        raise ValueError(
+            "DSHC takes one class an image, and these have several: give "
+            "`--method dshcmultilabel`, or another. Received: --method dshc"
+        )
     classes = benchmark.num_classes
     if chosen.bits is None:
         kbc = chosen.set.get("codebook") == "kbc" and codebooks.KBC_MOST_BITS

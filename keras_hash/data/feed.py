@@ -59,7 +59,8 @@ def batches(
             and `jit_compile` want it.
         cache: `None`; `True` to keep decoded images in memory; or the path of
             a file to keep them in, which later runs on the same dataset read,
-            once one run has written it.
+            once one run has written it. Another dataset is told by its size and
+            a sample of its images: remove the file where some have changed.
         shard: `None`, or `(worker, workers)`: every n-th image of n workers,
             so that their shards are disjoint and complete.
         buffer: int, images that are held in memory to be shuffled; all of them

@@ -63,6 +63,9 @@ def walk(folder, names=None):
             left_out[place] = error.strerror
             continue
         for path in (place / name for name in inside):
+            if path.parts[0] == "~":
+                # In the working folder, not the home folder.
+                path = path.absolute()
             if os.path.isdir(path) and not refused(path.name):
                 if names is None or place != root or path.name in names:
                     (linked if path.is_symlink() else waiting).append(path)

@@ -74,6 +74,11 @@ def check_images(images, shape, values=True, views=False):
     `values` says whether all of them are looked at, `views` whether there may
     be several views of each, `[n, views, ...]`.
     """
+    if isinstance(images, (str, bytes, os.PathLike)):
+        raise ValueError(
+            "`images` should be arrays or a list of paths, of one file too: "
+            f"`[path]`. Received: {type(images).__name__} {images!r:.80}"
+        )
     if np.ma.is_masked(images):
         raise ValueError(
             "`images` should be whole. Received: an array of which some is "
@@ -257,6 +262,8 @@ def _pair(batch):
 def gathered(images, shape):
     """A list of images, or of paths of files, as one array, of the size that a
     model takes where theirs differ."""
+    if isinstance(images, pixels.ImageFiles):
+        images = images.paths
     images = _listed(images)
     if not isinstance(images, (list, tuple)) or not len(images):
         return images

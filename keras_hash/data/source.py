@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_hash import similarity
+from keras_hash.data import images as pixels
 from keras_hash.data import reading
 
 
@@ -29,6 +30,8 @@ class Source:
                 f"Received: {name} of type {type(data).__name__}"
             )
         images, labels = data
+        if isinstance(images, pixels.ImageFiles):
+            images = images.paths
         kept = hasattr(images, "dtype") or isinstance(images, (list, tuple))
         self.images = images if kept else np.asarray(images)
         if len(self.images) == 0:

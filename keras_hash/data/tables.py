@@ -1,6 +1,7 @@
 """Tables of images and labels: the rows of a CSV file, checked."""
 
 import csv
+import io
 
 from keras_hash.data import class_names
 
@@ -34,10 +35,17 @@ def check_header(header, columns, path, delimiter):
         )
 
 
-def read(path, columns, delimiter):
-    """Pairs of line number and stripped cells of the columns."""
+def read(path, columns, delimiter, binary=open):
+    """Pairs of line number and stripped cells of the columns; `binary` opens
+    files of bytes."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with (
+            binary(path, "rb") as content,
+            # Columns that nobody asks for may be of any encoding.
+            io.TextIOWrapper(
+                content, "utf-8-sig", "surrogateescape", newline=""
+            ) as file,
+        ):
             # Strict: a quote without an end would take in the rows below.
             reader = csv.DictReader(
                 file, delimiter=delimiter, restval="", strict=True
@@ -54,13 +62,14 @@ def read(path, columns, delimiter):
                         "behind them; quote a cell that holds the delimiter"
                     )
                 cells = [row[c].strip() for c in columns]
+                "".join(cells).encode()
                 found.append((reader.line_num, cells))
             return found
     except OSError as error:
         raise ValueError(
             f"{path} cannot be read: {error.strerror or error}"
         ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeError, csv.Error) as error:
         raise ValueError(
             f"{path} should be a CSV file in UTF-8. Received: {error}"
         ) from error
@@ -73,6 +82,11 @@ def rows(reader, path):
         try:
             row = next(reader, None)
         except csv.Error as error:
+            if "limit" in str(error):
+                raise ValueError(
+                    f"{path}, line {line}: a cell is too long. "
+                    f"Received: {error}"
+                ) from error
             raise ValueError(
                 f"{path}, line {line}: a quote that opens a cell should also "
                 "close it; inside of the cell it is written twice. "

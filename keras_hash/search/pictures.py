@@ -136,7 +136,8 @@ class PhotoIndex:
 
     def holds(self, path):
         """Whether a file is in the index."""
-        names = {self._id(os.path.realpath(path)), os.fspath(path)}
+        real = os.path.realpath(files.local(path))
+        names = {self._id(real), os.fspath(path)}
         return not names.isdisjoint(self.index.ids.tolist())
 
     def check_paths(self):

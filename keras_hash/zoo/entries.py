@@ -19,7 +19,6 @@ import warnings
 import numpy as np
 
 from keras_hash import files
-from keras_hash.codes import check_int
 from keras_hash.zoo import fetch
 from keras_hash.zoo.card import FORMAT
 from keras_hash.zoo.card import Card
@@ -234,6 +233,8 @@ def load(name, bits=None, runtime="keras"):
     >>> codes = model.encode(images)
     """
     content = card(name)
+    from keras_hash.codes import check_int
+
     kind = content.model_class
     verify_files(name)
     saved = entry_folder(name) / str(content.version)

@@ -237,3 +237,53 @@ def test_brackets_are_no_markup(capsys):
     table.add_row("a[/b] [v2]")
     outputs.show(table)
     assert "a[/b] [v2]" in capsys.readouterr().out
+
+
+def test_home_folders_are_homes_at_every_guard(here, monkeypatch):
+    """A shell leaves `~` alone in `--data=~/photos`, and in quotes."""
+    monkeypatch.setenv("HOME", str(here))
+    run("search", NAME, "--images", "photos", "--index", "i")
+    before, photo = content("photos"), here / "photos/a/0.png"
+    at_home = "~/photos"
+    for line in (
+        ("search", NAME, "--index", "i", "photos/a/1.png")
+        + ("--out", "~/photos/a/0.png"),
+        ("search", NAME, f"--images={at_home}", "--index", "j")
+        + ("photos/a/1.png", "--out", photo),
+        ("encode", NAME, at_home, "--out", photo),
+        ("evaluate", NAME, "--data", at_home, "--report", photo),
+        ("duplicates", at_home, "--model", NAME, "--report", photo),
+        ("train", "--data", at_home, *SMALL, "--method", "itq")
+        + ("--out", here / "photos/mine"),
+        ("duplicates", "photos", "--model", NAME, "--move", "~/photos/c"),
+        ("duplicates", at_home, "--model", NAME, "--move", "photos/c"),
+    ):
+        code, _, err = run(*line)
+        assert code == 2 and "Received" in err, (line, err)
+        assert content("photos") == before
+
+
+def test_a_report_replaces_no_photo_that_a_card_or_a_table_names(here):
+    train = "train", "--data", "photos", *SMALL, "--epochs", "1"
+    code, _, err = run(*train, "--out", "mine")
+    assert code == 0, err
+    rows = [f"photos/{k}/{n}.png,{k}" for k in "ab" for n in range(3)]
+    pathlib.Path("table.csv").write_text("\n".join(["file,label", *rows]))
+    columns = "--image-column", "file", "--label-columns", "label"
+    before = content("photos")
+    for more in ((), ("--data", "table.csv", *columns)):
+        code, _, err = run(
+            "evaluate", "mine", *more, "--report", "photos/a/0.png"
+        )
+        assert code == 2 and "would replace photos/a/0.png, a photo of" in err
+        assert content("photos") == before
+
+
+def test_a_file_for_two_things(here):
+    for option in ("--report", "--index"):
+        code, _, err = run(
+            *("duplicates", "photos", "--model", NAME),
+            *("--move", "m", option, "m"),
+        )
+        assert code == 2 and "is another file too" in err
+    assert not os.path.exists("m")

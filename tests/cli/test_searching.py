@@ -130,7 +130,8 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     assert err.splitlines() == [
         "left out: 1 hidden",
         "my.index: 1 new image, 1 changed, 20 in all",
-        f"gone: 1 image, such as {paths[3]}; they stay in it until `--prune`",
+        f"gone: 1 image, such as {paths[3]}; they stay in it until "
+        "`keras-hash search --prune`",
         f"left out: {paths[0]}: not an image of a known kind",
     ]
     code, _, err = run("search", NAME, "--index", "my.index", "--prune")
@@ -401,3 +402,20 @@ def test_where_an_index_cannot_be_is_told_before_the_work(
     )
     assert code == 2 and "1 file given, and no image that can be" in err
     assert not index.exists()
+
+
+def test_a_damaged_file_of_a_folder_is_left_out(digit_files, tmp_path):
+    folder, index = tmp_path / "asked", tmp_path / "i"
+    folder.mkdir()
+    good = digit_files / "query0.png"
+    shutil.copy(good, folder)
+    bad = folder / "bad.png"
+    bad.write_bytes(good.read_bytes()[:60])
+    search = "search", "phash_64", "--index", index
+    code, out, err = run(*search, folder, "--images", digit_files / "photos")
+    assert code == 0 and "left out" in err and "bad.png" in err, err
+    assert "query0.png" in out and "bad.png" not in out
+    code, _, err = run(*search, folder, bad)
+    assert code == 2 and "bad.png is not an image" in err
+    code, _, err = run("export", "phash_64", "--out", tmp_path / "s", "-k", 3)
+    assert code == 2 and "are for `--search`" in err

@@ -368,6 +368,40 @@ def test_what_a_method_needs_is_given(photos, method):
     assert keras_hash.load(out).bits == 8
 
 
+def test_pairs_of_all_images_on_a_trained_backbone(large_photos, tmp_path):
+    train = ("train", "--data", large_photos, "--bits", 8, "--epochs", 2)
+    code, _, err = run(
+        *(*train, "--method", "cimon", "--set", "clusters=4"),
+        *("--out", tmp_path / "mine"),
+    )
+    assert code == 0, err
+    assert keras_hash.load(tmp_path / "mine").bits == 8
+
+
+def test_the_encoder_before_is_measured_at_its_own_size(large_photos, tmp_path):
+    code, out, err = run(
+        *("train", "--data", large_photos, "--size", 16, "--json"),
+        *("--bits", 8, "--epochs", 2, "--out", tmp_path / "mine"),
+    )
+    assert code == 0, err
+    bench = keras_hash.data.from_folder(large_photos)
+    entry = keras_hash.load("dshc_digits_30")
+    report, _ = keras_hash.evaluation.measure(entry, bench)
+    assert json.loads(out)["before"]["30"]["map"] == report.metrics["map"]
+
+
+def test_one_class_an_image_is_asked_for_before_the_work(large_photos):
+    rows = [f"{k}/{i}.png,{k}|pet" for k in ("cats", "dogs") for i in range(12)]
+    path = large_photos / "list.csv"
+    path.write_text("\n".join(["file,words", *rows]))
+    code, _, err = run(
+        *("train", "--data", path, "--image-column", "file", "--method"),
+        *("dshc", "--label-columns", "words", "--separator", "|"),
+        *("--out", large_photos.parent / "mine"),
+    )
+    assert code == 2 and "`--method dshcmultilabel`" in err
+
+
 def test_constants_of_a_method(photos):
     for name, method, *words in (
         ("views", "cimon", "--set", "clusters=2", "--batch-size", 5),

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -787,3 +788,23 @@ def test_features_of_all_views():
     ):
         with pytest.raises(ValueError, match=message):
             data.feature_views(backbone, bad)
+
+
+def test_pools_and_paths_at_every_door(tmp_path, rng):
+    for number in range(12):
+        path = tmp_path / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        size = 9 + number % 3, 8, 3
+        Image.fromarray(rng.randint(0, 256, size).astype("uint8")).save(path)
+    bench = data.from_folder(tmp_path, query=0.3)
+    model = keras_hash.models.CSQ(8, 2, input_shape=(8, 8, 3))
+    model.compile("adam")
+    both = (bench.images, bench.targets)
+    watched = keras_hash.callbacks.RetrievalMetrics(both, both, metrics="map")
+    history = model.fit(*both, callbacks=[watched], verbose=0).history
+    report, _ = keras_hash.evaluation.measure(model, bench)
+    assert history["val_map"][0] > 0 and report.metrics["map"] > 0
+    one = bench.images.paths[0]
+    for wrong in (one, pathlib.Path(one), os.fsencode(one), (p for p in [one])):
+        with pytest.raises(ValueError, match=r"of one file too: `\[path\]`"):
+            model.encode(wrong)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_hash
+from keras_hash import files
 from keras_hash.data import folders
 
 
@@ -177,3 +178,13 @@ def test_a_name_without_an_ending_is_what_its_file_begins_as(tmp_path, kind):
     found, left_out = folders.walk(tmp_path)
     assert [path.name for path in found] == ["photo"]
     assert sorted(p.name for p in left_out) == ["README", "empty", "photo.dat"]
+
+
+def test_a_folder_of_that_name_is_no_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("./~/a.png", "~b/a.png"):
+        os.makedirs(os.path.dirname(name))
+        Image.new("RGB", (4, 4)).save(name)
+    paths, _ = folders.images(["."])
+    assert len(paths) == 2 and all(map(os.path.isfile, paths))
+    assert all(files.local(path).is_file() for path in paths)

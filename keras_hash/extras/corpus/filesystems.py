@@ -46,10 +46,10 @@ def listing(folder):
     ]
 
 
-def opened(path):
+def opened(path, mode="rb"):
     """A binary file to read and to seek in, not decompressed."""
     there, path = system(path)
-    return there.open(path, "rb")
+    return there.open(path, mode)
 
 
 def read(path, most=-1):

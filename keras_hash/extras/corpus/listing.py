@@ -4,16 +4,12 @@ A listing says where each image lies, without reading it. Its order follows the
 input alone, so that the same input is always cut into the same shards.
 """
 
-import collections
-import csv as stdlib_csv
 import dataclasses
-import io
 import os
 import re
 
 import pyarrow as pa
 from pyarrow import compute
-from pyarrow import csv
 
 from keras_hash import files
 from keras_hash.data import folders
@@ -196,45 +192,21 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
 def _read_csv(path, columns, delimiter):
     """The columns of a CSV file as stripped text, none of it empty."""
     columns = list(dict.fromkeys(columns))
-    try:
-        with filesystems.opened(path) as file:
-            table = csv.read_csv(
-                file,
-                parse_options=csv.ParseOptions(
-                    delimiter=delimiter, newlines_in_values=True
-                ),
-                convert_options=csv.ConvertOptions(
-                    include_columns=columns,
-                    column_types={name: pa.string() for name in columns},
-                    strings_can_be_null=False,
-                ),
-            )
-        with filesystems.opened(path) as file:
-            # Arrow lets a quote without an end take in the rows below.
-            lines = io.TextIOWrapper(file, "utf-8-sig", "replace", "")
-            reader = stdlib_csv.reader(lines, delimiter=delimiter, strict=True)
-            tables.check_header(next(reader, []), columns, path, delimiter)
-            collections.deque(tables.rows(reader, path), maxlen=0)
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise ValueError(
-            f"{path} should be a CSV file in UTF-8 with the columns {columns}. "
-            f"Received: {error}"
-        ) from error
-    if not len(table):
+    rows = tables.read(path, columns, delimiter, filesystems.opened)
+    if not rows:
         raise ValueError(
             "There is no row to encode below the names of the columns. "
             f"Received: {path}"
         )
-    for place, name in enumerate(columns):
-        cells = compute.utf8_trim_whitespace(table[name])
-        empty = compute.index(cells, "").as_py()
-        if empty >= 0:
-            raise ValueError(
-                f"Each row of {path} should have a {name!r}. Received: nothing "
-                f"in row {empty + 1} below the names"
-            )
-        table = table.set_column(place, name, cells)
-    return table
+    for line, cells in rows:
+        for name, cell in zip(columns, cells):
+            if not cell:
+                raise ValueError(
+                    f"Each row of {path} should have a {name!r}. Received: "
+                    f"nothing in line {line}"
+                )
+    texts = zip(*(cells for _, cells in rows))
+    return {name: pa.array(cells) for name, cells in zip(columns, texts)}
 
 
 def _table(ids, paths, lengths):

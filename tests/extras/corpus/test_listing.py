@@ -136,10 +136,10 @@ def test_ids_of_a_csv_file_keep_what_is_written(tmp_path, ids, expected):
     "text, message",
     [
         ("file,id\na,1\nb,1\nc,2\nd,2\n", r"1 2 times; 2 ids occur"),
-        ("file,id\na,1\n,2\n", "nothing in row 2"),
+        ("file,id\na,1\n,2\n", "nothing in line 3"),
         ("file,id\na,\n", "Each row of .* should have a 'id'"),
-        ("file\na\n", "with the columns"),
-        ("file,id\na\n", "Expected 2 columns"),
+        ("file\na\n", "should have the column 'id'"),
+        ("file,id\na\n", "nothing in line 2"),
         ("file,id\n\xff,1\n", "UTF-8|UTF8"),
     ],
 )
