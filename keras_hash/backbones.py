@@ -262,7 +262,7 @@ def build(backbone, input_shape, weights=None):
     is.
     """
     if isinstance(backbone, keras.Model):
-        return backbone
+        return _fitting(backbone, tuple(input_shape))
     # Images are [h, w, 3], whatever keras.json says: layers keep what holds
     # while they are made.
     before = keras.config.image_data_format()
@@ -271,6 +271,34 @@ def build(backbone, input_shape, weights=None):
         return _made(backbone, input_shape, weights)
     finally:
         keras.config.set_image_data_format(before)
+
+
+def _fitting(backbone, input_shape):
+    """A network of the user's, once it takes images of that shape and returns
+    features."""
+    sequential = isinstance(backbone, keras.Sequential)
+    if sequential and not backbone.built:
+        backbone.build((None, *input_shape))
+    if not hasattr(backbone, "output_shape"):
+        raise ValueError(
+            "`backbone` should be a functional or a sequential model: "
+            "`inputs = keras.Input(input_shape)`, then `keras.Model(inputs, "
+            "backbone(inputs))`. Received: one of type "
+            f"{type(backbone).__name__}"
+        )
+    taken, given = backbone.input_shape, backbone.output_shape
+    fixed = zip(taken[1:], input_shape) if isinstance(taken, tuple) else ()
+    if any(a not in (None, b) for a, b in fixed):
+        raise ValueError(
+            f"`input_shape` should be that of the backbone, {taken[1:]}. "
+            f"Received: input_shape={input_shape}"
+        )
+    if isinstance(given, tuple) and len(given) != 2:
+        raise ValueError(
+            "`backbone` should return features [n, d], such as behind a "
+            f"`GlobalAveragePooling2D`. Received: one that returns {given}"
+        )
+    return backbone
 
 
 def _made(backbone, input_shape, weights):

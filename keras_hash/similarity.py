@@ -3,8 +3,10 @@
 Labels are int `[n]` or `[n, 1]`, or multi-hot `[n, num_classes]`, in training
 also rows of shares in 0..1: `check_labels` decides, for every way in. The four
 measures take the number of shared labels and the sizes of both sets:
-arrays that broadcast, or tensors with `xp=keras.ops`. Sets without labels are
-guarded: two empty sets have similarity 0. `pairs` computes a measure for all
+arrays that broadcast, or tensors with `xp=keras.ops`. Of rows of shares these
+are inner products, of both rows and of each with itself, so that equal rows are
+wholly alike. Sets without labels are guarded: two empty sets have similarity 0.
+`pairs` computes a measure for all
 pairs of two batches of labels, inside a graph as well.
 """
 
@@ -16,7 +18,7 @@ from keras import ops
 
 def any_shared(shared, a_size, b_size, xp=np):
     """Whether there is a label in common, 0 or 1."""
-    return xp.minimum(shared, 1)
+    return xp.sign(shared)
 
 
 def shared_count(shared, a_size, b_size, xp=np):
@@ -26,12 +28,14 @@ def shared_count(shared, a_size, b_size, xp=np):
 
 def jaccard(shared, a_size, b_size, xp=np):
     """Jaccard coefficient: labels in common over labels in either set."""
-    return shared / xp.maximum(a_size + b_size - shared, 1)
+    either = a_size + b_size - shared
+    return shared / xp.where(either > 0, either, 1)
 
 
 def cosine(shared, a_size, b_size, xp=np):
     """Cosine of the multi-hot label vectors."""
-    return shared / xp.sqrt(xp.maximum(1.0 * a_size * b_size, 1))
+    both = 1.0 * a_size * b_size
+    return shared / xp.sqrt(xp.where(both > 0, both, 1))
 
 
 # What the names of graded metrics start with.
@@ -53,7 +57,8 @@ def pairs(labels, ref_labels, measure=any_shared):
         return measure(shared, one, one, ops)
     a, b = multi_hot(a, width), multi_hot(b, width)
     shared = a @ ops.transpose(b)
-    return measure(shared, ops.sum(a, axis=1)[:, None], ops.sum(b, axis=1), ops)
+    a_size, b_size = (ops.sum(ops.square(side), axis=1) for side in (a, b))
+    return measure(shared, a_size[:, None], b_size, ops)
 
 
 def multi_hot(labels, num_classes):

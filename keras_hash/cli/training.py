@@ -141,6 +141,12 @@ def _trained(chosen):
     from keras_hash.zoo import entries
     from keras_hash.zoo.card import machine
 
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "An entry is written by Keras on TensorFlow: call this with "
+            "KERAS_BACKEND=tensorflow. Received: "
+            f"KERAS_BACKEND={keras.backend.backend()}"
+        )
     folder = files.local(chosen.out)
     entries.version_folders(folder)
     inside = [os.path.realpath(p) for p in (folder, files.local(chosen.data))]

@@ -57,6 +57,13 @@ class Augment:
     blur: float = 0.0
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, (int, float, np.generic)):
+                raise ValueError(
+                    f"`{field.name}` should be a number. Received: "
+                    f"{field.name}={value!r}"
+                )
         if not (0 <= self.crop < 1 and 0 <= self.colour < 1):
             raise ValueError(
                 "`crop` and `colour` should be in [0, 1). "
@@ -110,7 +117,7 @@ class Augment:
             ValueError: `shift` is no less than the sides of the images.
         """
         self._check_sides(images.shape[1:3])
-        if self.crop or self.shift or self.flip:
+        if self.crop or self.aspect > 1 or self.shift or self.flip:
             images = self._place(images, seed)
         if self.colour or self.hue or self.grey or self.blur:
             images = self._look(images, seed)
@@ -141,7 +148,7 @@ class Augment:
             )
         self._check_sides(images.shape[1:3])
         changed = images
-        if self.crop or self.shift or self.flip:
+        if self.crop or self.aspect > 1 or self.shift or self.flip:
             changed = self._place_arrays(changed, random)
         if self.colour or self.hue or self.grey or self.blur:
             changed = self._look_of(
@@ -178,7 +185,9 @@ class Augment:
                 mirrored[:, None], places[1][:, ::-1], places[1]
             )
         for axis, place in enumerate(places, 1):
-            images = _read(images, place, axis, whole=not self.crop)
+            images = _read(
+                images, place, axis, whole=self.crop == 0 and self.aspect == 1
+            )
         return images
 
     def _cutout_arrays(self, images, random):
@@ -232,7 +241,7 @@ class Augment:
             tf.range(count),
             shape[1:3],
             # Whole pixels only, unless a part is enlarged.
-            method="bilinear" if self.crop else "nearest",
+            method="bilinear" if self.crop or self.aspect > 1 else "nearest",
         )
         return _like(placed, images)
 

@@ -90,7 +90,8 @@ def batches(
     views = check_int(views, "views")
     if views > 1 and augment is None:
         augment = Augment.strong()
-    each = augment if isinstance(augment, tuple) else (augment,) * views
+    several = isinstance(augment, (tuple, list))
+    each = tuple(augment) if several else (augment,) * views
     if len(each) != views:
         raise ValueError(
             "`augment` should be one function, or one a view. "
@@ -128,7 +129,8 @@ def batches(
             lambda i, pair: (pair[0], {"label": pair[1], "index": i})
         )
     if shard is not None:
-        worker, workers = shard
+        pair = isinstance(shard, (tuple, list)) and len(shard) == 2
+        worker, workers = shard if pair else (0, 0)
         if not 0 <= worker < workers:
             raise ValueError(
                 "`shard` should be (worker, workers), counted from 0. "
@@ -393,6 +395,12 @@ class TrainingFeed:
         if steps is None:
             reading.finite(x, "x", ", or pass the number of steps")
         if reading.is_dataset(x):
+            if int(x.cardinality()) == 0:
+                raise ValueError(
+                    "There are no images to train or measure on, or fewer than "
+                    "a batch whose rest is dropped. Received: a dataset of 0 "
+                    "batches"
+                )
             return self._dataset(x, batch_size), y, weights
         if isinstance(x, keras.utils.PyDataset):
             return _CheckedBatches(x, self.batch), y, weights

@@ -30,6 +30,7 @@ class EpochSampler:
     def __init__(self, count, size, seed=0):
         count = check_int(count, "count")
         size = check_int(size, "size", most=count)
+        seed = check_int(seed, "seed", 0)
         self.count, self.size, self.seed = count, size, seed
 
     def __len__(self):
@@ -70,6 +71,7 @@ class ClassSampler:
         self.members = [np.flatnonzero(m) for m in known if m.any()]
         classes = check_int(classes, "classes")
         images = check_int(images, "images", most=_LARGEST)
+        seed = check_int(seed, "seed", 0)
         self.classes, self.images, self.seed = classes, images, seed
         self.count = len(labels)
         if not 1 <= classes <= len(self.members):
@@ -118,6 +120,7 @@ class ListSampler:
         labels = similarity.check_labels(labels, soft=True)
         size = check_int(size, "size", most=_LARGEST)
         lists = check_int(lists, "lists", most=_LARGEST)
+        seed = check_int(seed, "seed", 0)
         if size < 2 or len(labels) < size + 1:
             raise ValueError(
                 "`size` should be at least 2 and below the number of images. "
@@ -203,6 +206,8 @@ class SampledBatches(keras.utils.PyDataset):
         self, images, labels, sampler, augment=None, views=1, **kwargs
     ):
         super().__init__(**kwargs)
+        if keras.ops.is_tensor(images):
+            images = keras.ops.convert_to_numpy(images)
         self.images, self.labels = images, np.asarray(labels)
         shape = getattr(images, "shape", None)
         count, drawn = len(self.labels), getattr(sampler, "count", 0)
@@ -214,6 +219,12 @@ class SampledBatches(keras.utils.PyDataset):
                 + f", {count} labels, a sampler of {drawn}"
             )
         self.views = check_int(views, "views")
+        if self.views > 1 and len(shape) == 2:
+            raise ValueError(
+                "Features have the views that they are given with, [n, views, "
+                "d]; `data.feature_views` makes them. Received: "
+                f"images.shape={tuple(shape)}, views={views}"
+            )
         # Of images and of features alike: the axis behind that of images.
         several = getattr(images, "ndim", None) in (3, 5)
         self.given = images.shape[1] if several else None

@@ -1,6 +1,7 @@
 """Labelled images that callbacks read again after each epoch."""
 
 import numpy as np
+from keras import ops
 
 from keras_hash import similarity
 from keras_hash.data import images as pixels
@@ -32,6 +33,9 @@ class Source:
         images, labels = data
         if isinstance(images, pixels.ImageFiles):
             images = images.paths
+        if ops.is_tensor(images):
+            # Some backends' cannot be read by positions.
+            images = ops.convert_to_numpy(images)
         kept = hasattr(images, "dtype") or isinstance(images, (list, tuple))
         self.images = images if kept else np.asarray(images)
         if len(self.images) == 0:

@@ -322,6 +322,14 @@ class HammingEvaluator:
             if row.source in sources:
                 at = key(name, RADIUS) if row.source == "radius" else name
                 found[at] = float(row.function(sources[row.source]))
+        missing = [
+            name for name in sorted(names) if "@" in name and name not in found
+        ]
+        if missing:
+            raise ValueError(
+                "`metrics` should be such as these labels, this similarity and "
+                f"these options have. Received: {', '.join(missing)}"
+            )
         return RetrievalReport(
             metrics=found,
             curves=curves,

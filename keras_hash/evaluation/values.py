@@ -35,8 +35,8 @@ def cuts_of(k, names):
 def check_options(k, denominator, **choices):
     """The cut-offs and denominators of a report as lists, once they and the
     values for names in `CHOICES` are checked."""
-    single = isinstance(denominator, str)
-    denominators = [denominator] if single else list(denominator)
+    several = isinstance(denominator, (list, tuple)) and len(denominator)
+    denominators = list(denominator) if several else [denominator]
     for each in denominators:
         codes.check_choice(each, "denominator", closed_forms.DENOMINATORS)
     for name, value in choices.items():

@@ -43,7 +43,8 @@ def compact(value, dtype):
     if largest <= 127 and (value == np.round(value)).all():
         return value.astype("int8"), None
     if dtype == "float16":
-        fits = largest < np.finfo("float16").max
+        # Among smaller ones it has few bits left.
+        fits = 2.0**-12 < largest < np.finfo("float16").max or not largest
         return value.astype("float16") if fits else value, None
     axis = -1 if value.shape[-1] > 1 else -2
     others = tuple(i for i in range(value.ndim) if i != value.ndim + axis)

@@ -93,7 +93,7 @@ class MemoryBank(keras.layers.Layer):
 
     def shown(self, weight, rows):
         """Rows of the bank, of the batch where none were ever seen."""
-        stand_in = ops.arange(self.size) % ops.shape(rows)[0]
+        stand_in = ops.arange(self.size, dtype="int32") % ops.shape(rows)[0]
         return ops.where(
             ops.convert_to_tensor(self.seen)[:, None],
             ops.cast(weight, "float32"),
@@ -117,7 +117,7 @@ class CodeAccuracy(keras.metrics.Mean):
     def update_state(self, labels, real_codes, sample_weight=None):
         """Adds a batch: its labels, and float `[n, bits]`."""
         signs = sign(ops.cast(real_codes, "float32"))
-        itself = ops.eye(ops.shape(signs)[0])
+        itself = ops.eye(ops.shape(signs)[0], dtype="float32")
         nearness = signs @ ops.transpose(signs) - 1e6 * itself
         nearest = ops.cast(
             nearness >= ops.max(nearness, axis=1, keepdims=True), "float32"

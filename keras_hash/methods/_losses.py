@@ -24,7 +24,8 @@ class CodeLoss(keras.losses.Loss):
             `None`, and codes of any length.
         reduction: as in `keras.losses.Loss`. Defaults to the mean over images.
         name: str.
-        dtype: as in `keras.losses.Loss`.
+        dtype: `"float32"`, the default whatever `keras.config.floatx` says, or
+            `"float64"`: in fewer bits class numbers would be others.
 
     Call arguments:
         y_true: int `[n]`, or multi-hot `[n, num_classes]`.
@@ -33,8 +34,8 @@ class CodeLoss(keras.losses.Loss):
         sample_weight: optional float `[n]`.
 
     Raises:
-        ValueError: `bits` is no code length, or a keyword has a value that
-            makes no sense.
+        ValueError: `bits` is no code length, `dtype` another one, or a keyword
+            has a value that makes no sense.
     """
 
     function = None
@@ -82,7 +83,13 @@ class CodeLoss(keras.losses.Loss):
     ):
         self.settings = _keywords.bind(self, constants, named)
         name = name or type(self).function.__name__
+        dtype = keras.DTypePolicy("float32") if dtype is None else dtype
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if self.dtype not in ("float32", "float64"):
+            raise ValueError(
+                "`dtype` of a loss should be 'float32' or 'float64': class "
+                f"numbers of fewer bits are others. Received: {self.dtype}"
+            )
         for keyword, known in self.choices.items():
             check_choice(self.settings[keyword], keyword, known)
         if bits is not None or type(self).prepare is not CodeLoss.prepare:
@@ -248,7 +255,8 @@ def sides(labels, codes, ref_labels=None, ref_codes=None):
         other = 1 - ops.eye(ops.shape(codes)[0], dtype="float32")
         return codes, labels, codes, other
     ref_codes = ops.cast(ref_codes, "float32")
-    other = ops.ones((ops.shape(codes)[0], ops.shape(ref_codes)[0]))
+    shape = ops.shape(codes)[0], ops.shape(ref_codes)[0]
+    other = ops.ones(shape, "float32")
     return codes, ref_labels, ref_codes, other
 
 

@@ -13,6 +13,7 @@ from keras_hash.data import draws
 from keras_hash.data import feed
 from keras_hash.data import reading
 from keras_hash.methods import _bank
+from keras_hash.methods import _losses
 from keras_hash.methods import _views
 
 
@@ -33,10 +34,12 @@ class Trained(keras.Model):
         Args:
             optimizer: as in `keras.Model.compile`.
             loss: a loss to use in place of the method's own.
-            metrics: metrics on the outputs, in place of `code_accuracy`.
+            metrics: metrics on the outputs, in place of `code_accuracy`; of
+                methods with several, a dict by their names, such as
+                `{"logits": "accuracy"}`.
             backbone_rate: float, learning rate of the backbone as a share of
                 the optimizer's. Papers that start from a trained backbone use
-                0.1 and less.
+                0.1 and less. Weight decay is not shared out.
             **kwargs: as in `keras.Model.compile`.
 
         Raises:
@@ -365,7 +368,10 @@ class Trained(keras.Model):
         """The loss of a batch; `y` is labels or `{"label", "index"}`."""
         # Keras gives the weights the structure of `y`.
         labels, sample_weight = map(reading.label_of, (y, sample_weight))
-        if self._method_loss is None:
+        # That of a method may take all outputs, and batches of several views.
+        given = isinstance(self.loss, _losses.CodeLoss) and self.loss
+        own = self._method_loss or given
+        if not own:
             return super().compute_loss(
                 x, labels, y_pred, sample_weight, training
             )
@@ -378,11 +384,12 @@ class Trained(keras.Model):
             (_views.apart(y_pred, views), index, labels, sample_weight)
         )
         y_pred, index, labels, sample_weight = _views.for_loss(
-            self._method_loss, views, *whole
+            own, views, *whole
         )
-        labels = self.targets(labels, index)
-        if self.bank is None or not training:
-            loss = self._method_loss(labels, y_pred, sample_weight)
+        if self._method_loss is not None:
+            labels = self.targets(labels, index)
+        if self._method_loss is None or self.bank is None or not training:
+            loss = own(labels, y_pred, sample_weight)
         elif index is None:
             raise ValueError(
                 "A model with a memory bank needs the index of every "
@@ -396,9 +403,7 @@ class Trained(keras.Model):
                 index, labels, self.codes_in_training(y_pred)
             )
             loss = _bank.loss_of(
-                lambda outputs: self._method_loss(
-                    labels, outputs, sample_weight, **refs
-                ),
+                lambda outputs: own(labels, outputs, sample_weight, **refs),
                 y_pred,
                 self.bank.size,
             )
@@ -408,12 +413,17 @@ class Trained(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         labels, sample_weight = map(reading.label_of, (y, sample_weight))
-        if self._method_metric:
+        if isinstance(y_pred, dict) and not isinstance(labels, dict):
+            # Each output has the labels.
+            named = dict.fromkeys(y_pred, labels)
+        else:
+            named = labels
+        if self._method_metric and len(np.shape(labels)) < 3:
             # Of several views the first is looked at.
             count = ops.shape(labels)[0]
             real = self.codes_in_training(y_pred)[:count]
             self.code_accuracy.update_state(labels, real, sample_weight)
-        return super().compute_metrics(x, labels, y_pred, sample_weight)
+        return super().compute_metrics(x, named, y_pred, sample_weight)
 
     @property
     def metrics(self):

@@ -480,9 +480,10 @@ class HashModel(_encoding.Encoding):
         are, in a few seconds.
 
         `encode` and `real_codes` run there, all else in Keras. What would
-        change the weights, such as `fit` and `set_weights`, is refused from
-        then on, until the runtime is `"keras"` again. Codes are those
-        of Keras but for near-ties; `keras-hash verify NAME --runtime R` counts
+        change the weights, such as `fit` and `set_weights` of the model, is
+        refused from then on, until the runtime is `"keras"` again; weights of
+        its layers that are changed by hand are not noticed. Codes are those of
+        Keras but for near-ties; `keras-hash verify NAME --runtime R` counts
         them.
 
         Args:

@@ -39,7 +39,7 @@ def bihalf(outputs, gamma=6.0):
     spread = ops.mean(ops.abs(codes), axis=0)
     steps = ops.round(codes / (1e-4 * ops.maximum(spread, 1e-30)))
     rank = ops.argsort(ops.argsort(steps, axis=0), axis=0)
-    halved = ops.where(rank >= count // 2, 1.0, -1.0)
+    halved = 2 * ops.cast(rank >= count // 2, "float32") - 1
     binary = heads.through_sign(halved, codes)
     gaps = _losses.cosine_gaps(binary, outputs["features"])
     # A row's loss is averaged over the batch afterwards.

@@ -119,6 +119,8 @@ class CIMON(HashModel):
             raise ValueError(
                 "CIMON needs the training images first: call `adapt`."
             )
+        if isinstance(x, list):
+            x = np.asarray(x)
         if hasattr(x, "shape") and not isinstance(y, dict):
             labels = np.zeros(len(x), "int32") if y is None else y
             y = {"label": labels, "index": np.arange(len(x))}

@@ -55,7 +55,7 @@ def dch(
         ops.log1p(gamma / distance),
     )
     pairs = _losses.weighted_mean(values, other)
-    ones = ops.ones((1, codes.shape[-1]))
+    ones = ops.ones((1, codes.shape[-1]), "float32")
     gap = half * (1 - heads.cosines(ops.absolute(codes), ones)[:, 0])
     return pairs + quantization * ops.log1p(ops.relu(gap) / gamma)
 

@@ -31,11 +31,13 @@ def dcc(targets, codes, eta, ridge, sweeps):
     near real codes, bit by bit (discrete cyclic coordinate descent)."""
     bits = codes.shape[-1]
     start = sign(codes)
-    gram = ops.transpose(start) @ start + ridge * ops.eye(bits)
+    gram = ops.transpose(start) @ start + ridge * ops.eye(bits, dtype="float32")
     linear = ops.solve(gram, ops.transpose(start) @ targets)
     wanted = eta * codes + targets @ ops.transpose(linear)
     # Products of the rows of W; a bit is not compared with itself.
-    product = linear @ ops.transpose(linear) * (1 - ops.eye(bits))
+    product = (
+        linear @ ops.transpose(linear) * (1 - ops.eye(bits, dtype="float32"))
+    )
 
     def improve(step, binary):
         bit = step % bits
@@ -94,6 +96,7 @@ class DSDHLoss(_losses.PairLoss):
     """The loss of DSDH on real codes."""
 
     function = staticmethod(dsdh)
+    positive = ("ridge",)
 
 
 class DSDH(HashModel):

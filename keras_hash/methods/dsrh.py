@@ -46,8 +46,8 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
     if list_size is not None:
         # Query i is row i * step; its list the rows up to the next query.
         step = 1 + list_size
-        first = ops.arange(0, count, step)
-        place = first[:, None] + ops.arange(1, step)[None, :]
+        first = ops.arange(0, count, step, "int32")
+        place = first[:, None] + ops.arange(1, step, dtype="int32")[None, :]
         # A batch may end in a shorter list.
         there = ops.cast(place < count, "float32")
         place = ops.minimum(place, count - 1)
@@ -68,7 +68,14 @@ def dsrh(labels, codes, margin=5.0, balance=None, list_size=None):
     if balance is None:
         balance = 1 / ops.cast(count, "float32")
     mean = ops.mean(queries, axis=0)
-    return rows + balance / 2 * ops.sum(ops.square(mean))
+    rows = rows + balance / 2 * ops.sum(ops.square(mean))
+    if list_size is None:
+        return rows
+    # A value each row, whose mean is that of the queries.
+    share = ops.cast(count, "float32") / ops.cast(ops.shape(rows)[0], "float32")
+    place = ops.arange(count, dtype="int32")
+    of_query = ops.take(rows, place // step, axis=0) * share
+    return ops.where(place % step == 0, of_query, 0 * of_query)
 
 
 class DSRHLoss(_losses.CodeLoss):

@@ -65,7 +65,7 @@ def mutualhash(labels, outputs, quantization=0.1, mutual=0.1, robust=0.0):
 
 def others(products):
     """Log-probabilities of the other images of a batch, `[n, n]`."""
-    itself = ops.eye(ops.shape(products)[0])
+    itself = ops.eye(ops.shape(products)[0], dtype="float32")
     return ops.log_softmax(products - 1e9 * itself, axis=1)
 
 
@@ -88,6 +88,7 @@ class MutualHashLoss(_losses.CodeLoss):
     """The loss of MutualHash on `{"code", "peer"}`, real codes of both."""
 
     function = staticmethod(mutualhash)
+    largest = {"robust": 1}
 
 
 class Peers(heads.Head):

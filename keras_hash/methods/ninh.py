@@ -44,6 +44,8 @@ class NINHLoss(_losses.PairLoss):
 
     function = staticmethod(ninh)
     takes_bank = False
+    # Of its head.
+    positive, largest = ("epsilon",), {"epsilon": 0.5}
 
 
 class NINH(HashModel):

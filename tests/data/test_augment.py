@@ -147,3 +147,16 @@ def test_a_shift_beyond_the_image_is_refused():
         augment(tf.constant(images), tf.constant([1, 2]))
     data.Augment(shift=7).on_arrays(images, 0)
     data.Augment(shift=7)(tf.constant(images), tf.constant([1, 2]))
+
+
+def test_an_aspect_alone_changes_images(rng):
+    images = rng.randint(0, 256, (4, 16, 16, 3)).astype("uint8")
+    augment = data.Augment(aspect=2.0)
+    for found in (
+        augment.on_arrays(images, 1),
+        augment(tf.constant(images), tf.constant([1, 2])).numpy(),
+    ):
+        assert found.shape == images.shape
+        assert all((one != other).any() for one, other in zip(found, images))
+    with pytest.raises(ValueError, match="`crop` should be a number"):
+        data.Augment(crop="x")

@@ -808,3 +808,26 @@ def test_pools_and_paths_at_every_door(tmp_path, rng):
     for wrong in (one, pathlib.Path(one), os.fsencode(one), (p for p in [one])):
         with pytest.raises(ValueError, match=r"of one file too: `\[path\]`"):
             model.encode(wrong)
+
+
+def test_tensors_and_wrong_arguments_of_samplers_and_batches():
+    images, labels = np.ones((12, 8), "float32"), np.arange(12) % 3
+    sampler = data.EpochSampler(12, 4)
+    found, _ = data.SampledBatches(tf.constant(images), labels, sampler)[0]
+    assert found.shape == (4, 8)
+    both = tf.constant(images), tf.constant(labels)
+    read = source.Source(both, "query")
+    read.choose(5, 0, 1)
+    assert sum(len(part[0]) for part in read.batches(4, 1)) == 5
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    for wrong, message in (
+        (lambda: data.batches(dataset, 4, shard=3), "`shard` should be"),
+        (lambda: data.batches(dataset, 4, shard=(0, 1, 2)), "`shard` should"),
+        (lambda: data.EpochSampler(12, 4, seed=-1), "`seed` should be an int"),
+        (
+            lambda: data.SampledBatches(images, labels, sampler, views=2),
+            "`data.feature_views` makes them",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            wrong()

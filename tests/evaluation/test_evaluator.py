@@ -673,3 +673,21 @@ def test_two_processes_share_the_database():
 def _counted(query, query_labels, items, item_labels, bits):
     evaluator = keras_hash.HammingEvaluator(query, query_labels, bits)
     return evaluator.update(items, item_labels).state()
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("jaccard_ndcg@3", {}),
+        ("precision_radius@2", {"similarity": "and"}),
+        ("wmap@7_topk", {"ties": "best"}),
+    ],
+)
+def test_metrics_that_there_are_not_are_named(rng, name, options):
+    items, labels = codes.pack(rng.randn(9, 8)), np.arange(9) % 3
+    given = (items[:5], labels[:5], items, labels)
+    with pytest.raises(ValueError, match=f"Received: {name}"):
+        keras_hash.evaluate(*given, bits=8, metrics=["map", name], **options)
+    for wrong in (None, 5, ()):
+        with pytest.raises(ValueError, match="`denominator` should be one of"):
+            keras_hash.evaluate(*given, bits=8, denominator=wrong)

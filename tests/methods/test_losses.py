@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import losses
+from keras_hash import similarity
 from keras_hash.methods import registry
 from keras_hash.methods.dsdh import dcc
 from keras_hash.methods.hyp2 import code_distance
@@ -498,5 +499,51 @@ def test_dsrh_ends_in_a_shorter_list(rng):
     found = np.array(loss(labels, codes))
     whole = np.array(loss(labels[:8], codes[:8]))
     # A query and one image: there is nothing to order, and the mean stays.
-    assert found.shape == (3,) and found[2] == 0
+    assert found.shape == (10,) and not found[[1, 2, 3, 5, 6, 7, 8, 9]].any()
     assert np.mean(found) == pytest.approx(np.mean(whole), rel=1e-6)
+
+
+def test_lists_of_dsrh_have_a_value_each_row():
+    """The query's, whose weight counts; their mean is that of the queries."""
+    random = np.random.RandomState(0)
+    labels = (random.rand(18, 4) < 0.5).astype("float32")
+    codes = np.tanh(random.randn(18, 16)).astype("float32")
+    whole = keras_hash.losses.DSRH(16, list_size=3)
+    rows = keras_hash.losses.DSRH(16, list_size=3, reduction=None)
+    values = np.array(rows(labels, codes))
+    assert values.shape == (18,)
+    assert (np.flatnonzero(values) % 4 == 0).all()
+    assert values.mean() == pytest.approx(float(whole(labels, codes)), 1e-5)
+    weights = np.arange(18.0)
+    weighted = float(whole(labels, codes, weights))
+    assert weighted == pytest.approx((values * weights).mean(), 1e-5)
+
+
+def test_class_numbers_keep_their_bits():
+    for dtype in ("bfloat16", "float16"):
+        with pytest.raises(ValueError, match="'float32' or 'float64'"):
+            keras_hash.losses.DPSH(16, dtype=dtype)
+
+
+def test_rows_of_shares_are_alike_as_vectors_are(rng):
+    rows = rng.dirichlet(np.ones(5), 7).astype("float32")
+    hot = (rng.rand(6, 5) < 0.4).astype("float32")
+    for a in (rows, hot):
+        for b in (rows, hot):
+            norms = [np.linalg.norm(side, axis=1) for side in (a, b)]
+            both = np.outer(*norms)
+            cosine = a @ b.T / np.where(both > 0, both, 1)
+            found = similarity.pairs(a, b, similarity.cosine)
+            np.testing.assert_allclose(found, cosine, atol=1e-6)
+            found = np.array(similarity.pairs(a, b, similarity.any_shared))
+            np.testing.assert_array_equal(found, a @ b.T > 0)
+    for measure in (similarity.cosine, similarity.jaccard):
+        found = np.diag(np.array(similarity.pairs(rows, rows, measure)))
+        np.testing.assert_allclose(found, 1, atol=1e-6)
+    # Of multi-hot rows they are those of sets.
+    shared, a, b = hot @ hot.T, hot.sum(1)[:, None], hot.sum(1)
+    np.testing.assert_allclose(
+        similarity.pairs(hot, hot, similarity.jaccard),
+        shared / np.maximum(a + b - shared, 1),
+        atol=1e-6,
+    )

@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_hash
 from keras_hash import codebooks
 from keras_hash import export
+from keras_hash.methods import registry
 from tests.methods.cases import CLASSES
 from tests.methods.cases import METHODS
 from tests.methods.cases import TRAINED
@@ -486,3 +487,106 @@ def test_corrected_labels_are_those_of_the_index():
     corrected = keras.ops.convert_to_numpy(model.bank.corrected)
     assert np.any(corrected[40:], axis=1).all()
     assert not corrected[:40].any()
+
+
+# Settings of the user's
+
+
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name in ("bihalf", "dsdh", "dch", "dsrh", "mutualhash", "idhn")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(registry())
+        if registry()[name][0].trained and name != "cimon"
+    ],
+)
+def test_another_floatx(name, floatx):
+    """Of keras.json: a model of another precision, a loss in float32."""
+    features, labels = labelled(kinds(name)[-1])
+    features = views_of(name, features)
+    before = keras.config.floatx()
+    keras.config.set_floatx(floatx)
+    try:
+        bank = {"dslh": 1200, "hashnet": 24}.get(name)
+        model = make(name, **{"bank_size": bank} if bank else {})
+        model.compile("adam")
+        history = model.fit(features, labels, batch_size=12, verbose=0).history
+        assert np.isfinite(history["loss"]).all()
+    finally:
+        keras.config.set_floatx(before)
+
+
+@pytest.mark.parametrize("name", ["DLBHC", "MutualHash", "VDSH", "DPSH"])
+def test_the_loss_of_a_method_given_by_hand(name):
+    """Losses of several outputs too, which Keras would take apart."""
+    features, labels = labelled("single")
+    found = []
+    for given in (True, False):
+        model = make(name.lower())
+        kind = getattr(keras_hash.losses, name)
+        loss = kind(12)
+        model.compile("sgd", loss=loss if given else None)
+        found.append(model.fit(features, labels, verbose=0).history["loss"])
+    assert found[0] == found[1]
+
+
+def test_metrics_of_one_of_several_outputs():
+    features, labels = labelled("single")
+    model = make("dlbhc")
+    model.compile("sgd", metrics={"logits": "accuracy"})
+    history = model.fit(features, labels, batch_size=24, verbose=0).history
+    assert 0 <= history["logits_accuracy"][0] <= 1
+
+
+def test_labels_of_any_rank_for_a_loss_of_ones_own():
+    features, _ = labelled("single")
+    model = make("dpsh")
+    model.compile("sgd", loss=lambda labels, codes: codes[:, 0] ** 2)
+    model.fit(features, np.zeros((24, 4, 4)), verbose=0)
+
+
+def test_a_dataset_of_no_batches_is_refused():
+    features, labels = labelled("single")
+    dataset = tf.data.Dataset.from_tensor_slices((features, labels)).take(3)
+    batches = keras_hash.data.batches(dataset, 7, drop=True)
+    model = make("dpsh")
+    model.compile("sgd")
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="a dataset of 0 batches"):
+            use(batches, verbose=0)
+
+
+class Subclassed(keras.Model):
+    def call(self, images):
+        return keras.ops.mean(images, (1, 2))
+
+
+def test_backbones_that_do_not_fit_are_refused():
+    inputs = keras.Input((24, 24, 3))
+    maps = keras.layers.Conv2D(3, 3)(inputs)
+    features = keras.layers.GlobalAveragePooling2D()(maps)
+    for backbone, shape, message in (
+        (Subclassed(), (24, 24, 3), "functional or a sequential.*Subclassed"),
+        (keras.Model(inputs, features), (32, 32, 3), r"backbone, \(24, 24, 3"),
+        (keras.Model(inputs, maps), (24, 24, 3), r"return features \[n, d\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            keras_hash.models.DPSH(8, 3, backbone=backbone, input_shape=shape)
+
+
+@pytest.mark.parametrize(
+    "name, given",
+    [
+        ("NINH", {"epsilon": 0.0}),
+        ("NINH", {"epsilon": 0.9}),
+        ("MutualHash", {"robust": 1.5}),
+        ("DSDH", {"ridge": 0.0}),
+    ],
+)
+def test_constants_out_of_range_are_refused_at_once(name, given):
+    (constant,) = given
+    with pytest.raises(ValueError, match=f"`{constant}` should be"):
+        getattr(keras_hash.models, name)(16, 4, **given)
