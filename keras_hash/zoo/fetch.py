@@ -26,6 +26,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import urllib.parse
 import warnings
 
 from keras_hash import files
@@ -152,8 +153,10 @@ def _download(name, pinned, staging):
     base = base.replace("{version}", __version__).rstrip("/")
     url = f"{base}/{pinned['archive']}"
     if base.startswith("file://"):
-        # A path as it stands: `#` and `%` mean nothing in it.
+        # Also a path as it stands, in which `#` and `%` mean nothing.
         place = base.removeprefix("file://").removeprefix("localhost")
+        if not os.path.exists(place):
+            place = urllib.parse.unquote(place)
         url = pathlib.Path(place, pinned["archive"]).absolute().as_uri()
     waiting = socket.getdefaulttimeout()
     try:

@@ -20,9 +20,9 @@ def formats():
     """The runtimes by name: every module of this folder without underscore.
 
     Each has `DTYPES` (the first is the default, `NEAREST` changes the fewest
-    bits), `COMPUTES` (in which a model may compute), `ENDING` (of a file,
-    `None` for a folder), `NEEDED` (packages of the extra of the same name),
-    `write` and `opened`.
+    bits), `ENDING` (of a file, `None` for a folder), `NEEDED` (packages of the
+    extra of the same name), `write` and `opened`; and `COMPUTES` where a model
+    may compute in more than float32.
     """
     package = importlib.import_module("keras_hash.export.runtimes")
     return {
@@ -110,10 +110,11 @@ def convert(model, path, format, dtype=None, images=None):
 
 def _write(runtime, model, path, dtype, images=None, **kind):
     computes = model.dtype_policy.compute_dtype
-    if computes not in runtime.COMPUTES:
+    known = getattr(runtime, "COMPUTES", ("float32",))
+    if computes not in known:
         raise ValueError(
             "A model for another runtime should compute in "
-            f"{' or '.join(runtime.COMPUTES)}: make it anew with "
+            f"{' or '.join(known)}: make it anew with "
             'dtype="float32", and give it the weights of this one by '
             f"`set_weights`. Received: one that computes in {computes}"
         )

@@ -10,7 +10,6 @@ from keras_hash.export.runtimes import _graph
 
 DTYPES = ("float16", "float32", "int8")
 NEAREST = "float32"
-COMPUTES = ("float32",)
 ENDING = ".tflite"
 # What has to be installed to write a file, and to run one.
 NEEDED = {"write": (), "run": ("ai_edge_litert",)}

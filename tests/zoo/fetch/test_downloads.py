@@ -58,13 +58,15 @@ def test_a_model_by_download(remote, server, capsys):
     zoo.verify_files(zoo.entry_folder(NAME))
 
 
-def test_a_mirror_in_a_folder(remote, built, tmp_path, monkeypatch):
-    (tmp_path / "mirror 0.1").mkdir()
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_mirror_in_a_folder(escaped, remote, built, tmp_path, monkeypatch):
+    """Its URL, or `file://` in front of its path."""
+    folder = tmp_path / "mirror #1 50%20 0.1"
+    folder.mkdir()
     for file, content in built[1].items():
-        (tmp_path / "mirror 0.1" / file).write_bytes(content)
-    url = (tmp_path / "mirror {version}").as_uri()
-    url = url.replace("%7Bversion%7D", "0.1") + "/"
-    monkeypatch.setenv("KERAS_HASH_ZOO_URL", url)
+        (folder / file).write_bytes(content)
+    url = folder.as_uri() if escaped else f"file://{folder}"
+    monkeypatch.setenv("KERAS_HASH_ZOO_URL", url + "/")
     zoo.verify_files(NAME)
 
 
