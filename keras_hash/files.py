@@ -133,6 +133,8 @@ def _of(path, new, error):
         if not named or named.startswith(str(new)):
             return OSError(error.errno, os.strerror(error.errno), str(path))
     elif str(new) in text:
+        # Of a write inside of this one.
+        text = text.removeprefix(f"{new} cannot be written: ")
         return OSError(f"{path} cannot be written: {text[:300]}")
     return error
 

@@ -158,9 +158,7 @@ def _export_saved_model(chosen, card):
             chosen.k or 10,
             card.magnitudes and not chosen.hamming,
         )
-    # Servers pass over what is not a number.
-    with files.beside(target) as new:
-        export.save(module, functions, new)
+    export.save(module, functions, target)
     size, signatures = _size(target), _signatures(functions)
     if chosen.json:
         outputs.print_json(

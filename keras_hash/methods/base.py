@@ -557,8 +557,7 @@ class HashModel(_encoding.Encoding):
                 f"{type(images).__name__}"
             )
         files.check_new(filepath, "path")
-        with files.beside(filepath) as new:
-            export.save_encoder(self, new, dtype)
+        export.save_encoder(self, filepath, dtype)
 
     def _seed_states(self):
         """Where the random draws of layers, such as dropout, have got to."""

@@ -132,6 +132,18 @@ def test_codes_are_those_of_the_model(entries, bench, tmp_path, format, dtype,
     for size in (1, 7, 200):
         found = exported.encode(check[:14], batch_size=size, verbose=False)
         np.testing.assert_array_equal(found, codes[:14])
+    # By several threads at once, of different numbers of images.
+    starts = range(0, 120, 6)
+    with futures.ThreadPoolExecutor(4) as pool:
+        several = pool.map(
+            lambda low: exported.encode(
+                check[low : low + 20 + low % 5], verbose=False
+            ),
+            starts,
+        )
+        for low, found in zip(starts, several):
+            wanted = codes[low : low + 20 + low % 5]
+            np.testing.assert_array_equal(found, wanted)
     large = check[:20].repeat(2, axis=1).repeat(2, axis=2)
     found = exported.encode(large) ^ model.encode(large)
     assert np.unpackbits(found, axis=1).mean() <= max(ALLOWED[dtype], 2e-3)
@@ -563,3 +575,19 @@ def test_commands_by_a_runtime(capsys, entries, bench, tmp_path):
     assert code == 0 and f"{DIGITS} on {format}: " in text, err
     code, text, _ = run(capsys, "verify", DIGITS, *by, "--json")
     assert json.loads(text)[0]["images"] == 1797
+
+
+def test_precisions_that_a_runtime_does_not_compute_in(tmp_path):
+    for dtype in ("mixed_bfloat16", "float64"):
+        model = keras_hash.models.DPSH(8, 3, dtype=dtype)
+        for format in EVERY:
+            with pytest.raises(ValueError, match='anew with dtype="float32"'):
+                runtimes.convert(model, place(tmp_path, format), format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_codes_of_other_images_are_not_compared():
+    codes = np.zeros((5, 1), "uint8")
+    for one, other in ((codes[:1], codes), (codes[:0], codes[:0])):
+        with pytest.raises(ValueError, match="codes of the same images"):
+            runtimes.compare_codes(one, other, 8)

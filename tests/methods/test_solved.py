@@ -547,6 +547,7 @@ def write_real_codes(path, *kinds):
     found = {}
     for name, kind in itertools.product(NAMES, kinds):
         features, *rest = tied_case(kind)
+        features = taken(name, features)
         model = solved(name, 8, features, *rest)
         found[f"{name} {kind}"] = model.real_codes(features, verbose=False)
     np.savez(path, **found)
