@@ -368,6 +368,7 @@ def test_what_a_method_needs_is_given(photos, method):
     assert keras_hash.load(out).bits == 8
 
 
+@pytest.mark.slow
 def test_pairs_of_all_images_on_a_trained_backbone(large_photos, tmp_path):
     train = ("train", "--data", large_photos, "--bits", 8, "--epochs", 2)
     code, _, err = run(
@@ -378,6 +379,7 @@ def test_pairs_of_all_images_on_a_trained_backbone(large_photos, tmp_path):
     assert keras_hash.load(tmp_path / "mine").bits == 8
 
 
+@pytest.mark.slow
 def test_the_encoder_before_is_measured_at_its_own_size(large_photos, tmp_path):
     code, out, err = run(
         *("train", "--data", large_photos, "--size", 16, "--json"),

@@ -577,12 +577,12 @@ def test_commands_by_a_runtime(capsys, entries, bench, tmp_path):
     assert json.loads(text)[0]["images"] == 1797
 
 
-def test_precisions_that_a_runtime_does_not_compute_in(tmp_path):
+@pytest.mark.parametrize("format", EVERY)
+def test_precisions_that_a_runtime_does_not_compute_in(tmp_path, format):
     for dtype in ("mixed_bfloat16", "float64"):
         model = keras_hash.models.DPSH(8, 3, dtype=dtype)
-        for format in EVERY:
-            with pytest.raises(ValueError, match='anew with dtype="float32"'):
-                runtimes.convert(model, place(tmp_path, format), format)
+        with pytest.raises(ValueError, match='anew with dtype="float32"'):
+            runtimes.convert(model, place(tmp_path, format), format)
     assert not list(tmp_path.iterdir())
 
 

@@ -492,15 +492,20 @@ def test_corrected_labels_are_those_of_the_index():
 # Settings of the user's
 
 
-@pytest.mark.parametrize("floatx", ["float64", "float16"])
 @pytest.mark.parametrize(
-    "name",
+    "name, floatx",
     [
-        name
-        if name in ("bihalf", "dsdh", "dch", "dsrh", "mutualhash", "idhn")
-        else pytest.param(name, marks=pytest.mark.slow)
+        pytest.param(
+            name,
+            floatx,
+            marks=()
+            if (name, floatx)
+            in (("bihalf", "float16"), ("dsdh", "float64"), ("dsrh", "float64"))
+            else pytest.mark.slow,
+        )
         for name in sorted(registry())
         if registry()[name][0].trained and name != "cimon"
+        for floatx in ("float64", "float16")
     ],
 )
 def test_another_floatx(name, floatx):
