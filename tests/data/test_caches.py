@@ -128,6 +128,7 @@ input()
 """
 
 
+@pytest.mark.slow
 def test_one_run_at_a_time_writes_a_cache_and_a_kill_leaves_none(tmp_path):
     path = tmp_path / "kept [1]"
     with subprocess.Popen(

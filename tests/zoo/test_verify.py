@@ -195,6 +195,7 @@ def test_files_have_to_get_the_same_codes(tmp_path, monkeypatch):
     assert "image files get another code" in found.problems()
 
 
+@pytest.mark.slow
 def test_files_that_the_graph_refuses_are_no_other_codes(tmp_path, monkeypatch):
     """Too many at once, and one that it takes for another reason not."""
     rng = np.random.RandomState(0)
