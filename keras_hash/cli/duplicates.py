@@ -105,8 +105,8 @@ def _duplicates(chosen):
         written = [chosen.report, chosen.index]
         if files.local(chosen.move) in map(files.local, filter(None, written)):
             raise ValueError(
-                "`--move` should be a folder of its own. "
-                f"Received: --move {chosen.move}, which is another file too"
+                "`--move` should be a folder of its own. Received: --move "
+                f"{chosen.move}, which another option names too"
             )
     card = inputs.card(chosen.model)
     # What the cards cannot tell shows before the work.

@@ -249,7 +249,7 @@ def benchmark(source, options, protocol="official", seed=0):
         )
     elif source in names:
         if path.is_dir():
-            outputs.say(f"{source} is the benchmark, not the folder ./{source}")
+            outputs.say(f"takes the benchmark {source}, not ./{source}")
         return data.load(source, protocol)
     elif not path.is_dir():
         raise ValueError(

@@ -122,7 +122,7 @@ def _evaluated(chosen):
         # An unknown one is refused before images are encoded for minutes.
         replay.convention(chosen.convention)
     benchmark = _benchmark(chosen, card)
-    outputs.check_apart(chosen.out, "--report", benchmark)
+    outputs.protect(benchmark, chosen.out, "--report")
     print(benchmark.summary())
     model = _Timed(keras_hash.load(chosen.model))
     start = time.perf_counter()

@@ -47,8 +47,8 @@ def check_writable(path, name="--out", read=()):
         _try_to_write(pathlib.Path(target).parent)
 
 
-def check_apart(path, name, benchmark):
-    """Refuses to replace a photo of a benchmark."""
+def protect(benchmark, path, option):
+    """Refuses to write over a photo of a benchmark."""
     from keras_hash.data import images
 
     pool = benchmark.images
@@ -57,8 +57,8 @@ def check_apart(path, name, benchmark):
     path = files.local(path)
     if path.exists() and any(os.path.samefile(path, p) for p in pool.paths):
         raise ValueError(
-            f"`{name}` would replace {path}, a photo of {benchmark.name}. Give "
-            f"another name. Received: {name} {path}"
+            f"`{option}` would replace {path}, a photo of {benchmark.name}. "
+            f"Give another name. Received: {option} {path}"
         )
 
 

@@ -398,8 +398,8 @@ class TrainingFeed:
             if int(x.cardinality()) == 0:
                 raise ValueError(
                     "There are no images to train or measure on, or fewer than "
-                    "a batch whose rest is dropped. Received: a dataset of 0 "
-                    "batches"
+                    "one batch where `drop=True` drops the rest. Received: a "
+                    "dataset of 0 batches"
                 )
             return self._dataset(x, batch_size), y, weights
         if isinstance(x, keras.utils.PyDataset):

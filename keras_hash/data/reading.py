@@ -76,8 +76,8 @@ def check_images(images, shape, values=True, views=False):
     """
     if isinstance(images, (str, bytes, os.PathLike)):
         raise ValueError(
-            "`images` should be arrays or a list of paths, of one file too: "
-            f"`[path]`. Received: {type(images).__name__} {images!r:.80}"
+            "`images` should be arrays or a list of paths; one file is a list "
+            f"too, `[path]`. Received: {type(images).__name__} {images!r:.80}"
         )
     if np.ma.is_masked(images):
         raise ValueError(

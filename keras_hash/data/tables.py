@@ -19,7 +19,7 @@ def check_delimiter(delimiter):
         )
 
 
-def check_header(header, columns, path, delimiter):
+def _check_header(header, columns, path, delimiter):
     """Refuses a table without a column, or with two of its name."""
     missing = [c for c in columns if c not in header]
     if missing:
@@ -51,7 +51,7 @@ def read(path, columns, delimiter, binary=open):
                 file, delimiter=delimiter, restval="", strict=True
             )
             header = reader.fieldnames or []
-            check_header(header, columns, path, delimiter)
+            _check_header(header, columns, path, delimiter)
             found = []
             for row in rows(reader, path):
                 # Under no name: what is behind the last column.
@@ -62,6 +62,7 @@ def read(path, columns, delimiter, binary=open):
                         "behind them; quote a cell that holds the delimiter"
                     )
                 cells = [row[c].strip() for c in columns]
+                # Raises where these are not UTF-8.
                 "".join(cells).encode()
                 found.append((reader.line_num, cells))
             return found

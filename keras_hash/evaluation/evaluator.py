@@ -327,8 +327,9 @@ class HammingEvaluator:
         ]
         if missing:
             raise ValueError(
-                "`metrics` should be such as these labels, this similarity and "
-                f"these options have. Received: {', '.join(missing)}"
+                "`metrics` should be among those that these labels, this "
+                "similarity and these options have. "
+                f"Received: {', '.join(missing)}"
             )
         return RetrievalReport(
             metrics=found,

@@ -285,5 +285,5 @@ def test_a_file_for_two_things(here):
             *("duplicates", "photos", "--model", NAME),
             *("--move", "m", option, "m"),
         )
-        assert code == 2 and "is another file too" in err
+        assert code == 2 and "another option names too" in err
     assert not os.path.exists("m")

@@ -806,7 +806,7 @@ def test_pools_and_paths_at_every_door(tmp_path, rng):
     assert history["val_map"][0] > 0 and report.metrics["map"] > 0
     one = bench.images.paths[0]
     for wrong in (one, pathlib.Path(one), os.fsencode(one), (p for p in [one])):
-        with pytest.raises(ValueError, match=r"of one file too: `\[path\]`"):
+        with pytest.raises(ValueError, match=r"one file is a list too"):
             model.encode(wrong)
 
 
