@@ -70,7 +70,8 @@ class Encoding(_training.Trained):
         if mirror and not self.mirrors:
             raise ValueError(
                 "The mirror image means something else here, as that of a "
-                "digit does: leave `mirror` out. Received: mirror=True"
+                "digit does, or has another hash: leave `mirror` out. "
+                "Received: mirror=True"
             )
         if mirror and len(self.image_shape) != 3:
             raise ValueError(

@@ -7,7 +7,8 @@ transform the k x k lowest frequencies are compared with their median:
 
 When to use: for copies of a photo that were stored anew, made smaller or turned
 grey, among any number of others. It knows nothing of what a photo shows: for
-likeness take `"photos_256"`. Mirrored and cropped copies have other codes.
+likeness take `"photos_256"`. Mirrored and cropped copies have other codes, so
+`encode(mirror=True)` is refused.
 Cost: two products of 64 x 64 matrices an image, no weights.
 Other code: coefficients are rounded to a quarter of a grey level first, so that
 frequencies which an image does not have, whose values are rounding errors, all
@@ -89,6 +90,8 @@ class PHash(HashModel):
         super().__init__(
             bits, backbone=backbone, input_shape=input_shape, **kwargs
         )
+        # The average of a hash and that of the mirror image is neither.
+        self.mirrors = False
         side = math.isqrt(self.bits)
         if side**2 != self.bits or side > min(self.image_shape[:2]):
             raise ValueError(

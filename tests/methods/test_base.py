@@ -357,6 +357,8 @@ def test_what_has_no_mirror_image(tmp_path, images):
         keras.models.load_model(tmp_path / "model.keras"),
         keras_hash.load("dshc_digits_30"),
         keras_hash.load("dshc_multidigits_10"),
+        keras_hash.load("phash_64"),
+        keras_hash.models.PHash(64, mirrors=True),
     ):
         with pytest.raises(ValueError, match="means something else here"):
             one.encode(images, mirror=True)
