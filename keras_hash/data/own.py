@@ -16,6 +16,7 @@ import numpy as np
 from keras_hash import files
 from keras_hash import progress
 from keras_hash import similarity
+from keras_hash.codes import as_array
 from keras_hash.codes import check_int
 from keras_hash.data import class_names
 from keras_hash.data import draws
@@ -221,7 +222,10 @@ def from_arrays(
             image can be a query.
     """
     draft = _Draft(name, query, validation, seed)
-    images = np.asarray(images)
+    # Of several sizes they come as a list, or in an array of objects.
+    if isinstance(images, (list, tuple)) or np.asarray(images).ndim == 1:
+        _check_one_size(images, "resize them, or store them as files")
+    images = as_array(images, "images")
     if images.dtype.kind in "uif":
         pixels.check_values(images)
     images = _pixels(images[..., None] if images.ndim == 3 else images)
@@ -277,13 +281,7 @@ def from_dataset(
     if names is None:
         names = getattr(dataset, "class_names", None)
     images, labels = _read_all(dataset, size)
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
-        raise ValueError(
-            "Images should have one size; pass `image_size=(height, width)` to "
-            f"resize them. Received: {len(shapes)} sizes, such as "
-            f"{shapes[0][:2]} and {shapes[-1][:2]}"
-        )
+    _check_one_size(images, "pass `image_size=(height, width)` to resize them")
     images = np.stack(images) if images else np.zeros((0, 1, 1, 3), "uint8")
     return from_arrays(
         images, np.array(labels), query, validation, seed, names, "dataset"
@@ -312,6 +310,17 @@ def _read_all(dataset, size):
     return images, [
         one.decode() if isinstance(one, bytes) else one for one in labels
     ]
+
+
+def _check_one_size(images, instead):
+    """Refuses a list of images of several sizes."""
+    shapes = sorted({np.shape(image) for image in images})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"Images should have one size; {instead}. "
+            f"Received: {len(shapes)} shapes, such as "
+            f"{shapes[0]} and {shapes[-1]}"
+        )
 
 
 def _check_shares(query, validation):

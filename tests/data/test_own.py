@@ -353,6 +353,11 @@ def test_equal_arrays_are_used_once(rng):
         (np.full((2, 4, 4, 3), np.nan), [0, 1], {}, "should be finite"),
         (np.full((2, 4, 4, 3), 0.5), [0, 1], {}, "multiply .* by 255"),
         (np.full((2, 4, 4, 3), "a"), [0, 1], {}, "dtype=<U1"),
+        (
+            [np.ones((4, 4, 3)), np.ones((5, 4, 3))], [0, 1], {},
+            "2 shapes, such as .4, 4, 3. and .5, 4, 3.",
+        ),
+        (np.ma.masked_equal(np.ones((2, 4, 4, 3)), 1), [0, 1], {}, "masked"),
         (np.ones((2, 4, 4, 3), int), [0], {}, "2 images, 1 labels"),
         (np.ones((0, 4, 4, 3), int), [], {}, "0 images, 0 labels"),
         (np.ones((2, 4, 4, 3), int), [0, -1], {}, "class numbers from 0"),
@@ -398,7 +403,7 @@ def test_datasets_of_several_sizes_and_of_keras(photos):
             tf.TensorSpec((2,), "int32"),
         ),
     )
-    with pytest.raises(ValueError, match="3 sizes, such as .8, 9."):
+    with pytest.raises(ValueError, match="3 shapes, such as .8, 9, 3."):
         data.from_dataset(dataset)
     benchmark = data.from_dataset(dataset, image_size=(4, 5))
     assert benchmark.images.shape == (20, 4, 5, 3) and benchmark.multi_label
