@@ -13,6 +13,9 @@ from keras import ops
 from keras_hash import similarity
 from keras_hash.data import images as pixels
 
+# Photos of a camera that are held as they are: 36 MB each.
+_WHOLE = 16
+
 
 def is_dataset(data):
     """Whether data is a `tf.data.Dataset`, asked without TensorFlow."""
@@ -188,6 +191,8 @@ def stream(dataset, name, size, rank, shape=None):
         singles = map(_pair, dataset.as_numpy_iterator())
         if shape is not None:
             singles = ((_fitted_one(x, shape), y) for x, y in singles)
+        else:
+            size = min(size, _WHOLE)
         found = _batches_of(singles, size)
         if shape is not None:
             found = ((np.stack(x), y) for x, y in found)

@@ -15,6 +15,7 @@ import keras_hash
 from keras_hash import data
 from keras_hash import zoo
 from keras_hash.data import images as pixels
+from keras_hash.data.source import Source
 
 RANDOM = np.random.RandomState(0)
 IMAGES = RANDOM.randint(0, 256, (12, 8, 8, 3)).astype("uint8")
@@ -553,3 +554,20 @@ def test_few_photos_are_held_at_once(tmp_path, monkeypatch):
     model.fit(paths, np.arange(90) % 3, verbose=0)
     assert 0 < most[0] <= 6 * pixels.threads()
     assert len(pool.take([1, 2])) == 2 and pool.take([4]).paths == [paths[4]]
+
+
+def test_few_photos_of_a_dataset_are_held_at_once():
+    def photos():
+        for place in range(40):
+            yield np.full((8 + place % 2, 9, 3), place, "uint8"), place % 3
+
+    dataset = tf.data.Dataset.from_generator(
+        photos,
+        output_signature=(
+            tf.TensorSpec((None, 9, 3), "uint8"),
+            tf.TensorSpec((), "int64"),
+        ),
+    )
+    found = [*Source(dataset, "query").batches(256, rank=3)]
+    assert [len(images) for _, images, _, _ in found] == [16, 16, 8]
+    assert np.concatenate([one[0] for one in found]).tolist() == [*range(40)]
