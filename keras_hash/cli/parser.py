@@ -53,6 +53,7 @@ Results go to stdout, progress and errors to stderr; `--json` is for scripts.
 """
 # Shows tracebacks where it is set in the environment.
 _TRACEBACK = "KERAS_HASH_TRACEBACK"
+_OF_FILES = re.compile("Error in user-defined function.*ValueError: (.+)")
 # Options that are completed as paths.
 _PATHS = {
     "csv",
@@ -115,6 +116,10 @@ def run(arguments=None):
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
+        # What the reader of files said, in the words of TensorFlow's pipeline.
+        if said := _OF_FILES.search(str(error)):
+            outputs.say(said[1])
+            return 2
         outputs.say(
             f"an error that should not happen, {type(error).__name__}: "
             f"{error}. Please report it, with what {_TRACEBACK}=1 shows"

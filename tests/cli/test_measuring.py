@@ -26,6 +26,25 @@ def test_evaluate():
     assert metrics["map"] > 0.95
 
 
+def test_a_photo_that_vanishes_is_named(tmp_path, rng, monkeypatch):
+    for number in range(12):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.randint(0, 256, (8 + number, 8, 3)).astype("uint8")
+        Image.fromarray(pixels).save(path)
+    measure = evaluation.measure
+
+    def without_photos(*arguments, **options):
+        for path in (tmp_path / "photos" / "b").iterdir():
+            path.unlink()
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(evaluation, "measure", without_photos)
+    code, _, err = run("evaluate", "phash_64", "--data", tmp_path / "photos")
+    assert code == 2 and "photos/b/" in err
+    assert "No such file" in err and "user-defined" not in err
+
+
 def test_evaluate_with_mirrored_queries(tmp_path, rng):
     # Photos that look alike from left to right only where they are mirrored.
     for name, colour in (("red", 0), ("blue", 2)):
