@@ -147,8 +147,11 @@ def read(images, labels, size, shape):
         if is_dataset(images):
             dataset = pairs(images, "images", labelled=False)
             return stream(dataset, "images", size, len(shape), shape)
-        found = map(_pair, images)
         steps = images.num_batches if hosted else None
+        if hosted:
+            # Before Keras 3.11 a loop over one does not end.
+            images = (images[step] for step in range(steps))
+        found = map(_pair, images)
     else:
         if labels is not None:
             labels = similarity.check_labels(labels, count=len(images))
