@@ -24,6 +24,14 @@ def system(path):
     return fsspec.url_to_fs(path)
 
 
+def check(url, where):
+    """Refuses an address of a file system that is not known or not here."""
+    try:
+        fsspec.get_filesystem_class(fsspec.core.split_protocol(url)[0])
+    except (ValueError, ImportError) as error:
+        raise type(error)(f"{error}. Received: {url!r}, in {where}") from error
+
+
 def join(folder, *names):
     """A path in a folder, on every file system."""
     return "/".join([folder.rstrip("/") if folder != "/" else "", *names])

@@ -216,7 +216,11 @@ def _write(path, table, **options):
 
 def _csv(rows):
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *rows])
+    # An id may hold a carriage return, which is quoted only where all is.
+    returns = any("\r" in str(cell) for row in rows for cell in row)
+    style = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, lineterminator="\n", quoting=style)
+    writer.writerows([("id", "reason"), *rows])
     return text.getvalue().encode()
 
 

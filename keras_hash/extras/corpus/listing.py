@@ -57,7 +57,8 @@ def from_glob(*patterns):
         all patterns start with, `cats/1.jpg` of `photos/**/*.jpg`.
 
     Raises:
-        ValueError: no file, one that is not there, or a name that is not UTF-8.
+        ValueError: no file, one that is not there, a name that is not UTF-8, or
+            a file system inside of another, such as `zip://...::...`.
     """
     wrong = [one for one in patterns if not isinstance(one, (str, os.PathLike))]
     if wrong:
@@ -91,6 +92,12 @@ def _found(pattern):
     Of files paths and sizes: paths stand as they were given, from the current
     folder on or whole.
     """
+    if "::" in pattern and not filesystems.is_local(pattern):
+        raise ValueError(
+            "Patterns of one file system inside of another are not taken; "
+            "unpack or copy the files, or list them in a CSV file. "
+            f"Received: {pattern}"
+        )
     there, whole = filesystems.system(pattern)
     local = filesystems.is_local(pattern)
     base, refused, left_out = whole, folders.refused_file, {}
@@ -135,7 +142,7 @@ def _found(pattern):
             continue
         path = name if local else there.unstrip_protocol(name)
         if local and not os.path.isabs(pattern):
-            path = name.removeprefix(here)
+            path = _plain(name.removeprefix(here))
         places[name] = path, about["size"]
     return base, places, left_out
 
@@ -157,19 +164,21 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
 
     Raises:
         ValueError: no such file or column, no row, an empty cell, a quote
-            without an end, or an id that occurs twice.
+            without an end, a path that none can be, or an id that occurs twice.
+        ImportError: a path needs a file system of fsspec that is not installed.
     """
     tables.check_delimiter(delimiter)
     id_column = id_column or image_column
     path = os.fspath(path)
-    table = _read_csv(path, [image_column, id_column], delimiter)
-    folder = path.rpartition("/")[0]
-    paths = [
-        name
-        if files.is_url(name) or name.startswith("/") or not folder
-        else filesystems.join(folder, name)
-        for name in table[image_column].to_pylist()
-    ]
+    lines, table = _read_csv(path, [image_column, id_column], delimiter)
+    folder = path.rpartition("/")[0] or "/"[: path.startswith("/")]
+    paths = []
+    for line, name in zip(lines, table[image_column].to_pylist()):
+        if files.is_url(name):
+            filesystems.check(name, f"line {line} of {path}")
+        elif not name.startswith("/"):
+            name = filesystems.join(folder, name) if folder else _plain(name)
+        paths.append(name)
     ids = table[id_column]
     try:
         numbers = ids.cast(pa.int64())
@@ -190,7 +199,8 @@ def from_csv(path, image_column, id_column=None, delimiter=","):
 
 
 def _read_csv(path, columns, delimiter):
-    """The columns of a CSV file as stripped text, none of it empty."""
+    """Numbers of lines, and the columns of a CSV file as stripped text, none of
+    it empty."""
     columns = list(dict.fromkeys(columns))
     rows = tables.read(path, columns, delimiter, filesystems.opened)
     if not rows:
@@ -205,8 +215,14 @@ def _read_csv(path, columns, delimiter):
                     f"Each row of {path} should have a {name!r}. Received: "
                     f"nothing in line {line}"
                 )
-    texts = zip(*(cells for _, cells in rows))
-    return {name: pa.array(cells) for name, cells in zip(columns, texts)}
+    lines, texts = zip(*rows)
+    texts = map(pa.array, zip(*texts))
+    return lines, dict(zip(columns, texts))
+
+
+def _plain(path):
+    """A relative path that begins with `~` as one that is not the home folder."""
+    return f"./{path}" if path.startswith("~") else path
 
 
 def _table(ids, paths, lengths):

@@ -33,8 +33,10 @@ def _read(place):
         if size is None or size <= MOST_BYTES:
             content = _patiently(place["file"])
             size = len(content)
-    except OSError as error:
-        return name, f"cannot be read: {error.strerror or error}"
+    except (OSError, ValueError) as error:
+        # What no path can be is a ValueError.
+        why = getattr(error, "strerror", None) or error
+        return name, f"cannot be read: {why}"
     if size > MOST_BYTES:
         return name, f"above {MOST_BYTES} bytes: {size}"
     return name, content

@@ -89,13 +89,14 @@ def test_refused_images_have_one_list(written, tmp_path):
     made, codes = written
     ids = made.rows(3)["id"].to_pylist()
     odd = 'a,"b"\nc'
+    lone = "Icon\r"
     made.write(
-        3, ids[2:], np.zeros((6, 4), "uint8"), [(ids[0], odd), (odd, "x")]
+        3, ids[2:], np.zeros((6, 4), "uint8"), [(ids[0], odd), (lone, "x")]
     )
     left = tmp_path / "out" / "codes" / ".99999999-1f.new.00003.parquet"
     left.write_bytes(b"of a kill")
     assert made.finish() == 2
-    assert refusals(tmp_path / "out") == {ids[0]: odd, odd: "x"}
+    assert refusals(tmp_path / "out") == {ids[0]: odd, lone: "x"}
     assert len(found(tmp_path / "out")) == 38
     assert not left.exists()
     made.open_again()

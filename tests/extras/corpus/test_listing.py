@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from keras_hash.extras import corpus
+from keras_hash.extras.corpus import filesystems
 
 
 @pytest.mark.parametrize(
@@ -179,3 +180,32 @@ def test_a_quote_without_an_end_takes_in_no_rows(tmp_path):
         corpus.from_csv(path, "file")
     path.write_bytes(b"file,note\na.png,caf\xe9\nb.png,2\n")
     assert len(corpus.from_csv(path, "file")) == 2
+
+
+def test_a_folder_named_tilde_is_not_the_home_folder(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    for path in (tmp_path / "~" / "a.png", home / "a.png"):
+        path.parent.mkdir()
+        path.write_bytes(str(path).encode())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
+    (tmp_path / "list.csv").write_text("file\n~/a.png\n")
+    for listing in (
+        corpus.from_glob("./~/*.png"),
+        corpus.from_csv("list.csv", "file"),
+        corpus.from_csv("./list.csv", "file"),
+        corpus.from_csv(tmp_path / "list.csv", "file"),
+    ):
+        (path,) = listing.table["file"].to_pylist()
+        assert filesystems.read(path) == str(tmp_path / "~/a.png").encode()
+    (path,) = corpus.from_glob("~/*.png").table["file"].to_pylist()
+    assert filesystems.read(path) == str(home / "a.png").encode()
+
+
+def test_file_systems_that_cannot_be_read(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("file\na.png\nfoo://x.png\n")
+    with pytest.raises(ValueError, match="foo://x.png', in line 3 of"):
+        corpus.from_csv(path, "file")
+    with pytest.raises(ValueError, match="inside of another"):
+        corpus.from_glob("zip://**/*.png::photos.zip")

@@ -58,3 +58,11 @@ def test_files_too_large_for_an_image_are_not_read(photos, monkeypatch):
         ((images, refused),) = reading.batches(rows, 64)
         assert [name for name, _ in images] == ["02.png"]
         assert refused == [("00.png", "above 5000 bytes: 5001")]
+
+
+def test_what_no_path_can_be_is_refused_alone(photos):
+    table = pa.table(
+        {"id": ["odd"], "file": ["a\0b.png"], "length": pa.nulls(1, pa.int64())}
+    )
+    ((images, refused),) = reading.batches(table, 64)
+    assert not images and refused[0][1].startswith("cannot be read: A path")
