@@ -64,6 +64,7 @@ def _app(chosen):
     answers.check_within("--radius", radius, 0, card.bits)
     answers.check_within("--port", chosen.port, 0, 65535)
     index = indexing.existing(chosen.index, card, chosen)
+    index.check_paths()
     # All that can go wrong does so before the encoder is loaded.
     with (
         _listening(chosen.host, chosen.port) as listener,

@@ -58,14 +58,43 @@ def fit_in_graph(image, size):
 
 
 def fitted(pixels, size):
-    """Pixels of a file as a model of that size takes them, float32."""
+    """Pixels `[h, w, 3]` as a model of that size takes them, float32."""
     forks.check()
     size = tuple(size)
     if pixels.shape[:2] == size:
         return pixels.astype("float32")
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() != "tensorflow":
+        return _resized(pixels, size).astype("float32", copy=False)
+    if pixels.dtype == np.uint8:
         return _resizer(size)(pixels).numpy()
     return ops.convert_to_numpy(resize(pixels[None], size))[0]
+
+
+def _resized(pixels, size):
+    """`resize` of one image by NumPy: others compile for each height and width
+    anew, and keep it."""
+    for axis, length in enumerate(size):
+        places, weights = _taps(pixels.shape[axis], length)
+        weights = weights[..., None] if axis else weights[..., None, None]
+        pixels = sum(
+            pixels.take(place, axis) * weight
+            for place, weight in zip(places, weights)
+        )
+    return pixels
+
+
+@functools.lru_cache(256)
+def _taps(length, new):
+    """Places and weights, `[taps, new]`, that make a line of another length."""
+    scale = length / new
+    reach = max(scale, 1.0)
+    centres = (np.arange(new) + 0.5) * scale
+    places = np.floor(centres - reach).astype("int64")
+    places = places + np.arange(int(np.ceil(2 * reach)) + 1)[:, None]
+    weights = np.maximum(1 - np.abs(places + 0.5 - centres) / reach, 0)
+    weights *= (places >= 0) & (places < length)
+    weights = (weights / weights.sum(axis=0)).astype("float32")
+    return places.clip(0, length - 1), weights
 
 
 @functools.cache

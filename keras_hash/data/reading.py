@@ -147,11 +147,12 @@ def read(images, labels, size, shape):
         if is_dataset(images):
             dataset = pairs(images, "images", labelled=False)
             return stream(dataset, "images", size, len(shape), shape)
-        steps = images.num_batches if hosted else None
+        batches, steps = images, None
         if hosted:
             # Before Keras 3.11 a loop over one does not end.
-            images = (images[step] for step in range(steps))
-        found = map(_pair, images)
+            steps = images.num_batches
+            batches = map(images.__getitem__, range(steps))
+        found = map(_pair, batches)
     else:
         if labels is not None:
             labels = similarity.check_labels(labels, count=len(images))
@@ -248,9 +249,9 @@ def _fitted_one(image, shape):
             f"Received: one of shape {np.shape(image)}"
         )
     image = check_images(image, shape)[0]
-    if image.dtype == np.uint8:
-        return pixels.fitted(image, shape[:2])
-    return fitted(image[None], shape, True)[0]
+    if len(shape) == 1:
+        return image.astype("float32")
+    return pixels.fitted(image, shape[:2])
 
 
 def _pair(batch):

@@ -207,7 +207,8 @@ class Encoding(_training.Trained):
             ValueError: arrays that are no raw pixels.
         """
         forks.check()
-        return super().predict(self._checked(x), *args, **kwargs)
+        with self._keeping_variables():
+            return super().predict(self._checked(x), *args, **kwargs)
 
     def predict_on_batch(self, x):
         return super().predict_on_batch(self._checked(x))
@@ -215,6 +216,6 @@ class Encoding(_training.Trained):
     def _checked(self, x):
         """Arrays as the network takes them; what else Keras reads as it is."""
         x = reading.gathered(x, self.image_shape)
-        if isinstance(x, np.ndarray) or ops.is_tensor(x):
+        if hasattr(x, "dtype") and hasattr(x, "shape"):
             return reading.check_images(x, self.image_shape)
         return x

@@ -1,6 +1,8 @@
 """The training of `HashModel`: what `fit` is fed, and the loss of a batch."""
 
+import contextlib
 import numbers
+import types
 
 import keras
 import numpy as np
@@ -20,6 +22,9 @@ from keras_hash.methods import _views
 class Trained(keras.Model):
     """A model whose batches are looked at before Keras sees them, and whose
     loss is that of its method unless it is given another."""
+
+    # On JAX, while Keras works on them: variables and their values of before.
+    _taken_away = None
 
     def compile(
         self,
@@ -77,6 +82,10 @@ class Trained(keras.Model):
     def set_weights(self, weights):
         self._check_runtime()
         super().set_weights(weights)
+
+    def quantize(self, *args, **kwargs):
+        self._check_runtime()
+        super().quantize(*args, **kwargs)
 
     def load_weights(self, filepath, *args, **kwargs):
         self._check_runtime()
@@ -208,7 +217,7 @@ class Trained(keras.Model):
             )
             # First: others measure and save what it sets.
             getattr(callbacks, "callbacks", callbacks).insert(0, ended)
-        with fed.errors(), held.errors():
+        with fed.errors(), held.errors(), self._keeping_variables():
             return super().fit(
                 x,
                 y,
@@ -228,6 +237,36 @@ class Trained(keras.Model):
             with strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
+
+    @contextlib.contextmanager
+    def _keeping_variables(self):
+        """Gives variables their values back, whatever stops the work.
+
+        On JAX Keras takes them away for the time of it, and where an error or
+        Ctrl-C ends it, the model would have none.
+        """
+        try:
+            yield
+        except BaseException:
+            if keras.backend.backend() == "jax":
+                # Those behind the last step, or of before the first one.
+                self.jax_state_sync()
+                held = self._taken_away
+                for variable, value in held.values if held else ():
+                    if variable._value is None and not value.is_deleted():
+                        variable.assign(value)
+            raise
+        finally:
+            self._jax_state = self._taken_away = None
+
+    def _purge_model_variables(self, **kinds):
+        held = [*self.variables, *self.metrics_variables]
+        if kinds.get("optimizer_variables"):
+            held += self.optimizer.variables
+        values = [(variable, variable._value) for variable in held]
+        # Not a list, whose variables Keras would take for its own.
+        self._taken_away = types.SimpleNamespace(values=values)
+        super()._purge_model_variables(**kinds)
 
     def _end_epoch(self, again):
         if keras.backend.backend() == "jax":
@@ -262,7 +301,7 @@ class Trained(keras.Model):
             x, y, sample_weight = self._taken(
                 fed, x, y, sample_weight, steps, batch_size
             )
-        with fed.errors():
+        with fed.errors(), self._keeping_variables():
             return super().evaluate(
                 x, y, batch_size, verbose, sample_weight, steps, **kwargs
             )

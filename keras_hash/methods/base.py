@@ -356,7 +356,7 @@ class HashModel(_encoding.Encoding):
                 as `keras_hash.codes.select_bits` finds.
 
         Returns:
-            A model of the same class, not compiled.
+            A model of the same class, not compiled, whose codes Keras makes.
 
         Raises:
             ValueError: both or none of the two are given, bits that there are

@@ -47,11 +47,14 @@ class Frequencies(heads.Head):
         grey = ops.reshape(features, (-1, height, width))
         # Of what is the same everywhere the other frequencies have nothing.
         level = grey[:, :1, :1]
-        across = ops.transpose(transform(width, self.side))
-        found = transform(height, self.side) @ (grey - level) @ across
+        down, across = (
+            ops.convert_to_tensor(transform(size, self.side))
+            for size in (height, width)
+        )
+        found = down @ (grey - level) @ ops.transpose(across)
         found = ops.reshape(found, (-1, self.side**2))
-        first = np.eye(1, self.side**2, dtype="float32")
-        found += first * level[:, 0] * math.sqrt(height * width)
+        first = ops.eye(1, self.side**2, dtype="float32")
+        found = found + first * level[:, 0] * math.sqrt(height * width)
         found = ops.round(4 * found) / 4
         middle = ops.sort(found, axis=-1)
         half = self.side**2 // 2

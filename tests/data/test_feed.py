@@ -568,8 +568,8 @@ kinds = (
 )
 for make in kinds:
     for name, steps in (("fit", "steps_per_epoch"), ("evaluate", "steps")):
-        # On JAX an error leaves a model without its variables.
-        method = getattr(made(), name)
+        model = made()
+        method = getattr(model, name)
         for labels in (y, y[:, None], np.eye(4)[y]):
             method(*make(x, labels), verbose=0, batch_size=8, **{steps: 4})
         try:
@@ -578,7 +578,31 @@ for make in kinds:
             assert "0 .. 3 for num_classes=4" in str(error), error
         else:
             raise AssertionError(method)
+        # Nothing that stops it takes the variables away.
+        model.encode(x)
+        method(*make(x, y), verbose=0, batch_size=8, **{steps: 4})
+class Stopped(keras.callbacks.Callback):
+    def on_predict_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
+    on_train_batch_end = on_test_batch_end = on_predict_batch_end
+for name in ("fit", "evaluate", "predict"):
+    model = made()
+    model.encode(x)
+    labels = () if name == "predict" else (y,)
+    try:
+        getattr(model, name)(x, *labels, verbose=0, callbacks=[Stopped()])
+    except KeyboardInterrupt:
+        model.encode(x)
+    else:
+        raise AssertionError(name)
 model = made(bank=32)
+try:
+    model.fit(generated(x, y), verbose=0, steps_per_epoch=4)
+except ValueError as error:
+    assert "memory bank" in str(error), error
+    model.encode(x)
+else:
+    raise AssertionError(model)
 model.fit(x, y, class_weight={0: 2.0}, verbose=0)
 assert (model.encode(Batches(x)) == model.encode(x)).all()
 """

@@ -267,6 +267,26 @@ def test_the_bound_itself_is_allowed(tmp_path, monkeypatch, scene):
     assert images.check(path) == "40x24 pixels, above 959"
 
 
+@pytest.mark.parametrize(
+    "shape, size",
+    [
+        ((60, 50), (32, 32)),
+        ((9, 20), (32, 17)),
+        ((1, 1), (3, 2)),
+        ((32, 300), (32, 32)),
+        ((500, 7), (3, 40)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["uint8", "float32", "float64"])
+def test_other_backends_resize_alike(rng, shape, size, kind, monkeypatch):
+    image = rng.randint(0, 256, (*shape, 3)).astype(kind)
+    expected = images.fitted(image, size)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    found = images.fitted(image, size)
+    assert found.dtype == expected.dtype == "float32"
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
 def test_resize_is_that_of_the_models(tmp_path, rng):
     pixels = rng.randint(0, 256, (90, 120, 3)).astype("uint8")
     path = save(tmp_path / "a.png", pixels)

@@ -509,6 +509,7 @@ def test_weights_that_were_converted_do_not_change(monkeypatch, tmp_path):
         lambda: model.adapt(images),
         lambda: model.set_weights(before),
         lambda: model.load_weights(tmp_path / "a.weights.h5"),
+        lambda: model.quantize("int8"),
         lambda: model.take_head(head),
     ):
         with pytest.raises(ValueError, match=r'`set_runtime\("keras"\)`'):

@@ -221,7 +221,7 @@ def _read_csv(path, columns, delimiter):
 
 
 def _plain(path):
-    """A relative path that begins with `~` as one that is not the home folder."""
+    """A relative path, of which `~` in front is no home folder."""
     return f"./{path}" if path.startswith("~") else path
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 
 from keras_hash import progress as progress_lib
+from keras_hash import zoo
 from keras_hash.export import runtimes
 from keras_hash.extras.corpus.folder import Corpus
 from keras_hash.extras.corpus.folder import prepare
@@ -71,6 +72,8 @@ def encode(
     pipeline.pipeline_options(options)
     if runtime != "keras":
         runtimes.require(runtime, "write", "run")
+        # Whether it takes this model would else show late, on the workers.
+        zoo.load(model, runtime=runtime)
     corpus = prepare(folder, model, listing, images_per_shard, runtime)
     if retry:
         corpus.open_again()
