@@ -1,8 +1,31 @@
-"""Training on several devices: losses see the whole batch, not one's share."""
+"""Where work runs: TensorFlow where it is needed, and several devices, on which
+losses see the whole batch, not one's share."""
 
 import sys
 
 import keras
+
+
+def tensorflow(what, instead):
+    """TensorFlow; where it is not installed, what needs it and how to go on."""
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise ImportError(
+            f"{what} needs TensorFlow: `pip install tensorflow`, or {instead}. "
+            f"Received: {error}"
+        ) from error
+    return tensorflow
+
+
+def check_backend(what):
+    """Refuses work that only Keras on TensorFlow can do."""
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            f"{what} needs Keras on TensorFlow; start Python with "
+            "KERAS_BACKEND=tensorflow. "
+            f"Received: backend={keras.backend.backend()!r}"
+        )
 
 
 def _strategy():

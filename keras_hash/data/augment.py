@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_hash import devices
 from keras_hash.codes import as_array
 from keras_hash.codes import check_int
 
@@ -206,8 +207,7 @@ class Augment:
 
         A box whose left side is the larger one gives a mirror image.
         """
-        import tensorflow as tf
-
+        tf = devices.tensorflow("Augmenting tensors", "call `on_arrays`")
         shape, pad = tf.shape(images), self.shift
         count = shape[0]
         last = tf.cast(shape[1:3] - 1, tf.float32)

@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 
+from keras_hash import devices
 from keras_hash import forks
 from keras_hash.data import draws
 from keras_hash.data import folders
@@ -19,8 +20,9 @@ def _part(name, about):
     """A part of a benchmark as a property."""
 
     def dataset(benchmark):
-        import tensorflow as tf
-
+        tf = devices.tensorflow(
+            f"`.{name}`, a dataset,", f"take `.arrays({name!r})`"
+        )
         forks.check()
         images, indices = benchmark.images, benchmark.parts[name]
         if isinstance(images, np.ndarray):

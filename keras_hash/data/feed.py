@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import devices
 from keras_hash import forks
 from keras_hash import similarity
 from keras_hash.codes import check_int
@@ -80,8 +81,7 @@ def batches(
             is being written by another run, or `augment` is a tuple of another
             length than `views`.
     """
-    import tensorflow as tf
-
+    tf = devices.tensorflow("`batches`", "take `SampledBatches` of arrays")
     forks.check()
     size = check_int(size, "size")
     seed = check_int(seed, "seed", 0)

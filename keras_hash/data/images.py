@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import devices
 from keras_hash import files
 from keras_hash import forks
 from keras_hash.data import headers
@@ -320,8 +321,7 @@ class ImageFiles:
         Returns:
             An unbatched `tf.data.Dataset` of `uint8 [h, w, 3]`.
         """
-        import tensorflow as tf
-
+        tf = devices.tensorflow("A dataset of files", "call `iterate`")
         _freed_at_exit()
         return (
             tf.data.Dataset.from_tensor_slices(np.asarray(indices, "int64"))

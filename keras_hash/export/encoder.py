@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_hash import codes as codes_lib
+from keras_hash import devices
 from keras_hash import files
 from keras_hash.data import headers as limits
 from keras_hash.data import images as pixels
@@ -80,12 +81,7 @@ def stored_weights(model, compact_dtype=None, exact=False):
             f"Received: input_shape={model.image_shape}"
         )
     model.check_ready()
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(
-            "Exporting needs Keras on TensorFlow; start Python "
-            "with KERAS_BACKEND=tensorflow. "
-            f"Received: backend={keras.backend.backend()!r}"
-        )
+    devices.check_backend("Exporting")
     weights, scales = {}, {}
     for index, variable in enumerate(model.encoder_variables):
         value = keras.ops.convert_to_numpy(variable.value)
@@ -279,7 +275,9 @@ def save_encoder(model, folder, compact_dtype=None):
 
 def restore(model, folder):
     """Sets the weights of a model to those of a SavedModel of its own kind."""
-    import tensorflow as tf
+    tf = devices.tensorflow(
+        "Loading an entry", "save the model as a `.keras` file elsewhere"
+    )
 
     with files.plain(folder) as place:
         path = place / "variables" / "variables"

@@ -224,7 +224,7 @@ def load(name, bits=None, runtime="keras"):
         ValueError: no such entry, a damaged file (its sha256 differs from the
             card's), weights that do not fit the model on the card, or `bits`
             that are no length of its codes, or no such runtime.
-        ImportError: the package of an extra is missing.
+        ImportError: the package of an extra is missing, or TensorFlow.
         OSError: the entry could not be downloaded.
 
     Example:

@@ -581,6 +581,23 @@ for make in kinds:
         # Nothing that stops it takes the variables away.
         model.encode(x)
         method(*make(x, y), verbose=0, batch_size=8, **{steps: 4})
+pixels = np.zeros((20, 8, 8, 3), "uint8") + np.arange(20, dtype="uint8")[
+    :, None, None, None
+]
+bench = keras_hash.data.from_arrays(pixels, np.arange(20) % 2)
+for needs in (
+    lambda: keras_hash.load("dshc_digits_30"),
+    lambda: keras_hash.data.batches(x, 8),
+    lambda: keras_hash.data.Augment(flip=True)(pixels, 1),
+    lambda: keras_hash.data.ImageFiles(["a.png"]).dataset([0]),
+    lambda: bench.query,
+):
+    try:
+        needs()
+    except ImportError as error:
+        assert "needs TensorFlow: `pip install" in str(error), error
+    else:
+        raise AssertionError(needs)
 class Stopped(keras.callbacks.Callback):
     def on_predict_batch_end(self, batch, logs=None):
         raise KeyboardInterrupt

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 
 from keras_hash import codes
+from keras_hash import devices
 from keras_hash import files
 from keras_hash import progress
 
@@ -41,6 +42,7 @@ def require(format, *purposes):
 
     Raises:
         ValueError: there is no such format.
+        RuntimeError: to write, Keras does not run on TensorFlow.
         ImportError: a package is missing; the message names the extra.
     """
     known = formats()
@@ -49,6 +51,8 @@ def require(format, *purposes):
             f"`format` should be one of {sorted(known)}. "
             f"Received: format={format!r}"
         )
+    if "write" in purposes:
+        devices.check_backend("Converting a model")
     for purpose in purposes:
         for package in known[format].NEEDED[purpose]:
             if importlib.util.find_spec(package) is None:
