@@ -2,7 +2,6 @@
 
 import collections.abc
 import functools
-import inspect
 import itertools
 import os
 
@@ -132,13 +131,16 @@ def read(images, labels, size, shape):
     and the number of batches where it is known.
 
     Of all that can be fed: arrays, lists of images of several sizes, paths of
-    files, `tf.data` in batches or not, `PyDataset`, generators of batches.
+    files, `tf.data` in batches or not, `PyDataset`, generators and loaders of
+    batches.
     `shape` is that of an image, as a model takes it.
     """
     finite(images, "images")
     checked = False
     hosted = isinstance(images, keras.utils.PyDataset)
-    if hosted or inspect.isgenerator(images) or is_dataset(images):
+    # Generators, and loaders of batches such as PyTorch's.
+    looped = hasattr(images, "__iter__") and not hasattr(images, "__getitem__")
+    if hosted or looped or is_dataset(images):
         if labels is not None:
             raise ValueError(
                 "A dataset yields its labels itself. Received: a dataset and "

@@ -294,7 +294,10 @@ def test_encode_takes_what_fit_takes(model):
     expected = model.encode(FEATURES)
     part = (Batches(FEATURES, LABELS)[step] for step in range(4))
     alone = (Batches(FEATURES)[step][0] for step in range(4))
+    # As a loader of PyTorch: only to loop over.
+    loader = {step: list(Batches(FEATURES, LABELS)[step]) for step in range(4)}
     for given in (
+        loader.values(),
         Batches(FEATURES, LABELS),
         Batches(FEATURES, {"label": LABELS, "index": INDEX}),
         part,
