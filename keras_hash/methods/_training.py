@@ -263,7 +263,7 @@ class Trained(keras.Model):
         held = [*self.variables, *self.metrics_variables]
         if kinds.get("optimizer_variables"):
             held += self.optimizer.variables
-        values = [(variable, variable._value) for variable in held]
+        values = [(v, v._value) for v in held if v._value is not None]
         # Not a list, whose variables Keras would take for its own.
         self._taken_away = types.SimpleNamespace(values=values)
         super()._purge_model_variables(**kinds)
