@@ -58,7 +58,7 @@ def from_glob(*patterns):
 
     Raises:
         ValueError: no file, one that is not there, a name that is not UTF-8, or
-            a file system inside of another, such as `zip://...::...`.
+            one file system inside another, such as `zip://...::...`.
     """
     wrong = [one for one in patterns if not isinstance(one, (str, os.PathLike))]
     if wrong:
@@ -94,8 +94,8 @@ def _found(pattern):
     """
     if "::" in pattern and not filesystems.is_local(pattern):
         raise ValueError(
-            "Patterns of one file system inside of another are not taken; "
-            "unpack or copy the files, or list them in a CSV file. "
+            "A pattern should be of one file system, not of one inside "
+            "another; unpack or copy the files, or list them in a CSV file. "
             f"Received: {pattern}"
         )
     there, whole = filesystems.system(pattern)
@@ -221,7 +221,7 @@ def _read_csv(path, columns, delimiter):
 
 
 def _plain(path):
-    """A relative path, of which `~` in front is no home folder."""
+    """A relative path whose first `~` does not stand for the home folder."""
     return f"./{path}" if path.startswith("~") else path
 
 

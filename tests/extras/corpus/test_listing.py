@@ -207,5 +207,9 @@ def test_file_systems_that_cannot_be_read(tmp_path):
     path.write_text("file\na.png\nfoo://x.png\n")
     with pytest.raises(ValueError, match="foo://x.png', in line 3 of"):
         corpus.from_csv(path, "file")
-    with pytest.raises(ValueError, match="inside of another"):
+    chained = "simplecache::memory://x.png", "zip://a.png::photos.zip"
+    path.write_text("\n".join(["file", *chained]))
+    listing = corpus.from_csv(path, "file")
+    assert set(chained) & set(listing.table["file"].to_pylist())
+    with pytest.raises(ValueError, match="one inside another"):
         corpus.from_glob("zip://**/*.png::photos.zip")
