@@ -242,14 +242,14 @@ class Trained(keras.Model):
     def _keeping_variables(self):
         """Gives variables their values back, whatever stops the work.
 
-        On JAX Keras takes them away for the time of it, and where an error or
-        Ctrl-C ends it, the model would have none.
+        On JAX Keras takes them away while it works, and after an error or
+        Ctrl-C the model would have none.
         """
         try:
             yield
         except BaseException:
             if keras.backend.backend() == "jax":
-                # Those behind the last step, or of before the first one.
+                # Those after the last step, or else before the first one.
                 self.jax_state_sync()
                 held = self._taken_away
                 for variable, value in held.values if held else ():
