@@ -58,7 +58,7 @@ test-torch: .venv-torch/.ready
 
 .venv-torch/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear .venv-torch
-	.venv-torch/bin/python -m pip install --quiet $(TORCH)
+	.venv-torch/bin/python -m pip install --quiet $(TORCH) "grain>=0.2.3"
 	.venv-torch/bin/python -m pip install --quiet --editable ".[dev,torch]"
 	touch $@
 

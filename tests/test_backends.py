@@ -140,3 +140,48 @@ def test_no_name_of_a_torch_module_is_taken(name):
     assert not own & {"forward", "train", "eval", "apply", "to", "half"}
     # A layer that is set later would be hidden by an attribute of the class.
     assert not own & {"head", "hidden", "backbone", "bank", "codebook"}
+
+
+# Keras says so of data whose number of batches nobody knows.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("library", ["torch_loader", "torch_stream", "grain"])
+def test_torch_and_grain_feed_what_is_checked(library):
+    torch = pytest.importorskip("torch")
+    images = np.random.RandomState(0).randint(0, 256, (48, 32, 32, 3), "uint8")
+    labels = np.arange(48) % 4
+
+    def loader(labels, images=images):
+        if library == "grain":
+            grain = pytest.importorskip("grain")
+            found = grain.MapDataset.source(range(len(images)))
+            return found.map(lambda i: (images[i], labels[i])).batch(16)
+        single = pairs = list(zip(images, labels, strict=True))
+        if library == "torch_stream":
+
+            class Stream(torch.utils.data.IterableDataset):
+                def __iter__(self):
+                    return iter(pairs)
+
+            single = Stream()
+        return torch.utils.data.DataLoader(single, batch_size=16)
+
+    model = keras_hash.models.DPSH(8, 4)
+    model.compile("sgd")
+    good = loader(labels)
+    model.fit(good, epochs=2, validation_data=good, verbose=0)
+    model.fit(good, class_weight={0: 2.0}, verbose=0)
+    assert (model.encode(good) == model.encode(images)).all()
+    expected = model.evaluate(images, labels, batch_size=16, verbose=0)
+    found = model.evaluate(good, verbose=0)
+    np.testing.assert_allclose(found, expected, 1e-5)
+    late = loader(np.append(labels[:-1], 9))
+    for call in (
+        lambda: model.fit(late, verbose=0),
+        lambda: model.evaluate(late, verbose=0),
+        lambda: model.fit(good, validation_data=late, verbose=0),
+    ):
+        with pytest.raises(ValueError, match="0 .. 3 for num_classes=4"):
+            call()
+    floats = loader(labels, images.astype("float32") / 255)
+    with pytest.raises(ValueError, match="multiply those in 0..1 by 255"):
+        model.fit(floats, verbose=0)

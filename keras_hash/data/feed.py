@@ -1,8 +1,9 @@
 """What `fit` is fed: batches of a dataset, and labels and pixels checked."""
 
+import collections.abc
 import contextlib
+import copy
 import functools
-import inspect
 import numbers
 
 import keras
@@ -404,11 +405,10 @@ class TrainingFeed:
             return self._dataset(x, batch_size), y, weights
         if isinstance(x, keras.utils.PyDataset):
             return _CheckedBatches(x, self.batch), y, weights
-        if inspect.isgenerator(x):
+        if isinstance(x, collections.abc.Iterator):
             return (self.batch(batch) for batch in x), y, weights
         if y is None and not hasattr(x, "shape") and not isinstance(x, list):
-            # A loader of another library.
-            return x, y, weights
+            return _checked_loader(x, self.batch), y, weights
         return (*self.batch((x, y, weights)), None)[:3]
 
     def batch(self, batch):
@@ -602,6 +602,33 @@ def _refuse_both(weights):
             "`class_weight` and weights of images cannot go together. "
             "Received: both"
         )
+
+
+def _checked_loader(loader, function):
+    """A loader of another library whose batches go through a function."""
+    if hasattr(loader, "map"):
+        # A dataset of Grain.
+        return loader.map(function)
+    kinds = {
+        f"{kind.__module__}.{kind.__name__}" for kind in type(loader).mro()
+    }
+    if not any(kind.startswith("torch.utils.data") for kind in kinds):
+        raise ValueError(
+            "`x` should be arrays, a `tf.data.Dataset`, a `PyDataset`, a "
+            "generator, PyTorch's `DataLoader`, or Grain's `MapDataset` or "
+            f"`IterDataset`. Received: x of type {type(loader).__module__}."
+            f"{type(loader).__name__}"
+        )
+    import torch
+
+    class Checked(type(loader)):
+        def __iter__(self):
+            for batch in super().__iter__():
+                yield keras.tree.map_structure(torch.as_tensor, function(batch))
+
+    checked = copy.copy(loader)
+    checked.__class__ = Checked
+    return checked
 
 
 class _CheckedBatches(keras.utils.PyDataset):

@@ -1,6 +1,7 @@
 """Images and labels of all that can be fed, read batch by batch."""
 
 import collections.abc
+import contextlib
 import functools
 import itertools
 import os
@@ -138,8 +139,10 @@ def read(images, labels, size, shape):
     finite(images, "images")
     checked = False
     hosted = isinstance(images, keras.utils.PyDataset)
-    # Generators, and loaders of batches such as PyTorch's.
-    looped = hasattr(images, "__iter__") and not hasattr(images, "__getitem__")
+    # Generators, and loaders of batches such as those of PyTorch and Grain.
+    looped = hasattr(images, "__iter__") and (
+        not hasattr(images, "__getitem__") or hasattr(images, "to_iter_dataset")
+    )
     if hosted or looped or is_dataset(images):
         if labels is not None:
             raise ValueError(
@@ -154,6 +157,10 @@ def read(images, labels, size, shape):
             # Before Keras 3.11 a loop over one does not end.
             steps = images.num_batches
             batches = map(images.__getitem__, range(steps))
+        elif hasattr(images, "__len__"):
+            with contextlib.suppress(TypeError):
+                # PyTorch's of data whose number nobody knows.
+                steps = len(images)
         found = map(_pair, batches)
     else:
         if labels is not None:

@@ -25,8 +25,8 @@ class Encoding(_training.Trained):
                 images, also of several sizes, or of paths of image files; a
                 `keras_hash.data.ImageFiles`; a
                 `tf.data.Dataset` of images, `(image, label)` pairs or dicts
-                with `image`, batched or not; or a `PyDataset`, a generator or
-                PyTorch's `DataLoader` of batches.
+                with `image`, batched or not; or a `PyDataset`, a generator,
+                PyTorch's `DataLoader` or a dataset of Grain, of batches.
             batch_size: int, for arrays and unbatched datasets.
             verbose: `True`, `False`, or `"auto"`: a progress bar where the
                 work is longer than a few batches.

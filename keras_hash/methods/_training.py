@@ -130,8 +130,10 @@ class Trained(keras.Model):
                 dataset of `(image, label)` or of dicts with `image` and
                 `label`, in batches (see
                 `keras_hash.data.batches`), or unbatched, which is cut into
-                batches of `batch_size` in its order; or a `PyDataset` or
-                generator of batches. What never ends needs `steps_per_epoch`.
+                batches of `batch_size` in its order; or batches, which a
+                `PyDataset`, a generator, PyTorch's `DataLoader` or Grain's
+                `MapDataset` or `IterDataset` yields. What never ends needs
+                `steps_per_epoch`.
             y: labels of an image array: int `[n]` (or `[n, 1]`), multi-hot
                 `[n, num_classes]`, or without a memory bank rows of shares in
                 0..1; anything a loss of your own takes.

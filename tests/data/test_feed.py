@@ -218,11 +218,18 @@ def test_labels_are_checked_outside_the_step(monkeypatch):
         (FEATURES, None),
         (Batches(FEATURES), None),
         (generated(FEATURES), None),
+        (iter([FEATURES]), None),
     ],
 )
 def test_images_without_labels(model, given):
     with pytest.raises(ValueError, match="Labels are missing.*labels=None"):
         model.fit(*given, verbose=0, steps_per_epoch=4)
+
+
+@pytest.mark.parametrize("given", [None, "photos", {"image": FEATURES}, {1}])
+def test_what_is_no_data(model, given):
+    with pytest.raises(ValueError, match="`x` should be arrays.*builtins"):
+        model.fit(given, verbose=0)
 
 
 @pytest.mark.parametrize(

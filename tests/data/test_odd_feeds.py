@@ -38,12 +38,12 @@ class Batches(keras.utils.PyDataset):
         return tuple(a[4 * step : 4 * step + 4] for a in self.arrays)
 
 
-def make(method="CSQ", **settings):
+def make(method="CSQ", eagerly=False, **settings):
     given = {} if method == "BiHalf" else {"num_classes": 3}
     model = getattr(keras_hash.models, method)(
         8, **given, **{"input_shape": (8, 8, 3), **settings}
     )
-    model.compile("sgd")
+    model.compile("sgd", run_eagerly=eagerly)
     return model
 
 
@@ -198,14 +198,16 @@ def test_lists_of_images_and_of_paths_train(tmp_path):
     for images in (SEVERAL, list(IMAGES)):
         for method in ("CSQ", "BiHalf"):
             labels = LABELS if method == "CSQ" else None
-            history = make(method).fit(images, labels, verbose=0).history
+            history = make(method, True).fit(images, labels, verbose=0).history
             assert np.isfinite(history["loss"]).all()
         given = {"validation_data": (images, LABELS), "verbose": 0}
-        make().fit(images, LABELS, sample_weight=[1.0] * 12, **given)
-        make().train_on_batch(images, LABELS)
+        make(eagerly=True).fit(
+            images, LABELS, sample_weight=[1.0] * 12, **given
+        )
+        make(eagerly=True).train_on_batch(images, LABELS)
         parts = [(images[i : i + 4], LABELS[i : i + 4]) for i in (0, 4, 8)]
         endless = (part for part in itertools.cycle(parts))
-        make().fit(endless, steps_per_epoch=3, verbose=0)
+        make(eagerly=True).fit(endless, steps_per_epoch=3, verbose=0)
 
 
 def test_numbers_and_rows_train_one_model():
