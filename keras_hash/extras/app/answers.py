@@ -4,6 +4,7 @@ No web server is needed here: an image file goes in, plain values come out.
 `page` puts them on a page.
 """
 
+import copy
 import dataclasses
 import functools
 import os
@@ -118,8 +119,13 @@ class PhotoSearch:
     def copies(self, radius):
         """Groups of files whose codes are so near and whose pixels fit."""
         check_within("radius", radius, 0, self.bits)
+        items = {self._photos.place(i): i for i in self._index.ids.tolist()}
+        # All pairs of many files of the same bytes would hide the others.
+        same = duplicates.same_bytes(list(filter(_is_file, items)))
+        index = copy.copy(self._index)
+        index.remove([items[p] for others in same.values() for p in others])
         near, seen, pairs = [], 0, {}
-        for block in self._index.pairs(int(radius)):
+        for block in index.pairs(int(radius)):
             order = np.argsort(block[2], kind="stable")[:_PAIRS]
             near += zip(*(side[order].tolist() for side in block))
             near = sorted(near, key=lambda pair: pair[2])[:_PAIRS]
@@ -131,7 +137,7 @@ class PhotoSearch:
             if all(map(_is_file, paths)):
                 pairs[paths] = f"{far} bits differ"
         pairs = duplicates.second_look(pairs, show=False)
-        found = duplicates.groups(pairs, {}, functools.cache(duplicates.rank))
+        found = duplicates.groups(pairs, same, functools.cache(duplicates.rank))
         return rendering.render(
             "app/copies.html",
             groups=copies.shown(found[:MAX_SHOWN]),

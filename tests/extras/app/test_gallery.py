@@ -6,6 +6,7 @@ import html.parser
 import io
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_more_like_an_image_that_was_found(photos):
         search.more(several, hits[7])
 
 
-def test_copies_in_the_index(photos):
+def test_copies_in_the_index(photos, monkeypatch):
     search, codes, _ = coded()
     alike = np.flatnonzero((codes == codes[7]).all(axis=1))
     first, second, third = alike[:3]
@@ -173,6 +174,15 @@ def test_copies_in_the_index(photos):
     # The larger one is kept.
     names = [found["title"] for found in found.all("div", class_="picture")]
     assert names == [f"photos/{second}.png", f"photos/{first}.png"]
+    # Many of the same bytes leave room for it.
+    monkeypatch.setattr(answers, "_PAIRS", 3)
+    others = np.setdiff1d(np.arange(len(codes)), alike[:2])
+    for item in others:
+        shutil.copyfile(f"photos/{others[0]}.png", f"photos/{item}.png~")
+        os.replace(f"photos/{item}.png~", f"photos/{item}.png")
+    found = Elements(search.copies(0))
+    assert "2 photos have copies" in found.text
+    assert found.text.count("same bytes") == len(others) - 1
     with pytest.raises(ValueError, match="`radius` should be an int"):
         search.copies(BITS + 1)
     with pytest.raises(ValueError, match="Hamming"):
