@@ -1,6 +1,7 @@
 """`keras-hash app`: a page to search by photo, from `extras.app`."""
 
 import contextlib
+import errno
 import socket
 import tempfile
 
@@ -79,7 +80,7 @@ def _app(chosen):
             # As `duplicates` does: the pixels decide.
             near = card.radius(1e-4)
         blocks = page.make(search, title, chosen.k, radius, folder, near)
-        page.serve(blocks, listener, f"{title} in {chosen.index}")
+        page.serve(blocks, listener, folder, f"{title} in {chosen.index}")
 
 
 @contextlib.contextmanager
@@ -93,9 +94,12 @@ def _listening(host, port):
     except OSError as error:
         # Python says the address twice.
         reason = (error.strerror or str(error)).partition(" (while")[0]
+        remedy = "another `--port`, or `--port 0` for any that is free"
+        elsewhere = error.errno == errno.EADDRNOTAVAIL
+        if elsewhere or isinstance(error, socket.gaierror):
+            remedy = "an address of this machine to `--host`"
         raise ValueError(
-            f"Cannot listen at {host}, port {port}: {reason}. Give another "
-            "`--port`, or `--port 0` for any that is free."
+            f"Cannot listen at {host}, port {port}: {reason}. Give {remedy}."
         ) from error
     with listener:
         yield listener

@@ -35,7 +35,8 @@ _SIDE, _KEPT = 192, 2048
 
 def check_within(name, value, low, high):
     """Refuses a number that is not an int from `low` to `high`."""
-    if value != int(value) or not low <= value <= high:
+    # NaN is at no end of a range.
+    if not low <= value <= high or value != int(value):
         raise ValueError(
             f"`{name}` should be an int from {low} to {high}. Received: {value}"
         )
@@ -110,8 +111,11 @@ class PhotoSearch:
     def more(self, asked, hit):
         """An `Answer` to an image that was found, by its place: that of an
         answer among those that are shown, and its own there."""
-        number, place = (int(part) for part in str(hit).split(":"))
-        item, _ = asked[number].nearest[place]
+        try:
+            number, place = map(int, str(hit).split(":"))
+            item, _ = asked[number].nearest[place]
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ValueError("That image is not shown any more.") from error
         if not _is_file(item):
             raise ValueError(f"{cut(item)} is not here any more.")
         return self.ask(item, "/".join(pathlib.PurePath(item).parts[-2:]))

@@ -4,6 +4,8 @@ Gradio itself serves no file but uploads, asks no other server and bounds an
 uploaded file. Each line here shuts what a request was seen to get through.
 """
 
+import json
+import pathlib
 import re
 from urllib import parse
 
@@ -38,9 +40,11 @@ _HEADERS = {
 class Guard:
     """An ASGI application in front of Gradio's."""
 
-    def __init__(self, app, max_bytes, hosts=None):
-        """`hosts` are the names of this server; `None` stands for any."""
+    def __init__(self, app, max_bytes, folder, hosts=None):
+        """`folder` is that of uploads; `hosts` are the names of this server,
+        `None` stands for any."""
         self._app, self._max_bytes, self._hosts = app, max_bytes, hosts
+        self._folder = folder
 
     async def __call__(self, scope, receive, send):
         """Passes one connection on, or refuses it."""
@@ -53,8 +57,17 @@ class Guard:
         app = self._app
         if scope["type"] == "http":
             refused = self._refused(scope)
+            small = scope["method"] == "POST" and scope["path"] != _UPLOAD
+            if refused is None and small:
+                body = await _read(receive, _SMALL)
+                receive = _again(body, receive)
+                if not self._names_uploads(body):
+                    refused = 403, "That is not a file that was uploaded here."
             if refused is not None:
                 status, text = refused
+                if status == 413:
+                    # A browser that still sends would not see the answer.
+                    await _read(receive, 8 * self._max_bytes, keep=False)
                 # What is not read of the request ends with the connection.
                 app = responses.PlainTextResponse(
                     text, status, {"connection": "close"}
@@ -85,6 +98,57 @@ class Guard:
         if int(length) > most:
             return 413, f"More than {most} bytes."
         return None
+
+    def _names_uploads(self, body):
+        """Whether all files that a request names were uploaded: Gradio copies
+        others, or waits for a pipe, before the page sees their names."""
+        try:
+            left = [json.loads(body)]
+        except (ValueError, RecursionError):
+            # Gradio refuses it.
+            return True
+        while left:
+            value = left.pop()
+            if isinstance(value, dict):
+                if "path" in value and not is_upload(
+                    value["path"], self._folder
+                ):
+                    return False
+                left += value.values()
+            elif isinstance(value, list):
+                left += value
+        return True
+
+
+def is_upload(path, folder):
+    """Whether a path is that of an upload: a request may name any file."""
+    try:
+        whole = pathlib.Path(path).resolve()
+        return whole.is_relative_to(pathlib.Path(folder).resolve())
+    except (OSError, TypeError, ValueError):
+        return False
+
+
+async def _read(receive, most, keep=True):
+    """The body of a request, or only its reading, up to so many bytes."""
+    found, count, more = [], 0, True
+    while more and count <= most:
+        message = await receive()
+        more = message.get("more_body", False)
+        count += len(message.get("body", b""))
+        if keep:
+            found.append(message.get("body", b""))
+    return b"".join(found)
+
+
+def _again(body, receive):
+    """A `receive` that yields a body which was read, then what follows."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def first():
+        return left.pop() if left else await receive()
+
+    return first
 
 
 def _name(host):

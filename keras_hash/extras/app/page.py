@@ -39,13 +39,19 @@ def make(search, title, k, radius, folder, near=0):
     radius up to which copies are looked for at first."""
     import gradio
 
+    from keras_hash.extras.app import guard
+
     def ask(uploads):
         """An `Answer` to each upload, or what is wrong with it as a str."""
         uploads = [uploads] if isinstance(uploads, dict) else uploads or []
         found = []
         for upload in uploads[: answers.MAX_ASKED]:
             try:
-                path = _uploaded(upload["path"], folder)
+                path = upload["path"]
+                if not guard.is_upload(path, folder):
+                    raise ValueError(
+                        "That is not a file that was uploaded here."
+                    )
                 found.append(search.ask(path, upload.get("orig_name")))
             except ValueError as error:
                 found.append(str(error))
@@ -56,9 +62,9 @@ def make(search, title, k, radius, folder, near=0):
     def more(asked, event: gradio.EventData):
         """The answer to an image among those that are shown."""
         try:
-            return [search.more(asked, event._data["hit"])]
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            return [str(error) if type(error) is ValueError else "Not here."]
+            return [search.more(asked, (event._data or {}).get("hit"))]
+        except ValueError as error:
+            return [str(error)]
 
     def show(asked, k, radius):
         if not asked:
@@ -67,7 +73,7 @@ def make(search, title, k, radius, folder, near=0):
 
     def look(radius):
         try:
-            return _literal(search.copies(int(radius)))
+            return _literal(search.copies(radius))
         except ValueError as error:
             return _literal(answers.refusal(str(error)))
 
@@ -155,20 +161,6 @@ def _copies(search, radius):
     return near, button, gradio.HTML("", elem_id="copies")
 
 
-def _uploaded(path, folder):
-    """A path, if it is that of an upload: a request may name any file."""
-    try:
-        if (
-            pathlib.Path(path)
-            .resolve()
-            .is_relative_to(pathlib.Path(folder).resolve())
-        ):
-            return path
-    except (OSError, TypeError, ValueError):
-        pass
-    raise ValueError("That is not a file that was uploaded here.")
-
-
 def _literal(text):
     """HTML in which no letter means anything to a template."""
     for letter in "{}$`":
@@ -176,7 +168,7 @@ def _literal(text):
     return str(text)
 
 
-def application(page, host, port):
+def application(page, host, port, folder):
     """The page as an ASGI application that offers nothing else."""
     import fastapi
     import gradio
@@ -203,12 +195,14 @@ def application(page, host, port):
         ),
         css_paths=[_STYLE],
     )
+    # Else it takes any file of this machine for an upload.
+    page.has_launched = True
     local = ipaddress.ip_address(host).is_loopback
     hosts = {host, "localhost"} if local else None
-    return guard.Guard(served, answers.MAX_BYTES, hosts)
+    return guard.Guard(served, answers.MAX_BYTES, folder, hosts)
 
 
-def serve(page, listener, text):
+def serve(page, listener, folder, text):
     """Serves a page until a signal."""
     import uvicorn
 
@@ -223,7 +217,7 @@ def serve(page, listener, text):
         )
     server = uvicorn.Server(
         uvicorn.Config(
-            application(page, host, port),
+            application(page, host, port, folder),
             log_level="critical",
             proxy_headers=False,
             server_header=False,

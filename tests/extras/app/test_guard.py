@@ -1,6 +1,8 @@
 """What reaches the page's server: requests, with the guard and without it."""
 
+import asyncio
 import http.server
+import os
 import pathlib
 import threading
 import time
@@ -9,6 +11,8 @@ import pytest
 
 from keras_hash.extras.app import answers
 from keras_hash.extras.app import page
+
+guard = pytest.importorskip("keras_hash.extras.app.guard")
 
 URL = "http://127.0.0.1:7860"
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
@@ -48,7 +52,8 @@ def app(framework, tmp_path_factory):
             patch.setenv(name, "")
         page.load_gradio(str(folder))
         blocks = page.make(search, "digits", 10, 30, str(folder))
-        yield page.application(blocks, "127.0.0.1", 7860), search, folder
+        served = page.application(blocks, "127.0.0.1", 7860, str(folder))
+        yield served, search, folder
 
 
 def client(app, **options):
@@ -73,10 +78,15 @@ def photo(name="a.png", content=b"abc"):
     return "files", (name, content, "image/png")
 
 
+def named(path):
+    """A request for the answer to a file."""
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    return {"data": [file], "session_hash": "s", "fn_index": 0}
+
+
 def asked(served, path):
     """What the page's function answers for a file that a request names."""
-    body = {"data": [{"path": path}], "session_hash": "s", "fn_index": 0}
-    return served.post("/gradio_api/run/ask", json=body)
+    return served.post("/gradio_api/run/ask", json=named(path))
 
 
 def test_the_page_works(app, guarded):
@@ -94,8 +104,7 @@ def test_the_page_works(app, guarded):
     (path,) = guarded.post(UPLOAD, files=[photo()]).json()
     assert pathlib.Path(path).is_relative_to(app[2])
     assert guarded.get(f"/gradio_api/file={path}").content == b"abc"
-    body = {"data": [{"path": path}], "session_hash": "s", "fn_index": 0}
-    assert guarded.post(JOIN, json=body).status_code == 200
+    assert guarded.post(JOIN, json=named(path)).status_code == 200
     deadline = time.monotonic() + 60
     while not app[1].asked and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -132,27 +141,35 @@ def test_gradio_serves_no_other_file_and_asks_no_other_server(app, bare):
             for way in ("file=", "file/", "proxy="):
                 answer = bare.get(f"/gradio_api/{way}{path}")
                 assert answer.status_code >= 400, (way, path)
-        assert asked(bare, url).status_code == 200
+        assert asked(bare, url).status_code == 500
         other.shutdown()
     assert not seen
     assert not app[1].asked
 
 
-def test_only_uploads_are_searched_for(app, bare):
-    """Nothing in Gradio keeps a request from naming another file."""
+def test_only_uploads_are_searched_for(app, guarded, bare):
+    """Nor copied by Gradio, or waited for, such as a pipe."""
     _, search, folder = app
+    os.mkfifo(folder.parent / "pipe.png")
     for path in (
         f"{folder.parent}/secret.png",
         f"{folder}/../secret.png",
         f"{folder}/link",
         f"{folder.parent}/uploads2",
+        f"{folder.parent}/pipe.png",
+        "http://127.0.0.1:1/a.png",
         "secret.png",
         "\0",
         ["a"],
         5,
     ):
-        asked(bare, path)
+        if "http" not in str(path):
+            asked(bare, path)
+        answer = guarded.post(JOIN, json={"a": [named(path)]})
+        assert answer.status_code == 403, path
+        assert "not a file that was uploaded here" in answer.text
     assert search.asked == []
+    assert not [*folder.rglob("*secret*"), *folder.rglob("*pipe*")]
     (path,) = bare.post(UPLOAD, files=[photo()]).json()
     assert asked(bare, path).status_code == 200
     assert search.asked == [path]
@@ -211,6 +228,16 @@ def test_requests_are_of_a_bounded_size(guarded, bare):
     halves = [photo(f"{i}.png", bytes(most // 2)) for i in range(3)]
     assert bare.post(UPLOAD, files=halves).status_code == 200
     assert guarded.post(UPLOAD, files=halves).status_code == 413
+    # What comes after the bound is read, or a browser would see no answer.
+    read = []
+
+    async def receive():
+        read.append(None)
+        body = bytes(1 << 20)
+        return {"type": "http.request", "body": body, "more_body": True}
+
+    asyncio.run(guard._read(receive, 3 << 20, keep=False))
+    assert len(read) == 4
     body = {"data": ["x" * (1 << 16)], "session_hash": "s", "fn_index": 0}
     assert bare.post(JOIN, json=body).status_code == 200
     assert guarded.post(JOIN, json=body).status_code == 413
