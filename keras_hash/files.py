@@ -7,6 +7,7 @@ makes of its characters is settled here.
 import collections.abc
 import contextlib
 import errno
+import functools
 import hashlib
 import importlib.util
 import json
@@ -103,7 +104,7 @@ def beside(path):
     if len(name) > _LONG:
         name = b"%08x%s" % (zlib.crc32(name), name[-_LONG // 2 :])
     # The ending of `path` stays: some writers choose a format by it.
-    mine = f"{os.getpid()}-{os.urandom(4).hex()}"
+    mine = f"{os.getpid()}-{_here()}{os.urandom(4).hex()}"
     new = path.with_name(f".{mine}.new.{os.fsdecode(name)}")
     try:
         yield new
@@ -207,8 +208,28 @@ def sweep(folder):
     folder = local(folder)
     for place in folder.iterdir() if folder.is_dir() else ():
         found = re.match(r"\.(\d+)(-[0-9a-f]+)?\.new\.", place.name)
-        if found and not is_running(int(found[1])):
-            _remove(place)
+        # It may not be there any more, or of another user.
+        with contextlib.suppress(OSError):
+            if found and _is_left(place, int(found[1]), found[2] or ""):
+                _remove(place)
+
+
+def _is_left(place, process, mark):
+    """Whether the process that was writing a file or folder is gone."""
+    if len(mark) < 17 or mark.startswith(f"-{_here()}"):
+        return not is_running(process)
+    # Its number says nothing on another machine or in another container.
+    return time.time() - place.lstat().st_mtime > 86_400
+
+
+@functools.cache
+def _here():
+    """Eight digits that differ where numbers of processes mean others."""
+    known = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        known.append(os.readlink("/proc/self/ns/pid"))
+        known.append(local("/proc/sys/kernel/random/boot_id").read_text())
+    return f"{zlib.crc32(''.join(known).encode()):08x}"
 
 
 def is_running(process):

@@ -281,3 +281,31 @@ def test_who_may_read_a_file_stays(tmp_path):
     with files.beside(path) as new:
         os.link(other, new)
     assert other.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_others_write_is_not_swept_away(tmp_path, monkeypatch):
+    """The number of a process means another one in another container."""
+    with files.beside(tmp_path / "a") as ours:
+        assert files._here() in ours.name
+        ours.write_text("ours")
+        files.sweep(tmp_path)
+        assert ours.exists()
+    gone = [
+        tmp_path / f".99999999-{mark}.new.a"
+        for mark in (f"{files._here()}00000000", "1f")
+    ]
+    others = tmp_path / f".99999999-{'0' * 16}.new.a"
+    for place in (*gone, others):
+        place.write_text("left")
+    files.sweep(tmp_path)
+    assert others.exists() and not any(place.exists() for place in gone)
+    os.utime(others, (0, 0))
+
+    def refuse(place):
+        raise PermissionError(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_remove", refuse)
+        files.sweep(tmp_path)
+    files.sweep(tmp_path)
+    assert [place.name for place in tmp_path.iterdir()] == ["a"]
