@@ -3,6 +3,8 @@
 All of them keep codes centred at 0: a sigmoid `a` appears as `2 a - 1`.
 """
 
+import random
+
 from keras import layers
 from keras import ops
 
@@ -19,6 +21,16 @@ def dense(bits, activation=None, use_bias=True, name="hash"):
         dtype="float32",
         name=name,
     )
+
+
+def dropped(rate):
+    """Dropout that goes on after a stop as it would have.
+
+    Without a seed Keras on PyTorch would draw by PyTorch's own generator, whose
+    state no file of a model holds.
+    """
+    seed = random.randint(1, int(1e9)) if rate else None
+    return layers.Dropout(rate, dtype="float32", seed=seed)
 
 
 def normalization(**options):
@@ -95,7 +107,7 @@ class Hidden(Head):
         super().__init__(name="hidden")
         self.norm = normalization(center=False, scale=False)
         self.dense = layers.Dense(units, "relu", dtype="float32", name="dense")
-        self.drop = layers.Dropout(dropout, dtype="float32")
+        self.drop = dropped(dropout)
 
     def build(self, input_shape):
         self._build_chain(input_shape, [self.norm, self.dense])
@@ -268,7 +280,7 @@ class TwoLayers(Head):
         self.second = layers.Dense(
             units, "relu", dtype="float32", name="second"
         )
-        self.drop = layers.Dropout(dropout, dtype="float32")
+        self.drop = dropped(dropout)
         self.from_first = dense(bits, name="from_first")
         self.from_second = dense(bits, use_bias=False, name="from_second")
 

@@ -126,10 +126,20 @@ def of_model(name, model, loss_class):
             views, labels, batch_size=16, epochs=2, shuffle=False, verbose=0
         )
         found[f"{name}/history"] = np.asarray(history.history["loss"])
+        of_loaded(model, views[:16], labels[:16])
     for place, weight in enumerate(model.get_weights()):
         found[f"{name}/weight_{place}"] = weight
     found[f"{name}/real"] = model.real_codes(features)
     found[f"{name}/code"] = model.encode(features)
+
+
+def of_loaded(model, images, labels):
+    """A trained model goes on after it was loaded as it would have."""
+    path = os.path.join(FOLDER, f"{BACKEND}-loaded.keras")
+    model.save(path)
+    again = keras.models.load_model(path)
+    losses = [one.evaluate(images, labels, verbose=0) for one in (model, again)]
+    np.testing.assert_array_equal(*losses)
 
 
 def of_images():

@@ -55,13 +55,11 @@ class TargetModel(HashModel):
         self._early = True
         super().compile_from_config(config)
 
-    def make_train_function(self, force=False):
+    def _feed(self, training=False, class_weight=None):
+        # Before Keras runs the loss without values: on PyTorch those of the
+        # book would be zeros there.
         self._use_book()
-        return super().make_train_function(force)
-
-    def make_test_function(self, force=False):
-        self._use_book()
-        return super().make_test_function(force)
+        return super()._feed(training, class_weight)
 
     # Keras tells whether it trains where the signature asks for that.
     def compute_loss(
@@ -71,7 +69,7 @@ class TargetModel(HashModel):
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def _use_book(self):
-        """Makes the loss anew, before it is part of a graph."""
+        """Makes the loss anew, of the book that was loaded."""
         if self._early:
             self._early = False
             if self._method_loss is not None:
