@@ -114,15 +114,15 @@ def _max_min_code(bits, num_classes, random, restarts=30, candidates=16):
     ones = np.bitwise_count(every)
     for distance in range(bits, 2, -1):
         for _ in range(restarts):
-            free = np.ones(1 << bits, bool)
-            chosen = []
-            while len(chosen) < num_classes and free.any():
-                places = np.flatnonzero(free)
-                tried = places[random.randint(len(places), size=candidates)]
-                left = free & (ones[tried[:, None] ^ every] >= distance)
+            free, chosen = every, []
+            while len(chosen) < num_classes and len(free):
+                tried = free[random.randint(len(free), size=candidates)]
+                # The first of all leaves as much as any other would.
+                tried = tried if chosen else tried[:1]
+                left = ones[tried[:, None] ^ free] >= distance
                 best = left.sum(axis=1).argmax()
                 chosen.append(tried[best])
-                free = left[best]
+                free = free[left[best]]
             if len(chosen) == num_classes:
                 return np.array(chosen)
     return None
