@@ -169,7 +169,8 @@ def _encode_corpus(chosen):
         f"{done.shards} of {done.corpus.shards} files new"
     )
     if done.refused:
-        print(f"{done.refused:,} images refused: {done.corpus.refused_file}")
+        refused = outputs.counted(done.refused, "image")
+        print(f"{refused} refused: {done.corpus.refused_file}")
     if done.refused == done.corpus.images:
         raise ValueError(
             f"None of {done.refused:,} files is an image that could be read. "

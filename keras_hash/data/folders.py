@@ -21,7 +21,7 @@ KINDS = {
 _ENDINGS = sum(KINDS.values(), ())
 # What file managers and archives leave behind, beside names with a dot first.
 _CLUTTER = {"thumbs.db", "desktop.ini", "@eadir", "__macosx"}
-HIDDEN, _NO_IMAGE = "hidden", "not an image"
+HIDDEN, NO_IMAGE = "hidden", "not an image"
 
 
 def refused(name):
@@ -34,13 +34,13 @@ def refused(name):
 def refused_file(name):
     """Why a file of this name is left out, or `None`."""
     ends_well = name.lower().endswith(_ENDINGS)
-    return refused(name) or (None if ends_well else _NO_IMAGE)
+    return refused(name) or (None if ends_well else NO_IMAGE)
 
 
-def walk(folder, names=None):
+def walk(folder, names=None, depth=None):
     """The image files in and below a folder, sorted, and a dict from paths
     that are left out to reasons. `names` are those of the folders in it that
-    count, all by default.
+    count, all by default; `depth` says how far below it they may lie.
 
     Linked files and folders count as if they lay there. A folder is entered
     once, under its own path before that of a link to it.
@@ -67,6 +67,9 @@ def walk(folder, names=None):
                 # In the working folder, not the home folder.
                 path = path.absolute()
             if os.path.isdir(path) and not refused(path.name):
+                level = len(path.parts) - len(root.parts)
+                if depth is not None and level > depth:
+                    continue
                 if names is None or place != root or path.name in names:
                     (linked if path.is_symlink() else waiting).append(path)
             elif reason := _refused(path):
@@ -122,9 +125,9 @@ def by_reason(left_out):
     kinds = collections.Counter()
     for name, reason in left_out.items():
         kind = re.split(r":| as |, ", reason)[0]
-        if kind == _NO_IMAGE:
+        if kind == NO_IMAGE:
             ending = os.path.splitext(name)[1].lower() or "without an ending"
-            kind = f"{ending} ({_NO_IMAGE})"
+            kind = f"{ending} ({NO_IMAGE})"
         kinds[kind] += 1
     return ", ".join(
         f"{count} {kind}{'s' if count > 1 and kind.endswith('link') else ''}"

@@ -134,6 +134,14 @@ class Corpus:
             if self._file(_REFUSED, shard) in refused
         )
 
+    def refused(self):
+        """The ids, as text, of images that were refused so far."""
+        found = set()
+        for path in filesystems.listing(self.path(_REFUSED)):
+            text = io.StringIO(filesystems.read(path).decode(), newline="")
+            found |= {row[0] for row in list(csv.reader(text))[1:]}
+        return found
+
     def finish(self):
         """Checks all shards, joins and counts their refusals."""
         # Waiting for a distant file system is most of it.
@@ -224,8 +232,16 @@ def _csv(rows):
     return text.getvalue().encode()
 
 
-def prepare(folder, model, listing, images_per_shard=None, runtime="keras"):
-    """The corpus in a folder: a new one, or the same of an earlier run."""
+def prepare(
+    folder,
+    model,
+    listing,
+    images_per_shard=None,
+    runtime="keras",
+    retry=False,
+):
+    """The corpus in a folder: a new one, or the same of an earlier run. With
+    `retry` what was refused there may have another length now."""
     zoo.verify_files(model)
     card = zoo.card(model)
     if images_per_shard is not None:
@@ -249,20 +265,29 @@ def prepare(folder, model, listing, images_per_shard=None, runtime="keras"):
     }
     if runtime != Corpus.runtime:
         manifest["runtime"] = runtime
+    images = filesystems.join(folder, _IMAGES)
     if before:
-        _refuse_changes(before, manifest, listing.table)
+        if _changed(before, manifest, listing.table, retry):
+            _write(images, listing.table, row_group_size=size)
+        _copy_model(folder, model, card)
         return before
     _begin(folder)
-    images = filesystems.join(folder, _IMAGES)
     _write(images, listing.table, row_group_size=size)
-    entry = zoo.entry_folder(model)
-    for name in [*card.files, "card.json"]:
-        path = filesystems.join(folder, _MODEL, name)
-        filesystems.write(path, (entry / name).read_bytes())
+    _copy_model(folder, model, card)
     path = filesystems.join(folder, _MANIFEST)
     filesystems.write(path, (files.to_json(manifest) + "\n").encode())
     filesystems.remove([filesystems.join(folder, _BEGUN)])
     return Corpus(folder)
+
+
+def _copy_model(folder, model, card):
+    """Copies an entry to where all workers find it, once for all."""
+    entry = zoo.entry_folder(model)
+    for name in [*card.files, "card.json"]:
+        path = filesystems.join(folder, _MODEL, name)
+        content = (entry / name).read_bytes()
+        if not filesystems.exists(path) or filesystems.read(path) != content:
+            filesystems.write(path, content)
 
 
 def _begin(folder):
@@ -286,8 +311,9 @@ def _begin(folder):
     filesystems.write(mark, b"")
 
 
-def _refuse_changes(corpus, manifest, listed):
-    """Raises where the codes that are there would not fit those to come."""
+def _changed(corpus, manifest, listed, retry):
+    """Whether the listing has other lengths of what was refused and is tried
+    again; raises where the codes that are there would not fit those to come."""
     remedy = "Continue with what it was started with, or give another folder."
     before, now = corpus.encoder, manifest["encoder"]
     if before != now:
@@ -313,11 +339,28 @@ def _refuse_changes(corpus, manifest, listed):
     with filesystems.opened(corpus.path(_IMAGES)) as file:
         # Folders of earlier versions have more columns.
         table = parquet.read_table(file, columns=listed.column_names)
-    if not table.equals(listed):
+    if table.equals(listed):
+        return False
+    mended = corpus.refused() if retry else ()
+    kept = [_without_lengths(one, mended) for one in (table, listed) if mended]
+    if not mended or not kept[0].equals(kept[1]):
         raise ValueError(
             f"{corpus.folder} is for another list of images: "
             f"{_difference(table, listed)}. {remedy}"
         )
+    return True
+
+
+def _without_lengths(table, ids):
+    """A listing without the lengths of some of its images."""
+    lengths = [
+        None if str(name) in ids else length
+        for name, length in zip(
+            table["id"].to_pylist(), table["length"].to_pylist()
+        )
+    ]
+    place = table.column_names.index("length")
+    return table.set_column(place, "length", pa.array(lengths, pa.int64()))
 
 
 def _difference(before, now):

@@ -6,9 +6,11 @@ input alone, so that the same input is always cut into the same shards.
 
 import dataclasses
 import os
+import pathlib
 import re
 
 import pyarrow as pa
+from fsspec import utils
 from pyarrow import compute
 
 from keras_hash import files
@@ -116,6 +118,8 @@ def _found(pattern):
                 "'photos/**/*.jpg' go in quotes on the command line. "
                 f"Received: {pattern}, which is not there"
             )
+        elif local:
+            hits, left_out = _matched(there, base or "/", whole)
         else:
             hits = there.glob(whole, detail=True)
     elif local:
@@ -145,6 +149,24 @@ def _found(pattern):
             path = _plain(name.removeprefix(here))
         places[name] = path, about["size"]
     return base, places, left_out
+
+
+def _matched(there, base, pattern):
+    """Files on this machine that a pattern fits, in linked folders too, as no
+    glob finds them; and what is left out."""
+    fits = re.compile(utils.glob_translate(pattern)).match
+    depth = pattern.count("/", len(base.rstrip("/")) + 1)
+    depth = None if "**" in pattern else depth
+    inside, others = folders.walk(base, depth=depth)
+    hits, left_out = {}, {}
+    for path in [*map(str, inside), *map(str, others)]:
+        reason = others.get(pathlib.Path(path))
+        if reason in (None, folders.NO_IMAGE):
+            if fits(path):
+                hits[path] = there.info(path)
+        elif fits(path) or os.path.isdir(path):
+            left_out[path] = reason
+    return hits, left_out
 
 
 def from_csv(path, image_column, id_column=None, delimiter=","):

@@ -74,7 +74,7 @@ def encode(
         runtimes.require(runtime, "write", "run")
         # Whether it takes this model would else show late, on the workers.
         zoo.load(model, runtime=runtime)
-    corpus = prepare(folder, model, listing, images_per_shard, runtime)
+    corpus = prepare(folder, model, listing, images_per_shard, runtime, retry)
     if retry:
         corpus.open_again()
     finished = corpus.finished()

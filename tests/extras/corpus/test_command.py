@@ -24,7 +24,7 @@ def test_the_command(photos, tmp_path, capsys):
     assert code == 0, shown
     assert said == (
         f"40 codes of 30 bits in {out}, 5 of 5 files new\n"
-        f"1 images refused: {out}/refused.csv\n"
+        f"1 image refused: {out}/refused.csv\n"
     )
     assert shown.startswith("41 images in the list\n")
     assert "Encoding shards" in shown

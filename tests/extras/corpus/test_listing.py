@@ -53,6 +53,26 @@ def test_links_to_files_are_listed_and_to_nothing_not(tmp_path):
         assert table["length"].to_pylist() == [3]
 
 
+def test_patterns_enter_linked_folders_once(tmp_path):
+    album = tmp_path / "elsewhere" / "album"
+    album.mkdir(parents=True)
+    (tmp_path / "photos" / "own").mkdir(parents=True)
+    for place in (album, album.parent, tmp_path / "photos"):
+        (place / "a.jpg").write_bytes(b"xyz")
+    (tmp_path / "photos" / "linked").symlink_to(album)
+    (tmp_path / "photos" / "own" / "up").symlink_to(tmp_path / "photos")
+    for pattern, ids in (
+        ("**/*.jpg", ["a.jpg", "linked/a.jpg"]),
+        ("**", ["a.jpg", "linked/a.jpg"]),
+        ("*/*.jpg", ["linked/a.jpg"]),
+        ("*.jpg", ["a.jpg"]),
+    ):
+        listing = corpus.from_glob(f"{tmp_path}/photos/{pattern}")
+        assert listing.table["id"].to_pylist() == ids, pattern
+        loops = [*listing.left_out.values()]
+        assert loops == ["repeated link"] * ("**" in pattern)
+
+
 def test_what_has_no_ending_is_known_by_how_it_begins(tmp_path):
     Image.new("RGB", (2, 2)).save(tmp_path / "photo", "PNG")
     (tmp_path / "notes").write_bytes(b"about photos")

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,13 +74,35 @@ def test_a_restart_encodes_what_is_missing(
 def test_refused_images_are_tried_again(photos, tmp_path, images):
     path = photos / "0" / "00.png"
     content = path.read_bytes()
-    path.write_bytes(bytes(len(content)))
+    path.write_bytes(b"of another length")
     listing, out = corpus.from_glob(str(photos)), tmp_path / "out"
     assert encode(listing, out).refused == 1
     path.write_bytes(content)
     assert encode(listing, out).refused == 1
+    listing = corpus.from_glob(str(photos))
+    with pytest.raises(ValueError, match="another list of images"):
+        encode(listing, out)
+    # What was not refused has the length that it had.
+    other = photos / "0" / "02.png"
+    good = other.read_bytes()
+    other.write_bytes(good + b"more")
+    with pytest.raises(ValueError, match="another list of images"):
+        encode(corpus.from_glob(str(photos)), out, retry=True)
+    other.write_bytes(good)
     done = encode(listing, out, retry=True)
     assert (done.refused, done.shards) == (0, 1)
+    assert found(out) == by_id(images)
+    assert encode(listing, out).shards == 0
+
+
+@NEEDS_BEAM
+def test_the_encoder_comes_back(photos, tmp_path, images):
+    listing, out = corpus.from_glob(str(photos)), tmp_path / "out"
+    encode(listing, out)
+    shutil.rmtree(out / "model" / "1")
+    (out / "model" / "card.json").write_text("{")
+    shutil.rmtree(out / "codes")
+    encode(listing, out)
     assert found(out) == by_id(images)
 
 
