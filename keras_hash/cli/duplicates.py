@@ -121,6 +121,13 @@ def _duplicates(chosen):
     again = {path for others in same.values() for path in others}
     alone = [path for path in paths if path not in again]
     pairs, refused = _near(chosen, looks, alone)
+    gone = _gone(pairs, same)
+    pairs = {pair: pairs[pair] for pair in pairs if gone.isdisjoint(pair)}
+    same = {
+        best: left
+        for best, others in same.items()
+        if best not in gone and (left := [p for p in others if p not in gone])
+    }
     images = len(paths)
     images -= sum(1 + len(same.get(path, ())) for path in refused)
     rank = functools.cache(duplicates.rank)
@@ -144,6 +151,16 @@ def _duplicates(chosen):
         linked = outputs.counted(count, "file")
         print(f"Linked {linked} of the same bytes.", file=sys.stderr)
         _check_all(failed)
+
+
+def _gone(pairs, same):
+    """Files that were copies and are not there any more; the work is long."""
+    seen = {path for pair in pairs for path in pair}
+    seen |= {path for best, others in same.items() for path in (best, *others)}
+    gone = {path for path in seen if not os.path.exists(path)}
+    for path in sorted(gone):
+        print(f"left out: {path}: it is not there any more", file=sys.stderr)
+    return gone
 
 
 def _check_all(failed):
@@ -216,7 +233,7 @@ def _near(chosen, looks, paths):
                     ]
                     # Others are in the index from earlier runs; and two names
                     # of one file take no more room than one.
-                    if None not in pair and not os.path.samefile(*pair):
+                    if None not in pair and not _same_file(*pair):
                         pair = tuple(sorted(pair, key=order.get))
                         found.setdefault(pair, f"{name}: {bits} bits differ")
                         if bits <= surely:
@@ -228,6 +245,13 @@ def _near(chosen, looks, paths):
             print(f"left out: {path}: {why}", file=sys.stderr)
         refused |= gone
     return found, refused
+
+
+def _same_file(one, other):
+    """Whether two paths lead to one file; not where one is gone."""
+    return all(map(os.path.exists, (one, other))) and os.path.samefile(
+        one, other
+    )
 
 
 def _hash_index(place):

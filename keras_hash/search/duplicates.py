@@ -139,6 +139,7 @@ def move(paths, folder):
     folder.mkdir(parents=True, exist_ok=True)
     paths = [os.path.abspath(path) for path in paths]
     above = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
+    _sweep(folder / LIST)
     with open(folder / LIST, "a+", encoding="utf-8") as listed:
         listed.seek(0)
         if (before := listed.read()) and not before.endswith("\n"):
@@ -179,7 +180,9 @@ def _rename(path, target):
     try:
         os.rename(path, target)
     except OSError as error:
-        if os.path.lexists(target) or not os.path.isfile(path):
+        if os.path.lexists(target) or not (
+            os.path.islink(path) or os.path.isfile(path)
+        ):
             raise
         if error.errno != errno.EXDEV:
             raise
@@ -201,8 +204,10 @@ def undo(folder):
             f"There is no {LIST} in {folder}: give the folder to which "
             "`keras-hash duplicates --move` has moved files."
         )
+    _sweep(place)
     back, kept, failed = set(), [], {}
-    for line, path, moved in reversed(_listed(place)):
+    lines = _listed(place)
+    for line, path, moved in reversed(lines):
         there, here = map(os.path.lexists, (path, moved))
         if there and here and path not in back and _is_copy(moved, path):
             # To another disk it was stopped halfway.
@@ -220,11 +225,20 @@ def undo(folder):
             if there:
                 failed[moved] = f"there is another {path} now"
         # Else it was stopped before it was moved, or moved back already.
-    if kept:
-        files.write(place, "".join(reversed(kept)))
-    else:
+    if not kept:
         place.unlink()
+    elif len(kept) < len(lines):
+        files.write(place, "".join(reversed(kept)))
     return len(back), failed
+
+
+def _sweep(place):
+    """Removes what a kill amid a move to another disk left beside files."""
+    listed = []
+    with contextlib.suppress(ValueError):
+        listed = _listed(place) if place.exists() else []
+    for folder in {os.path.dirname(p) for _, *both in listed for p in both}:
+        files.sweep(folder)
 
 
 def _is_copy(one, other):
@@ -273,9 +287,12 @@ def link(found):
     """
     count, failed = 0, {}
     for one, other in found:
-        if os.path.islink(other) or files.sha256(one) != files.sha256(other):
+        if os.path.islink(other):
             continue
         try:
+            if files.sha256(one) != files.sha256(other):
+                failed[other] = f"it or {one} has changed"
+                continue
             with files.beside(other) as new:
                 os.link(os.path.realpath(one), new)
         except OSError as error:

@@ -12,6 +12,7 @@ from sklearn import datasets
 
 import keras_hash
 from keras_hash import cli
+from keras_hash.cli import duplicates as cli_duplicates
 from keras_hash.search import duplicates
 from tests.cli.command import run
 
@@ -124,6 +125,24 @@ def test_moved_and_back_and_linked(photos, tmp_path):
     code, _, err = run("duplicates", folder, *HASH, "--link")
     assert code == 0 and "Linked 1 file " in err
     assert os.path.samefile(names["half"], again)
+
+
+def test_photos_that_vanish_meanwhile_end_nothing(photos, monkeypatch):
+    folder, names = photos
+    near = cli_duplicates._near
+
+    def vanish(*arguments):
+        pairs, refused = near(*arguments)
+        os.remove(names["same"])
+        os.remove(names["jpeg"])
+        return pairs, refused
+
+    monkeypatch.setattr(cli_duplicates, "_near", vanish)
+    code, out, err = run("duplicates", folder, *HASH)
+    assert code == 0 and str(names["half"]) in out, err
+    for name in ("same", "jpeg"):
+        assert f"left out: {names[name]}: it is not there any more" in err
+        assert str(names[name]) not in out
 
 
 def test_what_stays_is_told(photos, tmp_path):

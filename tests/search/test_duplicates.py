@@ -181,6 +181,18 @@ def test_another_disk(tmp_path, monkeypatch):
     assert (target / "link.jpg").is_symlink() and not link.is_symlink()
     assert duplicates.undo(target) == (1, {})
     assert os.readlink(link) == paths[0]
+    # So does one that leads nowhere from there.
+    link.unlink()
+    link.symlink_to(os.path.relpath(paths[0], link.parent))
+    duplicates.move([link], target)
+    # What a kill amid a copy left goes.
+    left = [
+        folder / ".99999999-1f.new.link.jpg" for folder in (link.parent, target)
+    ]
+    for place in left:
+        place.write_text("a part")
+    assert duplicates.undo(target) == (1, {})
+    assert link.samefile(paths[0]) and not any(map(os.path.exists, left))
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -232,7 +244,8 @@ def test_links_of_the_same_bytes(tmp_path):
     before = content(tmp_path)
     # The second pair is not of the same bytes any more.
     found = [(paths[0], paths[1]), (paths[0], paths[2])]
-    assert duplicates.link(found) == (1, {})
+    changed = {paths[2]: f"it or {paths[0]} has changed"}
+    assert duplicates.link(found) == (1, changed)
     assert os.path.samefile(*paths[:2]) and content(tmp_path) == before
 
 
