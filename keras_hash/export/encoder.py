@@ -374,7 +374,12 @@ def retrieval_model(encoder, codes, ids=None, k=10, real_codes=False):
         input_signature=[tf.TensorSpec([None, width], tf.uint8, name="code")]
     )
     def search_codes(code):
-        count, most = tf.shape(code)[0], decoding.MAX_IMAGES
+        # A signature that was loaded takes other shapes than it declares.
+        shape = tf.shape(code)
+        words = [f"`code` should be [n, {width}], {encoder.bits} bits:", shape]
+        fits = tf.size(code) == shape[0] * width
+        code = decoding.require(fits, words, code)
+        count, most = shape[0], decoding.MAX_IMAGES
         code = decoding.require(
             count <= most,
             [f"`code` should be at most {most} codes:", count],

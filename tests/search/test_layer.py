@@ -203,6 +203,10 @@ def test_codes_in_a_request_are_checked(system):
     assert len(search(code=codes)["ids"]) == 1024
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 1024"):
         search(code=np.zeros((1025, 4), "uint8"))
+    # What was loaded takes other shapes than it declares.
+    for shape in ((2, 2), (1, 8), (1, 12), (4,)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[n, 4\]"):
+            search(code=tf.zeros(shape, tf.uint8))
     codes[[3, 7], -1] = 4, 1
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=r"0 behind 30 bits; rows:\W+7"
