@@ -61,8 +61,11 @@ def as_array(value, name, dtype=None):
             f"`{name}` should be there for every item. Received: a masked array"
         )
     try:
+        if ops.is_tensor(value):
+            # One that PyTorch follows or NumPy does not know too.
+            value = ops.convert_to_numpy(value)
         return np.asarray(value, dtype)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         raise ValueError(
             f"`{name}` should be an array. Received: {name} of type "
             f"{type(value).__name__} ({error})"

@@ -131,6 +131,9 @@ def check_labels(
         tensor = ops.is_tensor(labels)
         given = labels
         labels = ops.convert_to_numpy(labels) if tensor else np.asarray(labels)
+        if labels.dtype.kind == "V" and "float" in labels.dtype.name:
+            # A kind that NumPy does not know, such as bfloat16.
+            labels = labels.astype("float32")
     except ValueError:
         refuse(shapes, "rows of several lengths")
     if labels.dtype == object and hasattr(given, "iloc"):

@@ -149,6 +149,7 @@ def _trained(chosen):
         )
     folder = files.local(chosen.out)
     entries.version_folders(folder)
+    outputs.check_folder(chosen.out, "--out")
     inside = [os.path.realpath(p) for p in (folder, files.local(chosen.data))]
     if os.path.isdir(inside[1]) and os.path.commonpath(inside) == inside[1]:
         raise ValueError(

@@ -246,9 +246,7 @@ def again(x, shape, size=256, views=True, index=None):
             data = reading.pairs(data, "x", labelled=False)
             data = in_batches(data, shape, size).as_numpy_iterator()
         for batch in data:
-            batch = reading.of_dict(batch) if isinstance(batch, dict) else batch
-            whole = isinstance(batch, (tuple, list))
-            yield (*batch, None)[:2] if whole else (batch, None)
+            yield reading.parts(batch)[:2]
 
     def fitted():
         kept = [(each, each.numpy()) for each in _epoch_variables(x)]
@@ -409,13 +407,11 @@ class TrainingFeed:
             return (self.batch(batch) for batch in x), y, weights
         if y is None and not hasattr(x, "shape") and not isinstance(x, list):
             return _checked_loader(x, self.batch), y, weights
-        return (*self.batch((x, y, weights)), None)[:3]
+        return (*self.batch((x, y, weights)), None, None)[:3]
 
     def batch(self, batch):
         """A batch with its labels checked, as a tuple."""
-        batch = reading.of_dict(batch) if isinstance(batch, dict) else batch
-        whole = isinstance(batch, (tuple, list)) and len(batch) > 1
-        images, y, *weights = batch if whole else (batch, None)
+        images, y, *weights = reading.parts(batch)
         try:
             images = reading.gathered(images, self.shape)
             if self.views > 1 and images is not None:
@@ -439,7 +435,10 @@ class TrainingFeed:
         if self.class_weight is not None:
             _refuse_both(weights)
             weights = [self._weights(labels)]
-        return images, y, *weights
+        if y is None and weights:
+            y = np.zeros(len(weights[0]), "int32")
+        # `None` in a batch is more than TensorFlow and PyTorch can take.
+        return (images,) if y is None else (images, y, *weights)
 
     def _check_views(self, shape):
         """Refuses images without the views that a loss compares: here, as a

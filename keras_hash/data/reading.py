@@ -263,11 +263,17 @@ def _fitted_one(image, shape):
     return pixels.fitted(image, shape[:2])
 
 
-def _pair(batch):
-    """Images and labels, or `None`, of a batch as data yield it."""
+def parts(batch):
+    """Images, labels or `None`, and what else is in a batch as data yield it,
+    alone, in a tuple, a list, or a dict of TFDS."""
     batch = of_dict(batch) if isinstance(batch, dict) else batch
     batch = batch if isinstance(batch, (tuple, list)) else (batch,)
-    images, y = (*batch, None)[:2]
+    return batch if len(batch) > 1 else (*batch, None)
+
+
+def _pair(batch):
+    """Images and labels, or `None`, of a batch as data yield it."""
+    images, y, *_ = batch = parts(batch)
     if len(batch) > 3 or np.ndim(label_of(y)) > 2:
         raise ValueError(
             "A batch should be images, or a tuple of images and labels; "
@@ -300,7 +306,13 @@ def gathered(images, shape):
 
 
 def _listed(images):
-    """Paths, or images of several sizes, in an array or a column as a list."""
+    """Paths, or images of several sizes, in an array or a column as a list;
+    tensors in a list as arrays."""
+    if isinstance(images, (list, tuple)):
+        return [
+            ops.convert_to_numpy(one) if ops.is_tensor(one) else one
+            for one in images
+        ]
     kind = getattr(getattr(images, "dtype", None), "kind", "")
     texts = kind and kind in "UTO" and getattr(images, "ndim", 0) == 1
     return list(images) if texts else images

@@ -17,6 +17,10 @@ __all__ = [
 def __getattr__(name):
     # It is TensorFlow's, which is imported when it is first asked for.
     if name == "count_table":
+        from keras_hash import devices
+
+        instead = "take `HammingEvaluator`, whose `counts` is that table"
+        devices.tensorflow("`count_table`", instead)
         from keras_hash.evaluation.graph import count_table
 
         return count_table

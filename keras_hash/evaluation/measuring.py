@@ -150,9 +150,24 @@ def measure(
         A pair: the `RetrievalReport`, and a dict from part to packed codes.
 
     Raises:
-        ValueError: `mirror`, where mirror images mean something else, or the
-            queries are the database, which is not mirrored.
+        ValueError: something else than a model and a benchmark, a part that
+            holds no images, or `mirror`, where mirror images mean something
+            else, or the queries are the database, which is not mirrored.
     """
+    if not hasattr(model, "bits") or not hasattr(benchmark, "parts"):
+        raise ValueError(
+            "`measure` takes a model that encodes and a "
+            "`keras_hash.data.Benchmark`; `keras_hash.load` and "
+            "`keras_hash.data.load` load one by its name. Received: "
+            f"{type(model).__name__} and {type(benchmark).__name__}"
+        )
+    for part in (query, database):
+        if not len(benchmark.parts.get(part, ())):
+            raise ValueError(
+                f"A benchmark is measured on images in {part!r}; `query=` of "
+                "`keras_hash.data.from_folder` and its like draws queries. "
+                f"Received: none of {benchmark.name}"
+            )
     if mirror and query == database:
         raise ValueError(
             "`mirror` is for queries, so `database` should be another part. "

@@ -312,7 +312,8 @@ def choose(names):
     if not names or not all(_is_known(name, known) for name in names):
         raise ValueError(
             f"`metrics` should be among {list(known)}, or one of these at a "
-            f"cut-off such as 'ndcg@100'. Received: metrics={names!r}"
+            f"cut-off such as 'ndcg@100'; a radius is {RADIUS}. "
+            f"Received: metrics={names!r}"
         )
     families_of = {name.partition("@")[0] for name in names}
     return {f: known[f] for f in known if f in families_of}, frozenset(names)

@@ -1,6 +1,8 @@
 """The encoding of `HashModel`: real and packed codes, and features."""
 
+import contextlib
 import functools
+import threading
 
 import keras
 import numpy as np
@@ -11,6 +13,15 @@ from keras_hash import forks
 from keras_hash import progress
 from keras_hash.data import reading
 from keras_hash.methods import _training
+
+_LOCK = threading.Lock()
+
+
+def _one_at_a_time():
+    """For threads: Keras on JAX writes the variables back after each batch,
+    and what another one reads meanwhile is gone."""
+    on_jax = keras.backend.backend() == "jax"
+    return _LOCK if on_jax else contextlib.nullcontext()
 
 
 class Encoding(_training.Trained):
@@ -99,8 +110,13 @@ class Encoding(_training.Trained):
     def _features_of_batch(self):
         """The backbone as a function of a batch, compiled."""
         if keras.backend.backend() != "tensorflow":
-            predict = self.backbone.predict_on_batch
-            return lambda images: ops.cast(predict(images), "float32")
+
+            def predict(images):
+                with _one_at_a_time():
+                    shown = self.backbone.predict_on_batch(images)
+                return ops.cast(shown, "float32")
+
+            return predict
         import tensorflow as tf
 
         def forward(images):
@@ -179,7 +195,8 @@ class Encoding(_training.Trained):
         if keras.backend.backend() != "tensorflow":
             # All images were looked at before: one batch may be nearly black.
             forward = super().predict_on_batch
-            outputs = self._with_mirror(forward, images, mirror)
+            with _one_at_a_time():
+                outputs = self._with_mirror(forward, images, mirror)
             return ops.convert_to_numpy(self.outputs_to_codes(outputs))
         if mirror not in self._graphs:
             import tensorflow as tf

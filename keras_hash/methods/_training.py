@@ -119,7 +119,15 @@ class Trained(keras.Model):
 
         optimizer.update_step = update_step
 
-    def fit(self, x=None, y=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        **kwargs,
+    ):
         """Trains as `keras.Model.fit`; labels are checked as they are fed.
 
         A model that was not compiled is, with Adam and the method's own loss.
@@ -137,6 +145,9 @@ class Trained(keras.Model):
             y: labels of an image array: int `[n]` (or `[n, 1]`), multi-hot
                 `[n, num_classes]`, or without a memory bank rows of shares in
                 0..1; anything a loss of your own takes.
+            batch_size: as in `keras.Model.fit`.
+            epochs: as in `keras.Model.fit`.
+            verbose: as in `keras.Model.fit`.
             **kwargs: as in `keras.Model.fit`. The `class_weight` of an image
                 with several labels is the mean of theirs. Weights are finite.
 
@@ -155,7 +166,6 @@ class Trained(keras.Model):
             self.compile()
         class_weight = kwargs.pop("class_weight", None)
         fed, held = self._feed(True, class_weight), self._feed()
-        batch_size = kwargs.get("batch_size")
         validation = kwargs.pop("validation_data", None)
         if validation is not None:
             pair = isinstance(validation, (tuple, list))
@@ -223,6 +233,9 @@ class Trained(keras.Model):
             return super().fit(
                 x,
                 y,
+                batch_size,
+                epochs,
+                verbose,
                 sample_weight=weights,
                 validation_data=validation,
                 callbacks=callbacks,

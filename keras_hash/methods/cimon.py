@@ -114,7 +114,7 @@ class CIMON(HashModel):
         """Similarities that `adapt` found, by the index of its images."""
         return {} if index is None else self.bank.pairs(index)
 
-    def fit(self, x=None, y=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         if self.bank is None or not self.bank.filled():
             raise ValueError(
                 "CIMON needs the training images first: call `adapt`."
@@ -124,4 +124,4 @@ class CIMON(HashModel):
         if hasattr(x, "shape") and not isinstance(y, dict):
             labels = np.zeros(len(x), "int32") if y is None else y
             y = {"label": labels, "index": np.arange(len(x))}
-        return super().fit(x, y, **kwargs)
+        return super().fit(x, y, *args, **kwargs)

@@ -45,7 +45,7 @@ def nearest(asked, source, places, ids, k, floats=1 << 24):
         part = slice(start, start + rows)
         wanted, inverse = np.unique(places[part], return_inverse=True)
         if callable(source):
-            features = np.asarray(source(ids[wanted]))
+            features = as_array(source(ids[wanted]), "rerank[1]")
             _check_features(features, len(wanted), width)
         else:
             features = np.asarray(source[wanted])

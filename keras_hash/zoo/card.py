@@ -234,7 +234,7 @@ class Card(collections.abc.Mapping):
             raise ValueError(
                 f"The card of {self.name} tells rates from "
                 f"{max(10, known[0] + 1) / pairs:.1e} on. "
-                f"Received: a rate of {false_rate}"
+                f"Received: a rate of {false_rate:g}"
             )
         return radius
 

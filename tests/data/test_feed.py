@@ -226,6 +226,40 @@ def test_images_without_labels(model, given):
         model.fit(*given, verbose=0, steps_per_epoch=4)
 
 
+ALONE = {
+    "array": lambda x: x,
+    "tuple": lambda x: (x,),
+    "list": lambda x: [x],
+    "None": lambda x: (x, None),
+    "dict": lambda x: {"image": x},
+    "weights": lambda x: (x, None, np.ones(len(x))),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("form", ALONE)
+def test_images_alone_in_a_batch(form):
+    """One in a tuple was taken for views of a single image."""
+
+    class Alone(Batches):
+        def __getitem__(self, step):
+            return ALONE[form](super().__getitem__(step)[0])
+
+    def trained(given):
+        keras.utils.set_random_seed(0)
+        model = keras_hash.models.SDC(16, backbone="features", input_shape=(8,))
+        model.compile("sgd", run_eagerly=True)
+        model.fit(given, batch_size=16, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    expected = trained(FEATURES)
+    steps = Alone(FEATURES)
+    generator = (steps[step] for step in range(len(steps)))
+    for given in (steps, generator):
+        for found, weight in zip(trained(given), expected, strict=True):
+            np.testing.assert_array_equal(found, weight)
+
+
 @pytest.mark.parametrize("given", [None, "photos", {"image": FEATURES}, {1}])
 def test_what_is_no_data(model, given):
     with pytest.raises(ValueError, match="`x` should be arrays.*builtins"):
