@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -431,6 +432,13 @@ def test_constants_of_a_method(photos):
         assert code == 2 and told in err and not out.exists(), err
     with pytest.raises(argparse.ArgumentTypeError, match="a name and a value"):
         inputs.constant("clusters")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_where_nothing_can_be_written_shows_before_the_work(monkeypatch):
+    monkeypatch.setattr(inputs, "benchmark", None)
+    code, _, err = run("train", "--data", "digits", "--out", "/proc/mine")
+    assert code == 2 and "`--out` should be a folder that can be" in err, err
 
 
 def test_a_stopped_training_is_not_replaced(photos, monkeypatch):

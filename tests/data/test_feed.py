@@ -584,6 +584,7 @@ def test_samplers_check_labels(kind):
 ELSEWHERE = """
 import sys
 sys.modules["tensorflow"] = None
+from concurrent import futures
 import keras
 import numpy as np
 import keras_hash
@@ -665,6 +666,23 @@ except ValueError as error:
 else:
     raise AssertionError(model)
 model.fit(x, y, class_weight={0: 2.0}, verbose=0)
+# From many threads: what one writes back another one would miss.
+expected = model.encode(x)
+with futures.ThreadPoolExecutor(8) as pool:
+    for found in pool.map(model.encode, [x] * 100):
+        assert (found == expected).all()
+assert (model.features(x) == x).all()
+halves = keras.ops.cast(np.eye(4)[y], "bfloat16")
+report = keras_hash.evaluate(expected, halves, expected, halves, bits=8)
+whole = np.eye(4)[y]
+same = keras_hash.evaluate(expected, whole, expected, whole, bits=8)
+assert report.metrics["map"] == same.metrics["map"]
+try:
+    keras_hash.evaluation.count_table
+except ImportError as error:
+    assert "`count_table` needs TensorFlow" in str(error), error
+else:
+    raise AssertionError(error)
 assert (model.encode(Batches(x)) == model.encode(x)).all()
 """
 

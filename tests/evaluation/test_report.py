@@ -307,3 +307,14 @@ def test_a_database_that_is_searched_for_itself_is_not_mirrored(rng):
     model = keras_hash.models.PHash(64)
     with pytest.raises(ValueError, match="`database` should be another part"):
         keras_hash.evaluation.measure(model, bench, "query", "query", True)
+
+
+def test_what_cannot_be_measured_is_named(rng):
+    images = rng.randint(0, 256, (8, 4, 4, 3)).astype("uint8")
+    bench = keras_hash.data.from_arrays(images, np.arange(8) % 2, query=0)
+    model = keras_hash.models.PHash(64)
+    for given in ((model, "digits"), ("phash_64", bench), (model, images)):
+        with pytest.raises(ValueError, match="takes a model that encodes"):
+            keras_hash.evaluation.measure(*given)
+    with pytest.raises(ValueError, match="measured on images in 'query'"):
+        keras_hash.evaluation.measure(model, bench)
