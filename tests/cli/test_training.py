@@ -352,7 +352,12 @@ def test_a_training_stopped_twice_and_what_it_wrote(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "method", ["cimon", "dhd", pytest.param("dslh", marks=pytest.mark.slow)]
+    "method",
+    [
+        "cimon",
+        pytest.param("dhd", marks=pytest.mark.slow),
+        pytest.param("dslh", marks=pytest.mark.slow),
+    ],
 )
 def test_what_a_method_needs_is_given(photos, method):
     """Two views of each image, and the number of all of them."""

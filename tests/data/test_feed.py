@@ -237,7 +237,13 @@ ALONE = {
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize("form", ALONE)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[] if form in ("tuple", "weights") else SLOW)
+        for form in ALONE
+    ],
+)
 def test_images_alone_in_a_batch(form):
     """One in a tuple was taken for views of a single image."""
 
