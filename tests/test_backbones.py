@@ -57,7 +57,10 @@ def test_networks_are_cut_behind_a_layer(rng):
     "name, weights, cut, fewer",
     [
         ("efficientnet_lite0", 3_413_024, "block15", 2_628_384),
-        ("efficientnet_lite2", 4_869_168, "block20", 3_972_784),
+        pytest.param(
+            *("efficientnet_lite2", 4_869_168, "block20", 3_972_784),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_efficientnet_lite(name, weights, cut, fewer, tmp_path, rng):

@@ -242,7 +242,7 @@ def test_a_trained_backbone_is_tuned_further(large_photos, tmp_path):
 @pytest.mark.parametrize(
     "method",
     [
-        None,
+        pytest.param(None, marks=pytest.mark.slow),
         # Two views of each image, and a bank.
         pytest.param("dhd", marks=pytest.mark.slow),
         pytest.param("itq", marks=pytest.mark.slow),
@@ -410,21 +410,26 @@ def test_one_class_an_image_is_asked_for_before_the_work(large_photos):
     assert code == 2 and "`--method dshcmultilabel`" in err
 
 
-def test_constants_of_a_method(photos):
-    for name, method, *words in (
-        ("views", "cimon", "--set", "clusters=2", "--batch-size", 5),
-        ("book", "dshc", "--bits", 7, "--set", "codebook=kbc"),
-    ):
-        out = photos.parent / name
-        code, _, err = run(
-            "train", "--data", photos, "--method", method, *words, "--bits", 7,
-            "--out", out, "--size", 16, "--epochs", 1,
-        )  # fmt: skip
-        assert code == 0, err
-        constant, _, value = words[words.index("--set") + 1].partition("=")
-        held = keras_hash.load(out).get_config()[constant]
-        assert str(held) == value
-        assert zoo.card(out).recipe["set"] == {constant: held}
+@pytest.mark.parametrize(
+    "method, constant, value",
+    [
+        ("cimon", "clusters", 2),
+        pytest.param("dshc", "codebook", "kbc", marks=pytest.mark.slow),
+    ],
+)
+def test_constants_of_a_method(photos, method, constant, value):
+    out = photos.parent / "mine"
+    code, _, err = run(
+        "train", "--data", photos, "--method", method, "--bits", 7,
+        "--set", f"{constant}={value}", "--batch-size", 5,
+        "--out", out, "--size", 16, "--epochs", 1,
+    )  # fmt: skip
+    assert code == 0, err
+    assert keras_hash.load(out).get_config()[constant] == value
+    assert zoo.card(out).recipe["set"] == {constant: value}
+
+
+def test_constants_that_a_method_does_not_have(photos):
     for given, told in (
         ("cluster=2", "Did you mean 'clusters'?"),
         ("bits=8", "should name a constant of CIMON"),
@@ -472,16 +477,21 @@ def test_a_stopped_training_is_not_replaced(photos, monkeypatch):
     assert zoo.card(folder).recipe["epochs"] == 2
 
 
-def test_lengths_and_backbones_that_a_method_wants(photos):
-    for method, bits, more in (
-        ("phash", 64, ()),
-        ("dshc", 64, ("--epochs", 1, "--size", 16)),
-    ):
-        folder = photos.parent / method
-        words = ("--method", method, "--out", folder)
-        code, _, err = run("train", "--data", photos, *words, *more)
-        assert code == 0, err
-        assert zoo.card(folder).bits == bits
+@pytest.mark.parametrize(
+    "method, more",
+    [
+        ("phash", ()),
+        pytest.param(
+            "dshc", ("--epochs", 1, "--size", 16), marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_lengths_and_backbones_that_a_method_wants(photos, method, more):
+    folder = photos.parent / method
+    words = ("--method", method, "--out", folder)
+    code, _, err = run("train", "--data", photos, *words, *more)
+    assert code == 0, err
+    assert zoo.card(folder).bits == 64
 
 
 def test_one_label_is_nothing_to_learn_from(photos):

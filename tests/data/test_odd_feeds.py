@@ -212,12 +212,12 @@ def test_lists_of_images_and_of_paths_train(tmp_path):
 
 def test_numbers_and_rows_train_one_model():
     model = make()
-    for labels in (ONE_HOT, LABELS, ONE_HOT.astype("float64"), LABELS):
+    for labels in (ONE_HOT, LABELS, ONE_HOT.astype("float64")):
         model.fit(IMAGES, labels, verbose=0)
         model.fit(batches(IMAGES, labels), verbose=0)
-        model.train_on_batch(IMAGES, labels)
-        model.test_on_batch(IMAGES, labels)
         model.evaluate(IMAGES, labels, verbose=0)
+    model.train_on_batch(IMAGES, LABELS)
+    model.test_on_batch(IMAGES, LABELS)
     signature = (
         tf.TensorSpec((None, 8, 8, 3), tf.uint8),
         tf.TensorSpec(None, tf.int64),

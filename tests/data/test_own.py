@@ -559,6 +559,8 @@ def test_models_resize_files_themselves(of_several_sizes):
     ):
         keras.utils.set_random_seed(0)
         model = keras_hash.models.CSQ(16, 2)
+        # Tracing would take most of the time.
+        model.compile("adam", run_eagerly=True)
         metrics = keras_hash.callbacks.RetrievalMetrics(
             bench.query, bench.database, batch_size=3
         )

@@ -122,7 +122,9 @@ def test_unseen_rows_stand_for_the_batch():
     np.testing.assert_array_equal(shown[:, 3:].argmax(1), [1, 2, 2, 2, 1])
 
 
-@pytest.mark.parametrize("labelled", ["single", "multi"])
+@pytest.mark.parametrize(
+    "labelled", ["multi", pytest.param("single", marks=pytest.mark.slow)]
+)
 def test_training_saving_and_going_on(labelled, tmp_path):
     features, labels = cases.labelled(labelled, 60)
 
