@@ -239,15 +239,9 @@ def test_a_trained_backbone_is_tuned_further(large_photos, tmp_path):
     assert moved == [False] * 4 + [True, False]
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(None, marks=pytest.mark.slow),
-        # Two views of each image, and a bank.
-        pytest.param("dhd", marks=pytest.mark.slow),
-        pytest.param("itq", marks=pytest.mark.slow),
-    ],
-)
+# `dhd`: two views of each image, and a bank.
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [None, "dhd", "itq"])
 def test_several_labels_on_a_trained_backbone(large_photos, method):
     rows = [f"{k}/{i}.png,{k}|pet" for k in ("cats", "dogs") for i in range(12)]
     path = large_photos / "list.csv"
