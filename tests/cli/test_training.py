@@ -407,8 +407,8 @@ def test_one_class_an_image_is_asked_for_before_the_work(large_photos):
 @pytest.mark.parametrize(
     "method, constant, value",
     [
-        ("cimon", "clusters", 2),
-        pytest.param("dshc", "codebook", "kbc", marks=pytest.mark.slow),
+        pytest.param("cimon", "clusters", 2, marks=pytest.mark.slow),
+        ("dshc", "codebook", "kbc"),
     ],
 )
 def test_constants_of_a_method(photos, method, constant, value):
