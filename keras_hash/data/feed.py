@@ -605,13 +605,12 @@ def _refuse_both(weights):
 
 def _checked_loader(loader, function):
     """A loader of another library whose batches go through a function."""
-    if hasattr(loader, "map"):
-        # A dataset of Grain.
+    modules = [kind.__module__ for kind in type(loader).mro()]
+    # Datasets of others have a `map` too, which Keras does not know.
+    of_grain = any(module.startswith("grain.") for module in modules)
+    if of_grain and hasattr(loader, "map"):
         return loader.map(function)
-    kinds = {
-        f"{kind.__module__}.{kind.__name__}" for kind in type(loader).mro()
-    }
-    if not any(kind.startswith("torch.utils.data") for kind in kinds):
+    if not any(module.startswith("torch.utils.data") for module in modules):
         raise ValueError(
             "`x` should be arrays, a `tf.data.Dataset`, a `PyDataset`, a "
             "generator, PyTorch's `DataLoader`, or Grain's `MapDataset` or "
