@@ -51,7 +51,12 @@ def test_the_loss_is_the_mean_over_all_lengths(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("dpsh", marks=pytest.mark.slow), "csq", "greedyhash"]
+    "name",
+    [
+        pytest.param("dpsh", marks=pytest.mark.slow),
+        pytest.param("csq", marks=pytest.mark.slow),
+        "greedyhash",
+    ],
 )
 def test_nested_models_train_save_and_load(name, tmp_path):
     features, labels = cases.labelled("multi", 60)

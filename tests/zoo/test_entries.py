@@ -58,7 +58,7 @@ def test_load_by_path_equals_load_by_name(entry):
         pytest.param("q?*", marks=pytest.mark.slow),
         pytest.param("back\\slash", marks=pytest.mark.slow),
         pytest.param("$x 'y'", marks=pytest.mark.slow),
-        "new\nline",
+        pytest.param("new\nline", marks=pytest.mark.slow),
         "\udcff",
     ],
     ids=ascii,
