@@ -140,6 +140,8 @@ def check_labels(
         # Columns of pandas' own numbers, in which something may be missing.
         with contextlib.suppress(ValueError, TypeError):
             labels = given.to_numpy("float64")
+    if hasattr(given, "toarray"):
+        refuse("should be a dense array, `labels.toarray()`", "a sparse one")
     if labels.dtype.kind not in "biuf":
         refuse(
             "should hold numbers; `np.unique(all_names, return_inverse=True)"

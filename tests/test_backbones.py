@@ -13,6 +13,7 @@ from keras_hash import backbones
         ("small", (32, 32, 3), 96),
         ("small", (20, 24, 3), 96),
         ("cifar", (32, 32, 3), 192),
+        ("cifar_slim", (32, 32, 3), 176),
         ("mobilenet_v2", (96, 96, 3), 1280),
         ("resnet50", (64, 64, 3), 2048),
     ],

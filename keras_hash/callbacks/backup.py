@@ -31,9 +31,9 @@ class Backup(keras.callbacks.Callback):
             training; going on with others is refused.
 
     Raises:
-        ValueError: when training starts, where the file is no backup, one of
-            another model or optimizer, of other settings, or of more epochs
-            than are asked for.
+        ValueError: `about` is no such dict; or, when training starts, the file
+            is no backup, one of another model or optimizer, of other settings,
+            or of more epochs than are asked for.
 
     Example:
 
@@ -45,6 +45,15 @@ class Backup(keras.callbacks.Callback):
     def __init__(self, path, about=None):
         super().__init__()
         self.path, self.about = files.local(path), about or {}
+        try:
+            if not isinstance(self.about, dict):
+                raise TypeError(f"about of type {type(about).__name__}")
+            files.to_json(self.about)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "`about` should be a dict of what JSON can hold, such as str, "
+                f"int and float. Received: {error}"
+            ) from error
 
     def on_train_begin(self, logs=None):
         if not self.path.exists():

@@ -105,7 +105,9 @@ class Board:
         """Writes everything seen, and forgets it."""
         import tensorflow as tf
 
-        similar, dissimilar = _pair_counts(evaluator)
+        similar, dissimilar = evaluator.pairs_by_distance(
+            report.settings["self_match"]
+        )
         with self._writer.as_default(step):
             if not self._described:
                 self._describe(report)
@@ -243,13 +245,3 @@ def _relevant(label, other):
     if np.ndim(label):
         return bool(np.logical_and(label, other).any())
     return bool(label == other >= 0)
-
-
-def _pair_counts(evaluator):
-    """How many similar and dissimilar pairs there are at each distance."""
-    # The table of the evaluator, with equal queries counted as often as given.
-    often = np.bincount(evaluator.inverse)
-    found = np.zeros((2, evaluator.bits + 1), "int64")
-    for (shared, _), plane in evaluator.counts.planes.items():
-        found[int(shared > 0)] += often @ plane
-    return found[1], found[0]

@@ -59,10 +59,11 @@ def label_text(label, class_names=None):
     classes = np.flatnonzero(label).tolist() if several else [int(label)]
     # -1 is an item without a label.
     classes = [one for one in classes if one >= 0]
-    if class_names:
-        classes = [" ".join(class_names[one].split()) for one in classes]
+    # A model without labels does not know how many names there should be.
+    names = [" ".join(name.split()) for name in class_names or ()]
+    classes = [names[one] if one < len(names) else one for one in classes]
     # Names may be of several words.
-    apart = ", " if class_names else " "
+    apart = ", " if names else " "
     return apart.join(map(str, classes)) or "none"
 
 

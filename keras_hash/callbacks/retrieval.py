@@ -14,7 +14,9 @@ from keras_hash.data import images as images_lib
 from keras_hash.data.source import Source
 from keras_hash.evaluation import HammingEvaluator
 from keras_hash.evaluation import statistic
+from keras_hash.evaluation.metrics import choose
 from keras_hash.evaluation.metrics import describe
+from keras_hash.evaluation.metrics import is_wanted
 from keras_hash.evaluation.values import check_cuts
 
 
@@ -117,6 +119,7 @@ class RetrievalMetrics(keras.callbacks.Callback):
         super().__init__()
         if log_dir is not None:
             _check_tensorboard()
+        codes_lib.check_int(seed, "seed", 0, 2**32 - 1)
         numbers = {"every": every, "batch_size": batch_size, "subset": subset}
         for name, value in numbers.items():
             if value is not None or name != "subset":
@@ -135,7 +138,9 @@ class RetrievalMetrics(keras.callbacks.Callback):
         if metrics is None:
             at = [f"{name}@{cut}" for cut in cuts for name in _AT_CUTS]
             metrics = ["map", *at]
-        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+        several = hasattr(metrics, "__iter__") and not isinstance(metrics, str)
+        self.metrics = list(metrics) if several else [metrics]
+        choose(self.metrics)
         for name in self.metrics:
             cut = describe(name).cut
             if cut is not None:
@@ -207,12 +212,17 @@ class RetrievalMetrics(keras.callbacks.Callback):
         evaluator.update(np.zeros((1, width), "uint8"), query[:1])
         evaluator.update(np.zeros((len(database), width), "uint8"), database)
         found = self._result(evaluator).metrics
-        unknown = [name for name in self.metrics if name not in found]
-        if unknown:
-            raise ValueError(
-                f"`metrics` should be among {sorted(found)}. "
-                f"Received: {unknown}"
-            )
+        wanted = {}
+        for name in self.metrics:
+            # A family stands for its values at all of `k`.
+            keys = [key for key in found if is_wanted(key, {name})]
+            if not keys:
+                raise ValueError(
+                    f"`metrics` should be among {sorted(found)}. "
+                    f"Received: {name}"
+                )
+            wanted |= dict.fromkeys(keys)
+        self.metrics = list(wanted)
 
     def _check_within(self):
         """Refuses queries that are not in the database, before an epoch."""
@@ -316,6 +326,11 @@ def _check_tensorboard():
 
 def _check_hparams(hparams):
     kinds = (bool, int, float, str, np.number, np.bool_)
+    if not isinstance(hparams or {}, dict):
+        raise ValueError(
+            "`hparams` should be a dict. "
+            f"Received: hparams of type {type(hparams).__name__}"
+        )
     for name, value in (hparams or {}).items():
         if not isinstance(name, str) or not isinstance(value, kinds):
             raise ValueError(

@@ -88,6 +88,13 @@ def _duplicates(chosen):
     from keras_hash.search import duplicates
 
     if chosen.undo is not None:
+        others = ("places", "report", "index")
+        given = [name for name in others if getattr(chosen, name)]
+        if given:
+            raise ValueError(
+                "`--undo` brings back all that is in its folder, and takes no "
+                f"other options. Received: {', '.join(given)}"
+            )
         back, failed = duplicates.undo(chosen.undo)
         print(f"Moved {outputs.counted(back, 'file')} back.", file=sys.stderr)
         if chosen.json:
@@ -98,6 +105,7 @@ def _duplicates(chosen):
         raise ValueError("Nothing to do: give folders of photos, or `--undo`.")
     read = list(chosen.places)
     if chosen.index is not None:
+        files.local(chosen.index)
         read += [chosen.index, _hash_index(chosen.index)]
     outputs.check_writable(chosen.report, "--report", read)
     if chosen.move is not None:
@@ -120,7 +128,7 @@ def _duplicates(chosen):
     same = duplicates.same_bytes(paths)
     again = {path for others in same.values() for path in others}
     alone = [path for path in paths if path not in again]
-    pairs, refused = _near(chosen, looks, alone)
+    pairs, likely, refused = _near(chosen, looks, alone)
     gone = _gone(pairs, same)
     pairs = {pair: pairs[pair] for pair in pairs if gone.isdisjoint(pair)}
     same = {
@@ -128,22 +136,31 @@ def _duplicates(chosen):
         for best, others in same.items()
         if best not in gone and (left := [p for p in others if p not in gone])
     }
+    fits, damaged = None, {}
+    if chosen.radius is None:
+        fits = duplicates.second_look(likely, damaged)
+    rank = functools.cache(duplicates.rank)
+    found = duplicates.groups(pairs, same, rank, fits, "auto")
+    for path, why in damaged.items():
+        print(f"left out: {path}: {why}", file=sys.stderr)
+    refused |= damaged
     images = len(paths)
     images -= sum(1 + len(same.get(path, ())) for path in refused)
-    rank = functools.cache(duplicates.rank)
-    found = duplicates.groups(pairs, same, rank)
     if chosen.report:
         _report(chosen, found, images, looks)
     _print(chosen, found, images, looks)
     if chosen.move:
         going = [path for group in found for path in group.copies]
-        count = duplicates.move(going, chosen.move)
+        count, failed = duplicates.move(going, chosen.move)
         print(
             f"Moved {outputs.counted(count, 'file')} to {chosen.move}; "
             f"`keras-hash duplicates --undo {chosen.move}` brings back what "
-            "was moved.",
+            "was moved."
+            if going
+            else "Nothing to move.",
             file=sys.stderr,
         )
+        _check_all(failed)
     if chosen.link:
         count, failed = duplicates.link(
             (best, path) for best, others in same.items() for path in others
@@ -213,9 +230,8 @@ def _looks(chosen, card):
 
 
 def _near(chosen, looks, paths):
-    """Pairs of files that show the same, and why; and what is no image."""
-    from keras_hash.search import duplicates
-
+    """Pairs of files whose codes are near, and why; those of them that are
+    likely to show the same; and what is no image."""
     order = {path: place for place, path in enumerate(paths)}
     found, likely, refused = {}, set(), {}
     known = {os.path.realpath(path): path for path in reversed(paths)}
@@ -238,13 +254,7 @@ def _near(chosen, looks, paths):
                         found.setdefault(pair, f"{name}: {bits} bits differ")
                         if bits <= surely:
                             likely.add(pair)
-    if chosen.radius is None:
-        gone = {}
-        found = duplicates.second_look(found, likely, refused=gone)
-        for path, why in gone.items():
-            print(f"left out: {path}: {why}", file=sys.stderr)
-        refused |= gone
-    return found, refused
+    return found, likely, refused
 
 
 def _same_file(one, other):

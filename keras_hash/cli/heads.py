@@ -30,9 +30,10 @@ def fit(chosen, model, benchmark, features):
 
     It takes seconds: a command that was stopped does it once more.
     """
-    # A bank of pairs is one of all training images, by which it is adapted.
+    # A bank of pairs is one of all training images, by which it is adapted; and
+    # what is solved has no epochs to choose from.
     held = benchmark
-    if not model.stores_pairs:
+    if model.trained and not model.stores_pairs:
         held = benchmark.hold_out(_HELD, chosen.seed)
     train, other = (
         (features[held.parts[part]], held.targets[held.parts[part]])
@@ -70,7 +71,7 @@ def fit(chosen, model, benchmark, features):
     given = {"views": views} if views > 1 else {}
     batches = data.SampledBatches(shown, train[1], sampler, **given)
     if model.stores_pairs:
-        head.adapt(batches)
+        head.adapt(shown)
     head.compile(keras.optimizers.Adam(chosen.learning_rate))
     history = head.fit(
         batches, epochs=chosen.epochs, callbacks=watched, verbose=0

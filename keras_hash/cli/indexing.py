@@ -19,9 +19,16 @@ def opened(path, card, chosen=None):
     fitting = card.same_as(runtime)
     if getattr(chosen, "any_runtime", False):
         fitting = None
-    return pictures.PhotoIndex(
+    index = pictures.PhotoIndex(
         path, card.bits, card.similarity, card.maker, runtime, fitting
     )
+    if not index.named:
+        print(
+            f"{path} does not say which encoder made its codes; they are taken "
+            f"for those of {card.name}.",
+            file=sys.stderr,
+        )
+    return index
 
 
 def existing(path, card, chosen=None):
@@ -73,7 +80,8 @@ def extend(index, paths, encode, prune):
         f"{len(index.index)} in all"
     ]
     if done.gone:
-        what = "stay in it until `keras-hash search --prune`"
+        what = "keras-hash search " + index.maker["name"]
+        what = f"stay in it until `{what} --index {index.path} --prune`"
         what = "were dropped" if prune else what
         lines.append(
             f"gone: {outputs.counted(len(done.gone), 'image')}, such as "

@@ -289,7 +289,11 @@ def benchmark_of_card(card, options=None, protocol=None, download=False):
             f"The images that {card.name} was trained on are not here: "
             f"{source}; run this in the folder from which it was trained."
         )
-    if not recipe.get("data") and source not in data.names():
+    # A folder may be called like a benchmark.
+    known = source in data.names() and (
+        card.protocol in data.protocols.of(source)
+    )
+    if not recipe.get("data") and not known:
         raise FileNotFoundError(
             f"{card.name} was measured on {source!r}, a benchmark made in "
             "Python; `keras-hash evaluate` takes images by `--data`."

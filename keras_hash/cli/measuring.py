@@ -108,7 +108,8 @@ def _evaluate(chosen):
         return
     outputs.show(report)
     same = benchmark.checksum == card.split_checksum
-    if same and not (chosen.convention or chosen.mirror):
+    plain = not (chosen.convention or chosen.mirror)
+    if same and plain and "map" in report.metrics:
         print(f"mAP on the card: {card.metrics['map']:.6f}")
 
 

@@ -9,8 +9,6 @@ from keras_hash.cli import outputs
 
 # In the folder of the entry until that is whole.
 _BACKUP = ".training.backup"
-# What may differ when a training continues where it was stopped.
-_FREE = {"out", "epochs", "fine_tune", "json"}
 # The default where an image has one class, and where it has several labels.
 _METHODS = ("csq", "talr")
 # The width of the layer between a trained backbone and the hash layer.
@@ -164,7 +162,14 @@ def _trained(chosen):
     print(benchmark.summary(), flush=True)
     _choose(chosen, benchmark)
     recipe = {k: v for k, v in vars(chosen).items() if k not in ("out", "json")}
-    _check_new(folder, not whole or entries.card(folder).recipe == recipe)
+    card = entries.card(folder) if whole else None
+    same = whole and (card.recipe, card.split_checksum) == (
+        recipe,
+        benchmark.checksum,
+    )
+    _check_new(folder, same or not whole)
+    for picture in ("search.png", "search_before.png"):
+        outputs.protect(benchmark, folder / picture, "--out")
     files.sweep(folder)
     kept = None if whole else _kept(chosen, benchmark, backup)
     keras.utils.set_random_seed(chosen.seed)
@@ -266,6 +271,12 @@ def _choose(chosen, benchmark):
                 f"{sorted(kind.keywords)}. Received: --set {name}={value}."
                 f"{inputs.suggestion(name, kind.keywords)}"
             )
+    if not benchmark.multi_label and chosen.method == "dshcmultilabel":
+        raise ValueError(
+            "DSHCMultiLabel takes several labels an image, and these have one "
+            "class: give `--method dshc`, or another. Received: --method "
+            "dshcmultilabel"
+        )
     if benchmark.multi_label and chosen.method == "dshc":
         raise ValueError(
             "DSHC takes one class an image, and these have several: give "
@@ -371,7 +382,7 @@ def _kept(chosen, benchmark, path):
     if path.exists() and not path.stat().st_size:
         path.unlink()
     backup = callbacks.Backup(path, about)
-    option = "fine_tune" if _is_trained(chosen.backbone) else "epochs"
+    option = _continued(chosen)
     done, asked = backup.epochs(), getattr(chosen, option)
     if done > asked:
         option = inputs.option(option)
@@ -388,11 +399,12 @@ def _fit(chosen, model, benchmark, backup, epochs, share=1.0):
     import keras
 
     from keras_hash import data
+    from keras_hash.data import images
 
-    if chosen.backbone == "cifar":
+    if chosen.backbone in ("cifar", "cifar_slim"):
         train = benchmark.parts["train"]
         sample = train[:: max(1, len(train) // 5000)]
-        model.adapt(benchmark.images[sample])
+        model.adapt(images.some(benchmark.images, sample))
     rate = share * chosen.learning_rate
     model.compile(keras.optimizers.Adam(rate))
     batches = data.batches(
@@ -430,5 +442,13 @@ def _table(reports, name):
 
 
 def _settings(chosen):
-    """What a training that was stopped has to be repeated with."""
-    return {k: v for k, v in vars(chosen).items() if k not in _FREE}
+    """What a training that was stopped has to be repeated with: all but how
+    long the part goes on that was stopped."""
+    free = {"out", "json", _continued(chosen)}
+    return {k: v for k, v in vars(chosen).items() if k not in free}
+
+
+def _continued(chosen):
+    """The option of the epochs that a backup counts: those of a head on a
+    trained backbone are made once more."""
+    return "fine_tune" if _is_trained(chosen.backbone) else "epochs"

@@ -68,17 +68,19 @@ def load(name, protocol="official", validation=0.0, seed=0):
         validation: float in [0, 1), share of the training set, stratified by
             label, that is cut off as `.validation`. The queries are never used
             for it.
-        seed: int, seed of that cut.
+        seed: int from 0 to 2**32 - 1, seed of that cut.
 
     Returns:
         A `Benchmark`.
 
     Raises:
-        ValueError: unknown name or protocol, or `validation` out of range.
+        ValueError: unknown name or protocol, or `validation` or `seed` out of
+            range.
         FileNotFoundError: the images are neither here nor downloadable; the
             message says where to put them.
     """
     plan = protocols.find(name, protocol)
     draws.check_share(validation, "validation")
+    draws.check_seed(seed)
     benchmark = protocols.sets()[name].load(plan)
     return benchmark.hold_out(validation, seed) if validation else benchmark

@@ -161,7 +161,8 @@ class Benchmark:
         if self.multi_label:
             counts = targets.sum(axis=0, dtype="int64")
         else:
-            counts = np.bincount(targets, minlength=self.num_classes)
+            labelled = targets[targets >= 0]
+            counts = np.bincount(labelled, minlength=self.num_classes)
         order = np.argsort(-counts, kind="stable")[:top]
         frequent = [f"{self.labels[i]} {counts[i]}" for i in order]
         more = f", and {len(counts) - top} more" if len(counts) > top else ""
@@ -201,18 +202,20 @@ class Benchmark:
         """Cuts a validation set from the training set.
 
         Args:
-            share: float in (0, 1), of the images of every class or label; with
-                several labels an image, images without any stay.
-            seed: int.
+            share: float in [0, 1), of the images of every class or label; with
+                several labels an image, images without any stay. 0 for no
+                validation set.
+            seed: int from 0 to 2**32 - 1.
 
         Returns:
             A new `Benchmark`; the database keeps all of its images. A
             validation set that was cut before goes back first.
 
         Raises:
-            ValueError: `share` is no such number.
+            ValueError: an argument is no such number.
         """
         draws.check_share(share, "share")
+        draws.check_seed(seed)
         train = self.parts["train"]
         if len(self.parts["validation"]):
             train = np.sort(np.concatenate([train, self.parts["validation"]]))

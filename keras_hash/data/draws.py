@@ -9,6 +9,8 @@ import numbers
 
 import numpy as np
 
+from keras_hash.codes import check_int
+
 
 def draw_per_class(targets, query, seed, train=None, train_in_database=True):
     """Queries, then training images, of every class; `train=None` takes all."""
@@ -120,6 +122,11 @@ def check_share(share, name):
         raise ValueError(
             f"`{name}` should be a share in [0, 1). Received: {name}={share!r}"
         )
+
+
+def check_seed(seed):
+    """Refuses what seeds no draw."""
+    return check_int(seed, "seed", 0, 2**32 - 1)
 
 
 def draw(targets, share, seed, some_of_each=True):

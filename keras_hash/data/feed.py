@@ -381,9 +381,11 @@ class TrainingFeed:
 
     @contextlib.contextmanager
     def errors(self):
-        """Raises the error of a label in place of TensorFlow's of its text."""
+        """Raises the error of a label or of a file in place of TensorFlow's of
+        its text."""
         try:
-            yield
+            with reading.errors_of_files():
+                yield
         except Exception:
             if self.error is not None:
                 raise self.error from None

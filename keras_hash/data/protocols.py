@@ -135,7 +135,7 @@ def sets():
 
 def of(dataset):
     """The protocols of a data set, by name; `ValueError` if it is unknown."""
-    if dataset not in sets():
+    if not isinstance(dataset, str) or dataset not in sets():
         raise ValueError(
             f"The `name` of a dataset should be one of {list(sets())}. "
             f"Received: name={dataset!r}"
@@ -163,14 +163,17 @@ def disjoint_classes(benchmark, train_share=0.5, seed=0):
     Args:
         benchmark: a `Benchmark` with one label an image.
         train_share: float in (0, 1), share of the classes that train.
-        seed: int, draws these classes.
+        seed: int from 0 to 2**32 - 1, draws these classes.
 
     Returns:
         A new `Benchmark` with the protocol `"disjoint"`.
 
     Raises:
-        ValueError: images have several labels, or one side would have no class.
+        ValueError: images have several labels, one side would have no class, or
+            an argument is no such number.
     """
+    draws.check_share(train_share, "train_share")
+    draws.check_seed(seed)
     return dataclasses.replace(
         benchmark,
         protocol="disjoint",

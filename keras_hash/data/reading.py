@@ -5,6 +5,7 @@ import contextlib
 import functools
 import itertools
 import os
+import re
 
 import keras
 import numpy as np
@@ -125,6 +126,25 @@ def check_views(found, views):
             f"arrays [n, {views}, ...]. Received: {found} "
             + ("view" if found == 1 else "views")
         )
+
+
+# A dataset passes on the text of what its functions raise, not its type.
+_OF_FILE = re.compile(
+    r"Error in user-defined function.*?: ValueError: (.+?)\nTraceback",
+    re.DOTALL,
+)
+
+
+@contextlib.contextmanager
+def errors_of_files():
+    """Raises the error of a file that a dataset of TensorFlow reads."""
+    try:
+        yield
+    except Exception as error:
+        found = _OF_FILE.search(str(error))
+        if found:
+            raise ValueError(found[1]) from None
+        raise
 
 
 def read(images, labels, size, shape):

@@ -322,9 +322,8 @@ class HammingEvaluator:
             if row.source in sources:
                 at = key(name, RADIUS) if row.source == "radius" else name
                 found[at] = float(row.function(sources[row.source]))
-        missing = [
-            name for name in sorted(names) if "@" in name and name not in found
-        ]
+        known = {*found, *(name.partition("@")[0] for name in found)}
+        missing = sorted(names - known)
         if missing:
             raise ValueError(
                 "`metrics` should be among those that these labels, this "
@@ -481,12 +480,41 @@ class HammingEvaluator:
                 found[these[relevant.sum(axis=1) == 0]] = np.nan
         return found[self.inverse]
 
+    def pairs_by_distance(self, self_match="keep"):
+        """How many pairs of a query and an item there are at each distance.
+
+        Args:
+            self_match: as in `result`.
+
+        Returns:
+            Two arrays `int64 [bits + 1]`: of the pairs that share a class or a
+            label, and of all others.
+
+        Raises:
+            ValueError: another `self_match`.
+        """
+        # The table has equal queries once: they count as often as given.
+        often = self._queries.weights
+        found = np.zeros((2, self.bits + 1), "int64")
+        for (shared, _), plane in self.counts.planes.items():
+            found[int(shared > 0)] += often @ plane
+        check_choice(self_match, "self_match", values.CHOICES["self_match"])
+        if self_match == "drop":
+            alike = (self._queries.sizes > 0).astype("int64")
+            at = self._own_distances(np.arange(len(often)))
+            np.subtract.at(found, (alike, at), often)
+        return found[1], found[0]
+
+    def _own_distances(self, rows):
+        """How far distinct queries are from themselves."""
+        if self.similarity == "hamming":
+            return np.zeros(len(rows), "int64")
+        ones = unpack(self._queries.codes[rows], self.bits) > 0
+        return self.bits - ones.sum(axis=1)
+
     def _leave_itself_out(self, part, rows, keys):
         """Takes each distinct query's own entry out of its counts, in place."""
-        at = np.zeros(len(rows), "int64")
-        if self.similarity == "and":
-            ones = unpack(self._queries.codes[rows], self.bits) > 0
-            at = self.bits - ones.sum(axis=1)
+        at = self._own_distances(rows)
         place = {tuple(key): index for index, key in enumerate(keys.tolist())}
         # A query shares all of its labels with itself.
         sizes = self._queries.sizes[rows].tolist()

@@ -51,9 +51,11 @@ def count_table(
         multi-hot labels. A row sums to `m`.
 
     Raises:
-        ValueError: codes that are not packed for `bits`, labels of two kinds,
-            of another number or that are no numbers, or a `num_classes` that is
-            unknown when the graph is built.
+        ValueError: codes of another width, labels of two kinds, of another
+            number or that are no numbers, or a `num_classes` that is unknown
+            when the graph is built.
+        tf.errors.InvalidArgumentError: when it runs, codes with bits set after
+            the first `bits`, or multi-hot labels other than 0 and 1.
 
     Example:
 
@@ -75,9 +77,8 @@ def _table(
 ):
     """`count_table`, so many pairs at once: one takes up to 32 bytes."""
     check_similarity(similarity)
-    width = num_bytes(bits)
-    a = _code_words(query_codes, width, "query_codes")
-    b = _code_words(codes, width, "codes")
+    a = _code_words(query_codes, bits, "query_codes")
+    b = _code_words(codes, bits, "codes")
     query_labels = _labels(query_labels, "query_labels")
     labels = _labels(labels, "labels")
     shapes = query_labels.shape[1:], labels.shape[1:]
@@ -146,16 +147,26 @@ def _bincount(keys, weights, cells, dtype):
     )
 
 
-def _code_words(codes, width, name):
+def _code_words(codes, bits, name):
     """Packed codes as a tuple of words, `int64 [n]` each."""
     codes = tf.convert_to_tensor(codes)
+    width = num_bytes(bits)
     known = codes.shape.rank == 2 and codes.shape[1] in (None, width)
     if codes.dtype != tf.uint8 or not known:
         raise ValueError(
             f"`{name}` should be packed codes, uint8 [n, {width}]. "
             f"Received: {name}.shape={codes.shape}, dtype={codes.dtype.name}"
         )
-    return _words(tf.ensure_shape(codes, [None, width]), width)
+    codes = tf.ensure_shape(codes, [None, width])
+    # More than `bits` apart would be counted as another number of labels.
+    spare = tf.constant((1 << (8 * width - bits)) - 1, tf.uint8)
+    tf.debugging.assert_equal(
+        tf.bitwise.bitwise_and(codes[:, -1], spare),
+        tf.zeros([], tf.uint8),
+        f"`{name}` should have no bits set after its first {bits}: it was "
+        "packed with another code length or another bit order.",
+    )
+    return _words(codes, width)
 
 
 def _words(rows, width):
@@ -178,6 +189,11 @@ def _labels(labels, name):
             f"`{name}` should be int [n] or multi-hot [n, num_classes]. "
             f"Received: {name}.shape={labels.shape}, "
             f"dtype={labels.dtype.name}"
+        )
+    if multi_hot and not labels.dtype.is_bool:
+        tf.debugging.Assert(
+            tf.reduce_all((labels == 0) | (labels == 1)),
+            [f"`{name}` of rank 2 should be multi-hot, 0 and 1 only."],
         )
     return labels
 

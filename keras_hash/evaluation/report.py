@@ -11,7 +11,11 @@ _SHAPES = {
     "curves": {...: [files.NUMBER]},
     "chance": {...: files.NUMBER},
     "bounds": {...: [files.NUMBER]},
-    "settings": {"bits": int, "queries": int, "database": int, "k": list},
+    "settings": {
+        **dict.fromkeys(("bits", "queries", "database"), int),
+        **dict.fromkeys(("similarity", "ties"), str),
+        "k": list,
+    },
 }
 
 
@@ -69,7 +73,10 @@ class RetrievalReport:
             ValueError: the text is not that of a report.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        content = json.loads(text)
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = None
         if not isinstance(content, dict) or set(content) != names:
             raise ValueError(
                 "`text` should be what `RetrievalReport.to_json` returned, "

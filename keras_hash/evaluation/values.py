@@ -262,8 +262,11 @@ def radius_curves(counts, relevant, no_relevant, empty, weights):
         recall = weights @ correct / max(weights @ total[:, 0], 1)
     else:
         instead = np.nan if empty == "skip" else 0.0
-        precision = mean(_ratio(correct, found, instead), weights)
-        instead = np.nan if no_relevant == "skip" else 0.0
+        precision = _ratio(correct, found, instead)
+        instead = 0.0
+        if no_relevant == "skip":
+            instead, precision = np.nan, np.where(total > 0, precision, np.nan)
+        precision = mean(precision, weights)
         recall = mean(_ratio(correct, total, instead), weights)
     share_empty = weights @ (found == 0) / weights.sum()
     return {

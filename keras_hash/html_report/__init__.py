@@ -47,7 +47,8 @@ def page(
         str, an HTML document.
 
     Raises:
-        ValueError: codes that are not those of the benchmark's parts.
+        ValueError: codes that are not those of the benchmark's parts, images
+            without a label, or a report without all metrics.
     """
     measured = Measured(benchmark, report, codes, query, database)
     card = card or {}

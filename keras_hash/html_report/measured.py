@@ -22,9 +22,20 @@ class Measured:
         self.bits = self.settings["bits"]
         self.similarity = self.settings["similarity"]
         self.drop = self.settings["self_match"] == "drop"
+        missing = {"map", "chance_map"} - set(report.metrics)
+        if missing:
+            raise ValueError(
+                "A page shows all metrics: leave `metrics` out of the "
+                f"evaluation. Received: a report without {min(missing)}"
+            )
         self.places = [benchmark.parts[part] for part in (query, database)]
         self.codes = []
         for part, name in ((query, "queries"), (database, "database")):
+            if part not in packed:
+                raise ValueError(
+                    f"`codes` should hold those of the part {part!r}. "
+                    f"Received: codes of {sorted(packed)}"
+                )
             rows = codes.check(packed[part], self.bits, f"codes[{part!r}]")
             known = {len(benchmark.parts[part]), self.settings[name]}
             if name == "database" and self.drop:
@@ -39,6 +50,11 @@ class Measured:
                 )
             self.codes.append(rows)
         self.labels = [benchmark.targets[place] for place in self.places]
+        if any(len(each) and each.min() < 0 for each in self.labels):
+            raise ValueError(
+                "A page needs the labels of all images: take those with the "
+                "label -1 out of the parts."
+            )
 
     @property
     def split(self):

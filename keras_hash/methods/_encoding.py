@@ -144,12 +144,13 @@ class Encoding(_training.Trained):
         """
         forks.check()
         batch_size = codes.check_int(batch_size, "batch_size")
-        batches, steps = reading.read(
-            images, None, batch_size, self.image_shape
-        )
         rows = []
-        for batch, _ in progress.track(batches, steps, "Encoding", verbose):
-            rows.append(ops.convert_to_numpy(forward(batch)))
+        with reading.errors_of_files():
+            batches, steps = reading.read(
+                images, None, batch_size, self.image_shape
+            )
+            for batch, _ in progress.track(batches, steps, "Encoding", verbose):
+                rows.append(ops.convert_to_numpy(forward(batch)))
         if not rows:
             raise ValueError(
                 "There are no images to encode: `images` is empty."
@@ -213,7 +214,8 @@ class Encoding(_training.Trained):
         `encode` gives packed codes, and `real_codes` real ones.
 
         Args:
-            x: raw images `[n, h, w, 3]`, or a batched dataset of them.
+            x: raw images `[n, h, w, 3]`, or a batched dataset of them or of
+                pairs of them and labels.
             *args: as in `keras.Model.predict`.
             **kwargs: as in `keras.Model.predict`.
 

@@ -34,9 +34,10 @@ class HashModel(_encoding.Encoding):
             without supervision need none.
         *constants: those of the method, in the order of its signature; by
             keyword as well.
-        backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
-            case, `"efficientnet_lite0"` or `"efficientnet_lite2"`, an entry of
-            the zoo, whose trained backbone it starts from (`"photos_256"`), a
+        backbone: `"small"`, `"cifar"`, `"cifar_slim"`, a `keras.applications`
+            name in snake case, `"efficientnet_lite0"` or
+            `"efficientnet_lite2"`, an entry of the zoo, whose trained backbone
+            it starts from (`"photos_256"`), a
             `keras.Model` from raw images to features, or `"features"`: the
             inputs are feature vectors already. Networks of
             `keras.applications` and EfficientNet-Lite may be cut behind one of
@@ -347,7 +348,8 @@ class HashModel(_encoding.Encoding):
         """A smaller encoder that makes some of the bits of this one.
 
         Its codes are the chosen bits of this model's codes; it encodes, saves,
-        exports and trains on as any model of its method.
+        exports and trains on as any model of its method, without a memory
+        bank.
 
         Args:
             bits: int, how many of the first bits to take. The first bits of a
@@ -457,7 +459,7 @@ class HashModel(_encoding.Encoding):
     def adapt(self, images):
         """Sets what is computed from data rather than trained.
 
-        The `"cifar"` backbone whitens image patches: call this once, before
+        The `"cifar"` backbones whiten image patches: call this once, before
         `fit`, with a few thousand training images. It does nothing for other
         backbones.
 

@@ -20,12 +20,20 @@ def check(rerank, queries, items):
             f"`rerank[0]` should be features [{queries}, d], one a query. "
             f"Received: rerank[0].shape={asked.shape}"
         )
-    if not np.isfinite(asked).all():
-        raise ValueError("`rerank[0]` should be finite. Received: NaN or inf")
+    if not (np.abs(asked) < 1e18).all():
+        raise ValueError(
+            "`rerank[0]` should be finite, and below 1e18. "
+            f"Received: {asked.ravel()[np.argmax(np.abs(asked))]}"
+        )
     if not callable(source):
         # Not copied where rows can be asked for: it may be a memory map. A
         # frame gives columns, and tensors want indices of their own.
         frame = hasattr(source, "iloc") or ops.is_tensor(source)
+        if hasattr(source, "toarray"):
+            raise ValueError(
+                "`rerank[1]` should be a dense array, `features.toarray()`. "
+                "Received: a sparse one"
+            )
         if frame or not hasattr(source, "shape"):
             source = as_array(source, "rerank[1]")
         _check_features(source, items, asked.shape[1])
@@ -50,9 +58,11 @@ def nearest(asked, source, places, ids, k, floats=1 << 24):
         else:
             features = np.asarray(source[wanted])
         features = features.astype("float32")[inverse]
-        if not np.isfinite(features).all():
+        # The square of a larger one has no place in float32.
+        if not (np.abs(features) < 1e18).all():
             raise ValueError(
-                "`rerank[1]` should be finite. Received: NaN or inf"
+                "`rerank[1]` should be finite, and below 1e18. Received: "
+                f"{features.ravel()[np.argmax(np.abs(features))]}"
             )
         features = features.reshape(*places[part].shape, width)
         features -= asked[part, None]
@@ -64,6 +74,11 @@ def nearest(asked, source, places, ids, k, floats=1 << 24):
 
 
 def _check_features(features, count, width):
+    kind = getattr(features, "dtype", np.dtype("O"))
+    if getattr(kind, "kind", "f") not in "biufV":
+        raise ValueError(
+            f"`rerank[1]` should hold numbers. Received: dtype={kind}"
+        )
     if tuple(features.shape) != (count, width):
         raise ValueError(
             f"`rerank[1]` should be, or return, features [{count}, {width}], "

@@ -62,7 +62,7 @@ def same_bytes(paths):
     return found
 
 
-def groups(pairs, same, rank):
+def groups(pairs, same, rank, fits=None, show=False):
     """What is kept, and what shows the same as that: a list of `Group`.
 
     Of all files in pairs, the best one is kept and what makes a pair with it
@@ -73,15 +73,23 @@ def groups(pairs, same, rank):
         pairs: dict from pairs of paths to why they show the same.
         same: what `same_bytes` returned: those others are in no pairs.
         rank: function from a path to what sorts it: the least is the best.
+        fits: optional function that takes a closer look at a pair, asked for no
+            more pairs than it must be.
+        show: as in `progress.track`, of these looks.
     """
     near = collections.defaultdict(dict)
     for (one, other), why in pairs.items():
         near[one][other] = near[other][one] = why
     left, found = {*near, *same}, []
-    for keep in sorted(left, key=rank):
+    order = sorted(left, key=rank)
+    for keep in progress.track(order, len(order), "Second look", show):
         if keep not in left:
             continue
-        own = {p: near[keep][p] for p in sorted(near[keep]) if p in left}
+        own = {
+            path: why
+            for path, why in sorted(near[keep].items())
+            if path in left and (fits is None or fits(_pair(keep, path, pairs)))
+        }
         left -= {keep, *own}
         copies = dict.fromkeys(same.get(keep, ()), SAME_BYTES)
         for path, why in own.items():
@@ -91,8 +99,13 @@ def groups(pairs, same, rank):
     return found
 
 
-def second_look(pairs, likely=(), show="auto", refused=None):
-    """Those of a dict of pairs of files that fit on each other, pixel by pixel.
+def _pair(one, other, pairs):
+    """Two paths as they are in pairs."""
+    return (one, other) if (one, other) in pairs else (other, one)
+
+
+def second_look(likely=(), refused=None):
+    """A function that says whether two files fit on each other, pixel by pixel.
 
     `likely` has pairs that are known to be near otherwise. `refused` gets files
     that are none any more, with reasons.
@@ -107,13 +120,12 @@ def second_look(pairs, likely=(), show="auto", refused=None):
             refused[path] = str(error).removeprefix(f"{path}: ")
             return None
 
-    looked_at, found = list(pairs), {}
-    for pair in progress.track(looked_at, len(pairs), "Second look", show):
+    def fits(pair):
         first, second = map(thumbnail, pair)
         seen = first is not None and second is not None
-        if seen and alignment.is_copy(first, second, pair in likely):
-            found[pair] = pairs[pair]
-    return found
+        return seen and alignment.is_copy(first, second, pair in likely)
+
+    return fits
 
 
 def rank(path):
@@ -134,18 +146,24 @@ def rank(path):
 def move(paths, folder):
     """Moves files into a folder, and writes a list from which `undo` brings
     them back. A kill at any moment leaves each file in one of both places, and
-    in the list. Returns how many were moved."""
-    folder = files.local(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    in the list. Returns how many were moved, and those that could not, with
+    reasons."""
+    folder, count, failed = files.local(folder), 0, {}
     paths = [os.path.abspath(path) for path in paths]
-    above = os.path.commonpath(map(os.path.dirname, paths)) if paths else ""
-    _sweep(folder / LIST)
-    with open(folder / LIST, "a+", encoding="utf-8") as listed:
+    if not paths:
+        return count, failed
+    above = os.path.commonpath(map(os.path.dirname, paths))
+    with (
+        # Two at once would choose the same free names.
+        files.locked(folder / LIST),
+        open(folder / LIST, "a+", encoding="utf-8") as listed,
+    ):
+        _sweep(folder / LIST)
         listed.seek(0)
         if (before := listed.read()) and not before.endswith("\n"):
             # A kill has cut the last line: its file was not moved.
             listed.truncate(len(before[: before.rfind("\n") + 1].encode()))
-        for done, path in enumerate(paths):
+        for path in paths:
             target = _free(folder / os.path.relpath(path, above))
             # The folder itself may be moved before this is undone.
             line = {"from": path, "to": os.path.relpath(target, folder)}
@@ -155,13 +173,10 @@ def move(paths, folder):
             os.fsync(listed.fileno())
             try:
                 _rename(path, target)
+                count += 1
             except OSError as error:
-                raise OSError(
-                    f"{path} could not be moved ({error.strerror or error}), "
-                    f"after {done} of {len(paths)}: `keras-hash duplicates "
-                    f"--undo {folder}` brings back what was moved."
-                ) from error
-    return len(paths)
+                failed[path] = error.strerror or str(error)
+    return count, failed
 
 
 def _free(target):
@@ -204,14 +219,23 @@ def undo(folder):
             f"There is no {LIST} in {folder}: give the folder to which "
             "`keras-hash duplicates --move` has moved files."
         )
+    with files.locked(place):
+        return _undone(place)
+
+
+def _undone(place):
     _sweep(place)
     back, kept, failed = set(), [], {}
     lines = _listed(place)
     for line, path, moved in reversed(lines):
         there, here = map(os.path.lexists, (path, moved))
-        if there and here and path not in back and _is_copy(moved, path):
-            # To another disk it was stopped halfway.
-            os.unlink(moved)
+        if there and here and _is_copy(moved, path):
+            if path in back:
+                # Of two that were moved from there: the other one came back.
+                failed[moved] = f"the same file is {path} again"
+            else:
+                # To another disk it was stopped halfway.
+                os.unlink(moved)
         elif here and not there:
             try:
                 _rename(moved, path)

@@ -18,7 +18,8 @@ def check_ids(ids, name="ids", count=None):
             f"none. Received: type={type(ids).__name__}"
         )
     array = ids
-    if isinstance(ids, (list, tuple, set, frozenset, range)):
+    kinds = list, tuple, set, frozenset, range, type({}.keys())
+    if isinstance(ids, kinds):
         # NumPy would make strings of ints, or ints of booleans, among them.
         kept = any(isinstance(one, (str, bool)) for one in ids)
         array = as_array(list(ids), name, object if kept else None)

@@ -121,6 +121,11 @@ class PhotoIndex:
                     "take them as they are."
                 )
 
+    @property
+    def named(self):
+        """Whether it says whose codes it holds, or is to say it."""
+        return not len(self.index) or "name" in self.index.about
+
     def _runtimes(self):
         """What made its codes, a set of names."""
         return set(self.index.about.get("runtimes", ["keras"]))
@@ -230,6 +235,7 @@ class PhotoIndex:
         with files.locked(self.path):
             self._load()
             index, states = self.index, dict(self._states())
+            named = self.named
             ids = set(index.ids.tolist())
             index.remove(list(ids & (self._dropped | self._waiting.keys())))
             runtimes = self._runtimes() if len(index) else set()
@@ -238,7 +244,8 @@ class PhotoIndex:
                 codes = [code for code, _ in self._waiting.values()]
                 index.add(np.stack(codes), list(self._waiting))
             states |= {i: state for i, (_, state) in self._waiting.items()}
-            index.about = {**index.about, **self.maker}
+            if named:
+                index.about = {**index.about, **self.maker}
             index.about.pop("runtimes", None)
             if runtimes - {"keras"}:
                 index.about["runtimes"] = sorted(runtimes)

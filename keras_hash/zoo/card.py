@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import hashlib
 import json
+import numbers
 import os
 import pathlib
 import platform
@@ -49,7 +50,7 @@ class Card(collections.abc.Mapping):
         licence: dict, licence of `weights` and `training_images`.
         compaction: dict, what the compact weights changed: share of
             `bits_changed`, `map_before`.
-        images_per_second: number, of `encode` on that machine.
+        images_per_second: number, of `encode` on `machine`.
         metrics: dict from metric to float, see `RetrievalReport.metrics`.
         lengths: dict from each shorter length of nested codes, as str, to
             their metrics.
@@ -219,7 +220,8 @@ class Card(collections.abc.Mapping):
                 f"The card of {self.name} does not say how near photos come by "
                 "chance: give a radius, or take photos_256 or phash_256."
             )
-        if not 0 < false_rate <= 1e-3:
+        number = isinstance(false_rate, numbers.Real)
+        if not number or not 0 < false_rate <= 1e-3:
             raise ValueError(
                 "`false_rate` should be above 0 and at most 0.001. "
                 f"Received: false_rate={false_rate!r}"

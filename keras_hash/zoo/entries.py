@@ -218,7 +218,9 @@ def load(name, bits=None, runtime="keras"):
 
     Returns:
         The `HashModel`, not compiled; it encodes bit for bit as the SavedModel
-        does, and can be compiled and trained further.
+        does, and can be compiled and trained further, but without a memory
+        bank: `HashModel.from_encoder(model, ..., bank_size=n)` is a new model
+        with one, on its backbone.
 
     Raises:
         ValueError: no such entry, a damaged file (its sha256 differs from the
@@ -311,7 +313,7 @@ def publish(model, folder, benchmark, compact=None, **details):
             its database.
         compact: `"float16"` or `"int8"`, how weights are stored. Defaults to
             how the entry that the model was loaded from stores them, and to
-            float16.
+            float16, also where it went through a `.keras` file.
         **details: other fields of the `Card`, such as `recipe`, `seed`,
             `training_seconds`, `machine` and `licence`.
 

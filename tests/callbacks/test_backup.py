@@ -175,6 +175,9 @@ def test_a_backup_is_of_one_training(tmp_path):
     for name in ("array.npy", "bare.npz"):
         with pytest.raises(ValueError, match="is no backup of a training"):
             train(plain, Backup(tmp_path / name))
+    for about in ([1], {"rate": np.float32(1)}, {"of": {1, 2}}):
+        with pytest.raises(ValueError, match="`about` should be a dict"):
+            Backup(tmp_path / "none", about)
     with pytest.raises(ValueError, match="name was 'x', is None"):
         train(plain, Backup(path))
     for content in (b"half a file", b""):

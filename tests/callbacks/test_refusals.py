@@ -42,7 +42,10 @@ IMAGES, LABELS = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 3
         ({"query": as_dataset((IMAGES, LABELS)).take(0)}, "has no images"),
         # When training begins.
         ({"metrics": ["map", "mapp"]}, r"Received: metrics=\['map', 'mapp'\]"),
-        ({"metrics": "recall"}, r"Received: \['recall'\]"),
+        ({"metrics": "jaccard_ndcg"}, "Received: jaccard_ndcg"),
+        ({"metrics": 5}, "Received: metrics=.5"),
+        ({"seed": -1}, "`seed` should be an int"),
+        ({"hparams": [1]}, "`hparams` should be a dict"),
         ({"k": 0}, "`k` should be"),
         ({"ties": "none"}, "`ties` should be one of"),
         (

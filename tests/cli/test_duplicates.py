@@ -132,10 +132,10 @@ def test_photos_that_vanish_meanwhile_end_nothing(photos, monkeypatch):
     near = cli_duplicates._near
 
     def vanish(*arguments):
-        pairs, refused = near(*arguments)
+        found = near(*arguments)
         os.remove(names["same"])
         os.remove(names["jpeg"])
-        return pairs, refused
+        return found
 
     monkeypatch.setattr(cli_duplicates, "_near", vanish)
     code, out, err = run("duplicates", folder, *HASH)
@@ -196,6 +196,8 @@ def test_the_report(photos, tmp_path):
         (["x", "--move", "a", "--link"], "not allowed with"),
         (["x", "--report", "s3://a/b.html"], "s3://"),
         (["--undo", "x"], "There is no moved.jsonl"),
+        (["x", "--undo", "x", "--report", "a.html"], "places, report"),
+        (["x", "--index", ""], "should name a file or a folder"),
     ],
 )
 def test_what_is_refused(arguments, message, tmp_path, monkeypatch):

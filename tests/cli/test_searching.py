@@ -131,7 +131,7 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
         "left out: 1 hidden",
         "my.index: 1 new image, 1 changed, 20 in all",
         f"gone: 1 image, such as {paths[3]}; they stay in it until "
-        "`keras-hash search --prune`",
+        f"`keras-hash search {NAME} --index my.index --prune`",
         f"left out: {paths[0]}: not an image of a known kind",
     ]
     code, _, err = run("search", NAME, "--index", "my.index", "--prune")
@@ -149,6 +149,16 @@ def test_search_builds_extends_and_finds(digit_files, tmp_path, monkeypatch):
     code, _, err = run(*search, "--prune")
     assert code == 0 and "1 new image, 18 in all" in err, err
     assert f"gone: 1 image, such as {gone}; they were dropped" in err
+    # Of codes that nobody is known to have made it says so, and stays so.
+    index = keras_hash.Index.load("my.index")
+    unnamed = keras_hash.Index(index.bits, index.codes, index.ids.tolist())
+    unnamed.save("unnamed.index")
+    shutil.copy("query0.png", "photos/0/newer.png")
+    others = ["unnamed.index" if o == "my.index" else o for o in search]
+    code, _, err = run(*others)
+    assert code == 0 and "does not say which encoder made" in err, err
+    assert "name" not in keras_hash.Index.load("unnamed.index").about
+    pathlib.Path("photos/0/newer.png").unlink()
     # Elsewhere its ids are no paths from there: none is gone.
     index.save("other/my.index")
     code, _, err = run(

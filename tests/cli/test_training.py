@@ -15,6 +15,7 @@ from PIL import Image
 import keras_hash
 from keras_hash import zoo
 from keras_hash.cli import inputs
+from keras_hash.cli import training
 from tests.cli import command
 from tests.cli.command import run
 
@@ -373,6 +374,7 @@ def test_pairs_of_all_images_on_a_trained_backbone(large_photos, tmp_path):
     train = ("train", "--data", large_photos, "--bits", 8, "--epochs", 2)
     code, _, err = run(
         *(*train, "--method", "cimon", "--set", "clusters=4"),
+        *("--batch-size", 5),
         *("--out", tmp_path / "mine"),
     )
     assert code == 0, err
@@ -402,6 +404,35 @@ def test_one_class_an_image_is_asked_for_before_the_work(large_photos):
         *("--out", large_photos.parent / "mine"),
     )
     assert code == 2 and "`--method dshcmultilabel`" in err
+    code, _, err = run(
+        *("train", "--data", large_photos, "--method", "dshcmultilabel"),
+        *("--out", large_photos.parent / "mine"),
+    )
+    assert code == 2 and "`--method dshc`" in err
+
+
+def test_no_photo_is_replaced_by_a_picture_of_what_was_found(photos):
+    os.rename(photos / "cats/0.png", photos / "search.png")
+    rows = [f"{p.relative_to(photos)},a" for p in photos.rglob("*.png")]
+    (photos / "list.csv").write_text("\n".join(["file,word", *rows]))
+    code, _, err = run(
+        *("train", "--data", photos / "list.csv", "--image-column", "file"),
+        *("--label-columns", "word", "--out", photos),
+    )
+    assert code == 2 and "`--out` would replace" in err and "search.png" in err
+
+
+def test_what_a_stopped_training_goes_on_with():
+    """The head is trained anew on a trained backbone: as long as before."""
+    for backbone, free in (
+        ("dshc_digits_30", "fine_tune"),
+        ("small", "epochs"),
+    ):
+        chosen = argparse.Namespace(
+            out="a", json=False, epochs=3, fine_tune=1, backbone=backbone
+        )
+        kept = {"epochs", "fine_tune", "backbone"} - {free}
+        assert training._settings(chosen).keys() == kept
 
 
 @pytest.mark.parametrize(

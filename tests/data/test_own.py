@@ -1,5 +1,6 @@
 """One's own images as a benchmark: folders, CSV files, arrays, datasets."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -584,6 +585,16 @@ def test_models_resize_files_themselves(of_several_sizes):
     history = model.fit(sized, epochs=1, callbacks=[metrics], verbose=0)
     report, _ = keras_hash.evaluation.measure(model, bench)
     assert history.history["val_map"][-1] == report.metrics["map"]
+
+
+def test_a_photo_that_vanishes_is_named(of_several_sizes):
+    benchmark = of_several_sizes
+    gone = benchmark.images.paths[benchmark.parts["train"][0]]
+    model = keras_hash.models.CSQ(8, benchmark.num_classes)
+    os.remove(gone)
+    for call in (model.fit, model.encode, model.features):
+        with pytest.raises(ValueError, match=f"^{gone}: No such file"):
+            call(benchmark.train, verbose=False)
 
 
 def test_an_iterator_over_files_that_is_left_ends_with_python(of_several_sizes):

@@ -394,7 +394,13 @@ def test_queries_without_a_relevant_item_and_ideal_zero():
     nobody = keras_hash.evaluate(
         code, [5, 6], code, [0, 0], bits=4, no_relevant="skip"
     )
-    assert np.isnan(nobody.metrics["map"])
+    for name in ("map", "precision_radius@2", "recall_radius@2"):
+        assert np.isnan(nobody.metrics[name]), name
+    far = codes.pack(-np.ones((1, 4)))
+    # The query without one is left out here too, the empty ball is not.
+    arguments = np.vstack([code, far]), [0, 7, 0], code, [0, 0]
+    found = keras_hash.evaluate(*arguments, bits=4, no_relevant="skip")
+    assert found.metrics["precision_radius@2"] == 0.5
 
 
 def test_and_similarity_has_no_radius():
@@ -585,6 +591,8 @@ def test_clear_errors():
         ({"metrics": 5}, "`metrics` should be among"),
         ({"metrics": [["map"]]}, "`metrics` should be among"),
         ({"metrics": "map@05"}, "`metrics` should be among"),
+        ({"metrics": "jaccard_ndcg"}, "`metrics` should be among those that"),
+        ({"metrics": "ndcg", "k": ()}, "`metrics` should be among those that"),
         ({"metrics": "map@5_"}, "`metrics` should be among"),
         ({"metrics": "map@5_min"}, "`metrics` should be among"),
         ({"metrics": "ndcg@\u0663"}, "`metrics` should be among"),
@@ -619,6 +627,8 @@ def test_figure_and_file(tmp_path):
     assert keras_hash.RetrievalReport.from_json(text) == report
     with pytest.raises(ValueError, match="`text` should be what"):
         keras_hash.RetrievalReport.from_json("[1]")
+    with pytest.raises(ValueError, match="`text` should be what"):
+        keras_hash.RetrievalReport.from_json("hello")
 
 
 def test_the_table_names_its_conventions(capsys):
@@ -691,3 +701,23 @@ def test_metrics_that_there_are_not_are_named(rng, name, options):
     for wrong in (None, 5, ()):
         with pytest.raises(ValueError, match="`denominator` should be one of"):
             keras_hash.evaluate(*given, bits=8, denominator=wrong)
+
+
+@pytest.mark.parametrize("similarity", ["hamming", "and"])
+def test_pairs_by_distance_without_those_of_a_query_and_itself(similarity):
+    rows, labels, *_ = random_case(10, 6, 2, 3, seed=0)
+    rows, labels = np.repeat(rows, 2, 0), np.repeat(labels, 2, 0)
+    counter = keras_hash.HammingEvaluator(rows, labels, 10, similarity)
+    counter.update(rows, labels)
+    far = codes.levels(rows, rows, 10, similarity)
+    shared = labels @ labels.T > 0
+    for itself, counted in (("keep", 1), ("drop", 1 - np.eye(12))):
+        for found, these in zip(
+            counter.pairs_by_distance(itself), (shared, ~shared)
+        ):
+            expected = np.bincount(
+                far.ravel(), (these * counted).ravel(), minlength=11
+            )
+            np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="`self_match` should be one of"):
+        counter.pairs_by_distance("mine")

@@ -114,6 +114,22 @@ def test_other_types_of_labels():
 
 
 @pytest.mark.parametrize(
+    "place, value, message",
+    [
+        (0, np.full((4, 2), 3, "uint8"), "`query_codes` should have no bits"),
+        (2, np.full((8, 2), 3, "uint8"), "`codes` should have no bits set"),
+        (1, np.full((4, 5), 0.5), "`query_labels` of rank 2 should be multi"),
+        (3, np.full((8, 5), -1), "`labels` of rank 2 should be multi-hot"),
+    ],
+)
+def test_what_does_not_fit_is_refused_when_it_runs(place, value, message):
+    arguments = [*case(9, 4, 8, 5, 1)[0], 9]
+    arguments[place] = value
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        count_table(*arguments)
+
+
+@pytest.mark.parametrize(
     "change, message",
     [
         ({0: np.zeros((4, 3), "uint8")}, r"`query_codes` should be packed"),

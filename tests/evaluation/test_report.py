@@ -196,13 +196,8 @@ def test_chosen_metrics_are_those_of_the_whole_report(several, rng):
             {"map@5", "chance_map", "empty_ball@2"},
             {"map@5"},
         ),
-        (
-            ("jaccard_ndcg", "recall"),
-            {"recall@3", "recall@7"}
-            | ({"jaccard_ndcg@3", "jaccard_ndcg@7"} if several else set()),
-            set(),
-        ),
-    ):
+        ("jaccard_ndcg", {"jaccard_ndcg@3", "jaccard_ndcg@7"}, set()),
+    )[: None if several else -1]:
         report = keras_hash.evaluate(*sides, bits=12, k=(3, 7), metrics=chosen)
         assert set(report.metrics) == keys
         if bounds is not None:

@@ -185,3 +185,13 @@ def test_codes_of_something_else_are_refused(rng):
     wide = {**codes, "database": np.zeros((60, 9), "uint8")}
     with pytest.raises(ValueError, match=r"codes\['database'\]"):
         html_report.page(benchmark, report, wide)
+    with pytest.raises(ValueError, match="Received: codes of .'database'"):
+        html_report.page(benchmark, report, {"database": codes["database"]})
+    few = dataclasses.replace(report, metrics={"ndcg@5": 1.0})
+    with pytest.raises(ValueError, match="Received: a report without chance"):
+        html_report.page(benchmark, few, codes)
+    targets = np.where(np.arange(len(benchmark.targets)), benchmark.targets, -1)
+    unlabelled = dataclasses.replace(benchmark, targets=targets)
+    assert "images of each" in unlabelled.summary()
+    with pytest.raises(ValueError, match="needs the labels of all images"):
+        html_report.page(unlabelled, report, codes)

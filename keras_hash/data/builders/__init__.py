@@ -6,7 +6,8 @@ never write into them.
 """
 
 import importlib
-import pathlib
+
+from keras_hash import files
 
 NAMES = ("mirflickr25k", "nus_wide")
 
@@ -36,14 +37,14 @@ def prepare(name, source, data_dir=None, config=None):
         The prepared `tfds.core.DatasetBuilder`.
 
     Raises:
-        ValueError: another name, or a file that cannot be read.
+        ValueError: another name, a URL, or a file that cannot be read.
         FileNotFoundError: `source`, or a file that it should hold, is missing.
     """
     builder_class = get(name)
-    source = pathlib.Path(source).expanduser().resolve()
-    if not source.is_dir():
+    source = files.local(source).expanduser().resolve()
+    if not source.is_dir() or not any(source.iterdir()):
         raise FileNotFoundError(
-            f"There is no folder {source}. "
+            f"There is no folder {source}, or nothing in it. "
             + builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS
         )
     import tensorflow_datasets as tfds

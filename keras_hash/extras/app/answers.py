@@ -140,8 +140,8 @@ class PhotoSearch:
             paths = tuple(self._photos.place(item) for item in items)
             if all(map(_is_file, paths)):
                 pairs[paths] = f"{far} bits differ"
-        pairs = duplicates.second_look(pairs, show=False)
-        found = duplicates.groups(pairs, same, functools.cache(duplicates.rank))
+        rank, fits = functools.cache(duplicates.rank), duplicates.second_look()
+        found = duplicates.groups(pairs, same, rank, fits)
         return rendering.render(
             "app/copies.html",
             groups=copies.shown(found[:MAX_SHOWN]),
