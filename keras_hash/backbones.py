@@ -139,6 +139,11 @@ def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
     pooling inside; the layout of Jordan (2024), with the two wide blocks
     narrowed so that a trained encoder stays small.
     """
+    if min(input_shape[:2]) < 9:
+        raise ValueError(
+            "The 'cifar' backbones take images of 9x9 pixels or more. "
+            f"Received: input_shape={input_shape}"
+        )
     inputs = keras.Input(input_shape, name="image")
     x = PixelScale(
         scale=[1 / s for s in CIFAR_STD],

@@ -209,6 +209,12 @@ def test_partial_identity_passes_channels_through():
     np.testing.assert_array_equal(np.array(again((3, 3, 4, 6))), kernel)
 
 
+def test_images_that_are_too_small():
+    assert backbones.build("cifar", (9, 9, 3)).output_shape == (None, 192)
+    with pytest.raises(ValueError, match="images of 9x9 pixels or more"):
+        backbones.build("cifar_slim", (32, 8, 3))
+
+
 @pytest.mark.parametrize(
     "name",
     [

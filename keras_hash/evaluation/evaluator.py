@@ -493,12 +493,12 @@ class HammingEvaluator:
         Raises:
             ValueError: another `self_match`.
         """
+        check_choice(self_match, "self_match", values.CHOICES["self_match"])
         # The table has equal queries once: they count as often as given.
         often = self._queries.weights
         found = np.zeros((2, self.bits + 1), "int64")
         for (shared, _), plane in self.counts.planes.items():
             found[int(shared > 0)] += often @ plane
-        check_choice(self_match, "self_match", values.CHOICES["self_match"])
         if self_match == "drop":
             alike = (self._queries.sizes > 0).astype("int64")
             at = self._own_distances(np.arange(len(often)))

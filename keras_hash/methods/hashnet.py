@@ -52,7 +52,8 @@ def hashnet(
     total = ops.sum(other)
     weight = positive * total / ops.maximum(ops.sum(positive), 1)
     contrast = negative * total / ops.maximum(ops.sum(negative), 1)
-    if weights == "jaccard":
+    # Of class numbers it is 1 for all similar pairs.
+    if weights == "jaccard" and len(labels.shape) > 1:
         weight *= similarity.pairs(labels, ref_labels, similarity.jaccard)
     if weights == "cosine":
         cosine = similarity.pairs(labels, ref_labels, similarity.cosine)

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 import train_zoo
 import verify_zoo
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 import keras_hash
 from keras_hash import evaluation
 from keras_hash import zoo
+from keras_hash.cli import inputs
 from keras_hash.zoo import verify as verification
 from tests.cli.command import run
 
@@ -136,3 +138,11 @@ def test_chosen_metrics(tmp_path):
     ):
         code, _, err = run("evaluate", "dshc_digits_30", "--metrics", *more)
         assert code == 2 and message in err
+
+
+def test_a_folder_that_is_called_like_a_benchmark():
+    card = dataclasses.replace(
+        zoo.card("dshc_digits_30"), protocol="query=0.1, seed=0", recipe={}
+    )
+    with pytest.raises(FileNotFoundError, match="a benchmark made in Python"):
+        inputs.benchmark_of_card(card)
