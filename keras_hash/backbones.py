@@ -1,14 +1,13 @@
 """Backbones: raw 0..255 images to feature vectors, preprocessing inside.
 
-A backbone is `"small"`, `"cifar"`, `"cifar_slim"`, `"efficientnet_lite0"` or
-`..._lite2`, the snake-case name of a network of `keras.applications` or of a
-part of one, any `keras.Model` from images to features, or `"features"`, which
-passes feature vectors on.
+A backbone is `"small"`, `"cifar"`, `"efficientnet_lite0"` or `..._lite2`, the
+snake-case name of a network of `keras.applications` or of a part of one, any
+`keras.Model` from images to features, or `"features"`, which passes feature
+vectors on.
 """
 
 import contextlib
 import difflib
-import functools
 import inspect
 
 import keras
@@ -141,7 +140,7 @@ def cifar(input_shape=(32, 32, 3), widths=(64, 192, 192), seed=0):
     """
     if min(input_shape[:2]) < 9:
         raise ValueError(
-            "The 'cifar' backbones take images of 9x9 pixels or more. "
+            "The 'cifar' backbone takes images of 9x9 pixels or more. "
             f"Received: input_shape={input_shape}"
         )
     inputs = keras.Input(input_shape, name="image")
@@ -225,14 +224,7 @@ def grey(input_shape):
     return keras.Model(inputs, Luma()(inputs), name="grey")
 
 
-_OWN = {
-    "cifar": cifar,
-    # For entries of 1.3 MiB with a head of several hundred outputs.
-    "cifar_slim": functools.partial(cifar, widths=(64, 176, 176)),
-    "features": features,
-    "grey": grey,
-    "small": small,
-}
+_OWN = {"cifar": cifar, "features": features, "grey": grey, "small": small}
 
 
 def _applications():
@@ -345,7 +337,7 @@ def _application(backbone, input_shape, weights):
     if not is_network(whole):
         raise ValueError(
             "`backbone` should be a keras.Model, 'small', 'cifar', "
-            "'cifar_slim', 'features', 'efficientnet_lite0' or '..._lite2', a "
+            "'features', 'efficientnet_lite0' or '..._lite2', a "
             "keras.applications name in snake case such as 'mobilenet_v2', or "
             "an entry of the zoo such as 'photos_256'. "
             f"Received: backbone={backbone!r}"

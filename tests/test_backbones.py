@@ -13,7 +13,6 @@ from keras_hash import backbones
         ("small", (32, 32, 3), 96),
         ("small", (20, 24, 3), 96),
         ("cifar", (32, 32, 3), 192),
-        ("cifar_slim", (32, 32, 3), 176),
         ("mobilenet_v2", (96, 96, 3), 1280),
         ("resnet50", (64, 64, 3), 2048),
     ],
@@ -212,7 +211,7 @@ def test_partial_identity_passes_channels_through():
 def test_images_that_are_too_small():
     assert backbones.build("cifar", (9, 9, 3)).output_shape == (None, 192)
     with pytest.raises(ValueError, match="images of 9x9 pixels or more"):
-        backbones.build("cifar_slim", (32, 8, 3))
+        backbones.build("cifar", (32, 8, 3))
 
 
 @pytest.mark.parametrize(

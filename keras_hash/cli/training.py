@@ -401,7 +401,7 @@ def _fit(chosen, model, benchmark, backup, epochs, share=1.0):
     from keras_hash import data
     from keras_hash.data import images
 
-    if chosen.backbone in ("cifar", "cifar_slim"):
+    if chosen.backbone == "cifar":
         train = benchmark.parts["train"]
         sample = train[:: max(1, len(train) // 5000)]
         model.adapt(images.some(benchmark.images, sample))

@@ -34,10 +34,9 @@ class HashModel(_encoding.Encoding):
             without supervision need none.
         *constants: those of the method, in the order of its signature; by
             keyword as well.
-        backbone: `"small"`, `"cifar"`, `"cifar_slim"`, a `keras.applications`
-            name in snake case, `"efficientnet_lite0"` or
-            `"efficientnet_lite2"`, an entry of the zoo, whose trained backbone
-            it starts from (`"photos_256"`), a
+        backbone: `"small"`, `"cifar"`, a `keras.applications` name in snake
+            case, `"efficientnet_lite0"` or `"efficientnet_lite2"`, an entry of
+            the zoo, whose trained backbone it starts from (`"photos_256"`), a
             `keras.Model` from raw images to features, or `"features"`: the
             inputs are feature vectors already. Networks of
             `keras.applications` and EfficientNet-Lite may be cut behind one of
@@ -459,7 +458,7 @@ class HashModel(_encoding.Encoding):
     def adapt(self, images):
         """Sets what is computed from data rather than trained.
 
-        The `"cifar"` backbones whiten image patches: call this once, before
+        The `"cifar"` backbone whitens image patches: call this once, before
         `fit`, with a few thousand training images. It does nothing for other
         backbones.
 
