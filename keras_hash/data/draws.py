@@ -100,7 +100,8 @@ def separate_classes(targets, split, train_share=0.5, seed=0):
             f"Received: targets of shape {targets.shape}"
         )
     classes = np.unique(targets)
-    share = train_share if 0 < train_share < 1 else 0
+    number = isinstance(train_share, numbers.Real)
+    share = train_share if number and 0 < train_share < 1 else 0
     count = round(share * len(classes))
     if not 0 < count < len(classes):
         raise ValueError(

@@ -172,7 +172,6 @@ def disjoint_classes(benchmark, train_share=0.5, seed=0):
         ValueError: images have several labels, one side would have no class, or
             an argument is no such number.
     """
-    draws.check_share(train_share, "train_share")
     draws.check_seed(seed)
     return dataclasses.replace(
         benchmark,

@@ -75,7 +75,7 @@ def nearest(asked, source, places, ids, k, floats=1 << 24):
 
 def _check_features(features, count, width):
     kind = getattr(features, "dtype", np.dtype("O"))
-    if getattr(kind, "kind", "f") not in "biufV":
+    if getattr(kind, "kind", "f") not in "biufOV":
         raise ValueError(
             f"`rerank[1]` should hold numbers. Received: dtype={kind}"
         )

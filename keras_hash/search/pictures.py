@@ -123,8 +123,10 @@ class PhotoIndex:
 
     @property
     def named(self):
-        """Whether it says whose codes it holds, or is to say it."""
-        return not len(self.index) or "name" in self.index.about
+        """Whether it says whose codes it holds, or holds none but those that
+        were added here, whose files it knows."""
+        known = "name" in self.index.about
+        return known or len(self._states()) == len(self.index)
 
     def _runtimes(self):
         """What made its codes, a set of names."""

@@ -258,7 +258,7 @@ def test_samplers_of_nothing(value):
 def test_shares_and_images_that_make_no_sense():
     images = np.zeros((4, 2, 2, 3), "uint8") + np.arange(4)[:, None, None, None]
     bench = keras_hash.data.from_arrays(images, np.arange(4) % 2, query=0.5)
-    for share in (np.inf, np.nan, -1, 0, 1, 2):
+    for share in (np.inf, np.nan, -1, 0, 1, 2, "a", None):
         with pytest.raises(ValueError, match="`train_share` should leave"):
             keras_hash.data.disjoint_classes(bench, share)
     augment = keras_hash.data.Augment(flip=True)
