@@ -264,6 +264,19 @@ def write(path, content):
         file.write(data)
 
 
+# A dataset of TensorFlow passes on the text of an error, not its type.
+_IN_DATASET = re.compile(
+    r"Error in user-defined function.*?: ValueError: (.+?)(\nTraceback|$)",
+    re.DOTALL,
+)
+
+
+def said_in_dataset(error):
+    """What the reader of files said while a dataset read them, or `None`."""
+    found = _IN_DATASET.search(str(error))
+    return found and found[1]
+
+
 def to_json(content, indent=1):
     """JSON text of dicts, other mappings, lists and what they hold.
 

@@ -60,9 +60,10 @@ class RetrievalMetrics(keras.callbacks.Callback):
         every: int, epochs from one measurement to the next.
         k: int or sequence of ints, cut-offs.
         metrics: names of the metrics that go into the logs, such as
-            `("map", "ndcg@1000")`; their cut-offs are added to `k`. Without
-            `log_dir` no others are computed. `None`: `map`, and `precision` and
-            `ndcg` at each of `k`; `report` then has all.
+            `("map", "ndcg@1000")`; their cut-offs are added to `k`, and a name
+            such as `"ndcg"` stands for all of `k`. Without `log_dir` no others
+            are computed. `None`: `map`, and `precision` and `ndcg` at each of
+            `k`; `report` then has all.
         subset: int, at most how many queries and how many database items are
             used; all if `None`. Chance level and metrics are those of the
             smaller set.

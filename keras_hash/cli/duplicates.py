@@ -92,8 +92,8 @@ def _duplicates(chosen):
         given = [name for name in others if getattr(chosen, name)]
         if given:
             raise ValueError(
-                "`--undo` brings back all that is in its folder, and takes no "
-                f"other options. Received: {', '.join(given)}"
+                "`--undo` brings back all that was moved to its folder, and "
+                f"takes no other options. Received: {', '.join(given)}"
             )
         back, failed = duplicates.undo(chosen.undo)
         print(f"Moved {outputs.counted(back, 'file')} back.", file=sys.stderr)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import types
 
+from keras_hash import files
 from keras_hash.cli import app
 from keras_hash.cli import browsing
 from keras_hash.cli import demo
@@ -53,7 +54,6 @@ Results go to stdout, progress and errors to stderr; `--json` is for scripts.
 """
 # Shows tracebacks where it is set in the environment.
 _TRACEBACK = "KERAS_HASH_TRACEBACK"
-_OF_FILES = re.compile("Error in user-defined function.*ValueError: (.+)")
 # Options that are completed as paths.
 _PATHS = {
     "csv",
@@ -116,9 +116,8 @@ def run(arguments=None):
     except Exception as error:
         if os.environ.get(_TRACEBACK):
             raise
-        # What the reader of files said, in the words of TensorFlow's pipeline.
-        if said := _OF_FILES.search(str(error)):
-            outputs.say(said[1])
+        if said := files.said_in_dataset(error):
+            outputs.say(said)
             return 2
         outputs.say(
             f"an error that should not happen, {type(error).__name__}: "

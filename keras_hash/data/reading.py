@@ -5,12 +5,12 @@ import contextlib
 import functools
 import itertools
 import os
-import re
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_hash import files
 from keras_hash import similarity
 from keras_hash.data import images as pixels
 
@@ -128,23 +128,16 @@ def check_views(found, views):
         )
 
 
-# A dataset passes on the text of what its functions raise, not its type.
-_OF_FILE = re.compile(
-    r"Error in user-defined function.*?: ValueError: (.+?)\nTraceback",
-    re.DOTALL,
-)
-
-
 @contextlib.contextmanager
 def errors_of_files():
     """Raises the error of a file that a dataset of TensorFlow reads."""
     try:
         yield
     except Exception as error:
-        found = _OF_FILE.search(str(error))
-        if found:
-            raise ValueError(found[1]) from None
-        raise
+        said = files.said_in_dataset(error)
+        if said is None:
+            raise
+        raise ValueError(said) from None
 
 
 def read(images, labels, size, shape):
@@ -187,17 +180,17 @@ def read(images, labels, size, shape):
             labels = similarity.check_labels(labels, count=len(images))
         images = _listed(images)
         several = isinstance(images, (list, tuple)) and len(images)
-        files = isinstance(images, pixels.ImageFiles)
+        of_files = isinstance(images, pixels.ImageFiles)
         if several and _are_paths(images):
-            images, files = pixels.ImageFiles(images), True
-        elif not files and (not several or len(_shapes(images)) < 2):
+            images, of_files = pixels.ImageFiles(images), True
+        elif not of_files and (not several or len(_shapes(images)) < 2):
             # Checked as a whole: some of them alone may be nearly black.
             images, checked = check_images(images, shape), True
         starts = range(0, len(images), size)
         parts, steps = [slice(i, i + size) for i in starts], len(starts)
 
         def some(part):
-            if not files:
+            if not of_files:
                 return images[part]
             # Fitted one by one: photos of cameras take 36 MB each.
             return images.iterate(range(len(images))[part])

@@ -167,6 +167,7 @@ def move(paths, folder):
             target = _free(folder / os.path.relpath(path, above))
             # The folder itself may be moved before this is undone.
             line = {"from": path, "to": os.path.relpath(target, folder)}
+            end = os.fstat(listed.fileno()).st_size
             # Before the file, so that none is moved without a line.
             listed.write(json.dumps(line) + "\n")
             listed.flush()
@@ -176,6 +177,7 @@ def move(paths, folder):
                 count += 1
             except OSError as error:
                 failed[path] = error.strerror or str(error)
+                listed.truncate(end)
     return count, failed
 
 
@@ -214,16 +216,22 @@ def undo(folder):
     """Moves back what `move` has moved. Returns how many files came back, and
     those that could not, with reasons."""
     place = files.local(folder) / LIST
-    if not place.exists():
-        raise ValueError(
-            f"There is no {LIST} in {folder}: give the folder to which "
-            "`keras-hash duplicates --move` has moved files."
-        )
+    _check_there(place)
     with files.locked(place):
         return _undone(place)
 
 
+def _check_there(place):
+    if not place.exists():
+        raise ValueError(
+            f"There is no {LIST} in {place.parent}: give the folder to which "
+            "`keras-hash duplicates --move` has moved files."
+        )
+
+
 def _undone(place):
+    # Who waited for another one may find that all is done.
+    _check_there(place)
     _sweep(place)
     back, kept, failed = set(), [], {}
     lines = _listed(place)

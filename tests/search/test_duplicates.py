@@ -357,3 +357,18 @@ def test_what_is_no_image_any_more_is_no_copy(tmp_path, rng):
     fits = duplicates.second_look(refused=refused)
     assert fits((good, copy)) and not fits((good, bad))
     assert [*refused] == [bad]
+
+
+def test_what_cannot_be_moved_stops_no_other(tmp_path):
+    paths, target = photos(tmp_path / "photos"), tmp_path / "copies"
+    before = content(tmp_path / "photos")
+    target.mkdir()
+    (target / "b").write_text("a file where a folder should be")
+    count, failed = duplicates.move(paths, target)
+    assert {*failed} == {p for p in paths if "/b/" in p} and failed
+    assert count == 4 - len(failed) > 0
+    # What stayed is in no list.
+    listed = (target / duplicates.LIST).read_text().splitlines()
+    assert len(listed) == count
+    assert duplicates.undo(target) == (count, {})
+    assert content(tmp_path / "photos") == before
